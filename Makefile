@@ -1,0 +1,49 @@
+# Two commands: `make quickstart` and `make test`. The others are their parts.
+PYTHON ?= python3
+TORCH ?= torch==2.14.1 torchvision==0.29.1
+VENV := .venv
+PY := $(VENV)/bin/python
+QS := quickstart
+QS_CONFIG := configs/quickstart/coat_daformer_switch.py
+export NO_ALBUMENTATIONS_UPDATE := 1
+
+.PHONY: help env quickstart test lint format bench clean
+
+help:  ## list the targets
+	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
+
+env: $(VENV)/installed  ## make the environment in .venv and install the package
+
+$(VENV)/installed: setup.py pyproject.toml
+	@$(PYTHON) -c "import sys; v = sys.version_info; assert (3, 10) <= v < (3, 13), \
+	'mmseg_ftu runs on Python 3.10 to 3.12, this is %d.%d: make PYTHON=python3.11' % v[:2]"
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --disable-pip-version-check $(TORCH)
+	$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[dev,staintools]'
+	@touch $@
+
+quickstart: env  ## sample data, training across a switch, evaluation, pictures
+	$(PY) tools/make_sample_data.py $(QS)/raw --images 40 --size 512
+	$(PY) tools/prepare_hubmap.py $(QS)/raw $(QS)/prepared --size 256
+	$(PY) tools/train.py $(QS_CONFIG) --work-dir $(QS)/run
+	$(PY) tools/test.py $(QS_CONFIG) $(QS)/run/best.pth --tta --out $(QS)/result \
+	  --work-dir $(QS)/run
+	$(PY) tools/colour_baseline.py $(QS)/prepared
+	$(PY) tools/draw_overlays.py $(QS)/prepared $(QS)/result $(QS)/overlay.png
+
+test: env lint  ## environment, lint, all tests
+	$(PY) -m pytest
+
+lint: env  ## style, as in CI and pre-commit
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+
+format: env  ## mend the style
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+bench: env  ## side-by-side timings
+	$(PY) benchmarks/pipeline.py
+
+clean:  ## remove the environment and what the quickstart made
+	rm -rf $(VENV) $(QS) work_dirs

@@ -1,0 +1,22 @@
+# Runtime: registries, processes, logging, seeds.
+default_scope = 'mmseg'
+custom_imports = dict(imports=['mmseg_ftu'], allow_failed_imports=False)
+env_cfg = dict(
+    cudnn_benchmark=True,
+    mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
+    dist_cfg=dict(backend='nccl'),
+)
+randomness = dict(seed=42)  # the authors' seed
+vis_backends = [
+    dict(type='LocalVisBackend'),
+    # W&B: --cfg-options visualizer.vis_backends.1.type=WandbVisBackend
+    dict(type='TensorboardVisBackend'),
+]
+visualizer = dict(
+    type='SegLocalVisualizer', vis_backends=vis_backends, name='visualizer'
+)
+log_processor = dict(by_epoch=True)
+log_level = 'INFO'
+load_from = None
+resume = False
+tta_model = dict(type='BinarySegTTAModel')

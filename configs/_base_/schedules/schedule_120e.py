@@ -1,0 +1,29 @@
+# 120 epochs at 5e-5, reduced when the validation loss stands still (arXiv 2308.10994;
+# what the paper leaves open is taken from the authors' public code).
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=120, val_interval=1)
+val_cfg = dict(type='ValLoop')
+test_cfg = dict(type='TestLoop')
+optim_wrapper = dict(
+    type='OptimWrapper',
+    optimizer=dict(type='AdamW', lr=5e-5, weight_decay=0.01),
+)
+param_scheduler = [
+    dict(
+        type='ReduceOnPlateauLR',
+        monitor='val_loss_bce',
+        rule='less',
+        factor=0.7,
+        patience=5,
+        threshold=1e-3,
+        min_value=1e-6,
+    )
+]
+default_hooks = dict(
+    timer=dict(type='IterTimerHook'),
+    logger=dict(type='LoggerHook', interval=10, log_metric_by_epoch=True),
+    param_scheduler=dict(type='ParamSchedulerHook'),
+    checkpoint=dict(type='ResumableCheckpointHook', save_best='Dice', rule='greater'),
+    sampler_seed=dict(type='DistSamplerSeedHook'),
+    epoch_seed=dict(type='EpochSeedHook'),
+    visualization=dict(type='SegVisualizationHook'),
+)

@@ -1,0 +1,188 @@
+"""Dataset of images and masks prepared by ``tools/prepare_hubmap.py``.
+
+The folder holds ``images/<id>.png``, ``masks/<id>.png`` (0 background, 1 unit, 255
+ignored), ``masks_original/<id>.png`` at the size of the original image, ``folds.csv``
+with one row an image, and ``manifest.json``, which is written last.
+"""
+
+import csv
+from pathlib import Path
+from typing import Any, Literal
+
+from mmengine.fileio import exists, get_text
+from mmseg.datasets import BaseSegDataset
+from mmseg.registry import DATASETS
+
+from .seeding import SeededPipelineMixin
+
+MASK_DIRS = {'training': 'masks', 'original': 'masks_original'}
+SPLITS = ('train', 'val', 'all')
+COLUMNS = ('id', 'organ', 'data_source', 'img_height', 'img_width', 'pixel_size')
+PREPARE = (
+    'Prepare it with `python tools/prepare_hubmap.py SRC {root}` (the competition) or '
+    '`python tools/prepare_pairs.py` (your own images and masks).'
+)
+
+
+@DATASETS.register_module()
+class HuBMAPDataset(SeededPipelineMixin, BaseSegDataset):
+    """Serve one fold of a prepared folder.
+
+    Every sample carries ``img_id``, ``organ``, ``data_source``, ``pixel_size`` (um/px
+    of the original image, None where unknown) and ``original_shape`` (h, w).
+
+    Args:
+        data_root: The prepared folder.
+        fold: The fold held out for validation, 0-based; a number or its digits, as a
+            config gets them from the environment (``'{{$FOLD:0}}'``).
+        split: ``'val'`` is the fold, ``'train'`` all others, ``'all'`` every image.
+        resolution: Masks at ``'training'`` size (that of the image) or ``'original'``.
+        organs: Keep these organs only. None: all.
+        ann_file: Table of the images, relative to ``data_root``.
+        **kwargs: Further arguments of ``mmseg.datasets.BaseSegDataset``.
+
+    Raises:
+        ValueError: If the folder isn't prepared, a file or column is missing, a value
+            can't be read, the fold doesn't exist, or no image is left.
+    """
+
+    METAINFO = dict(
+        classes=('background', 'ftu'),
+        palette=[[0, 0, 0], [255, 200, 0]],
+    )
+
+    def __init__(
+        self,
+        data_root: str,
+        fold: int | str = 0,
+        split: Literal['train', 'val', 'all'] = 'train',
+        resolution: Literal['training', 'original'] = 'training',
+        organs: list[str] | None = None,
+        ann_file: str = 'folds.csv',
+        **kwargs: Any,
+    ) -> None:
+        if split not in SPLITS:
+            raise ValueError(f'HuBMAPDataset: split={split!r} is none of {SPLITS}')
+        if resolution not in MASK_DIRS:
+            raise ValueError(
+                f'HuBMAPDataset: resolution={resolution!r} is none of '
+                f'{tuple(MASK_DIRS)}'
+            )
+        self.fold = _parse_fold(fold)
+        self.split = split
+        self.organs = organs
+        super().__init__(
+            data_root=str(data_root),
+            ann_file=ann_file,
+            data_prefix=dict(img_path='images', seg_map_path=MASK_DIRS[resolution]),
+            img_suffix='.png',
+            seg_map_suffix='.png',
+            **kwargs,
+        )
+
+    def load_data_list(self) -> list[dict]:
+        """Read the table and return one dict for each image of the split."""
+        self._check_prepared()
+        rows = self._select(self._read_table())
+        infos = [self._data_info(line, row) for line, row in rows]
+        missing = [
+            f'{info["img_id"]} ({info[key]})'
+            for info in infos
+            for key in ('img_path', 'seg_map_path')
+            if not exists(info[key], backend_args=self.backend_args)
+        ]
+        if missing:
+            shown = '\n  '.join(missing[:10])
+            more = f'\n  and {len(missing) - 10} more' if len(missing) > 10 else ''
+            raise ValueError(
+                f'{self.ann_file}: {len(missing)} files are missing:\n  {shown}{more}\n'
+                + PREPARE.format(root=self.data_root)
+            )
+        return infos
+
+    def _check_prepared(self) -> None:
+        for path in (self.ann_file, str(Path(self.data_root) / 'manifest.json')):
+            if not exists(path, backend_args=self.backend_args):
+                raise ValueError(
+                    f'data_root={self.data_root!r} is not a (completely) prepared '
+                    f'folder: {path} is missing. ' + PREPARE.format(root=self.data_root)
+                )
+
+    def _read_table(self) -> list[tuple[int, dict[str, str]]]:
+        """Read all rows, each with its line number (1-based, the header is 1)."""
+        text = get_text(self.ann_file, backend_args=self.backend_args)
+        reader = csv.DictReader(text.splitlines())
+        lacking = sorted({*COLUMNS, 'fold'} - set(reader.fieldnames or ()))
+        if lacking:
+            raise ValueError(f'{self.ann_file}: columns are missing: {lacking}')
+        return [(reader.line_num, row) for row in reader]
+
+    def _select(
+        self, rows: list[tuple[int, dict[str, str]]]
+    ) -> list[tuple[int, dict[str, str]]]:
+        """Keep the rows of the split and the organs."""
+        folds = {line: self._number(int, line, row, 'fold') for line, row in rows}
+        if self.split != 'all' and self.fold not in folds.values():
+            raise ValueError(
+                f'fold={self.fold} is not in {self.ann_file}, which has the folds '
+                f'{sorted(set(folds.values()))}'
+            )
+        present = sorted({row['organ'] for _, row in rows})
+        unknown = sorted(set(self.organs or ()) - set(present))
+        if unknown:
+            raise ValueError(
+                f'organs={unknown} are not in {self.ann_file}, which has {present}'
+            )
+        kept = [
+            (line, row)
+            for line, row in rows
+            if self.split == 'all'
+            or (folds[line] == self.fold) == (self.split == 'val')
+            if self.organs is None or row['organ'] in self.organs
+        ]
+        if not kept:
+            raise ValueError(
+                f'no image is left in {self.ann_file} for split={self.split!r}, '
+                f'fold={self.fold}, organs={self.organs}'
+            )
+        return kept
+
+    def _data_info(self, line: int, row: dict[str, str]) -> dict:
+        name = row['id']
+        size = row['pixel_size']
+        return dict(
+            img_path=f'{self.data_prefix["img_path"]}/{name}{self.img_suffix}',
+            seg_map_path=(
+                f'{self.data_prefix["seg_map_path"]}/{name}{self.seg_map_suffix}'
+            ),
+            img_id=name,
+            organ=row['organ'],
+            data_source=row['data_source'],
+            pixel_size=self._number(float, line, row, 'pixel_size') if size else None,
+            original_shape=(
+                self._number(int, line, row, 'img_height'),
+                self._number(int, line, row, 'img_width'),
+            ),
+            label_map=self.label_map,
+            reduce_zero_label=self.reduce_zero_label,
+            seg_fields=[],
+        )
+
+    def _number(self, kind: type, line: int, row: dict[str, str], key: str) -> Any:
+        try:
+            return kind(row[key])
+        except (TypeError, ValueError):
+            raise ValueError(
+                f'{self.ann_file}, line {line}, column {key}: {row[key]!r} is not '
+                f'{"an integer" if kind is int else "a number"}'
+            ) from None
+
+
+def _parse_fold(fold: int | str) -> int:
+    try:
+        return int(str(fold))
+    except ValueError:
+        raise ValueError(
+            f'HuBMAPDataset: fold={fold!r} is not an integer (configs take it from the '
+            'environment variable FOLD)'
+        ) from None

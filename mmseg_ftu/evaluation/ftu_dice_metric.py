@@ -1,0 +1,148 @@
+"""Dice of each image, averaged over images: the metric of paper and competition.
+
+mmseg's ``IoUMetric`` pools the pixels of the whole set and counts background as a
+class: two images with Dice 1 and 0 read 99.86 there. Here each image counts once.
+"""
+
+import csv
+import os
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from mmengine.evaluator import BaseMetric
+from mmengine.logging import print_log
+from mmseg.registry import METRICS
+from prettytable import PrettyTable
+
+from .dice import dice
+from .thresholds import PAPER_THRESHOLDS, check_thresholds, threshold_for
+
+CSV_NAME = 'dice_per_image.csv'
+COLUMNS = ('img_id', 'organ', 'data_source', 'threshold', 'dice', 'val_loss_bce')
+
+
+@METRICS.register_module()
+class FTUDiceMetric(BaseMetric):
+    """Mean Dice over images, and over the images of each organ and data source.
+
+    Metrics: ``Dice``, ``Dice/<organ>``, ``Dice/<data source>``, all 0..1, and in
+    validation ``val_loss_bce``, the mean over images of the main head's cross entropy
+    (nats), which drives the learning rate. An image without foreground that is
+    predicted empty counts 1.
+
+    Args:
+        thresholds: Probability above which a pixel is foreground, see
+            ``mmseg_ftu.evaluation.threshold_for``; the paper's table by default.
+        ignore_index: Label of mask pixels that are left out.
+        csv_file: Where to write a table with one row an image; None for none.
+        output_dir: Where to write the predicted masks (PNG, 0 and 1) and
+            ``dice_per_image.csv``; ``tools/test.py --out`` sets it.
+        keep_results: Accepted as ``tools/test.py`` of mmseg sets it along with
+            ``output_dir``; there is nothing else to keep.
+        collect_device: ``cpu`` or ``gpu``, where distributed results are gathered.
+        prefix: Put before the names of the metrics.
+    """
+
+    default_prefix = ''  # None would make mmengine warn
+
+    def __init__(
+        self,
+        thresholds: Mapping = PAPER_THRESHOLDS,
+        ignore_index: int = 255,
+        csv_file: str | None = None,
+        output_dir: str | None = None,
+        keep_results: bool = False,
+        collect_device: str = 'cpu',
+        prefix: str | None = None,
+    ):
+        super().__init__(collect_device=collect_device, prefix=prefix)
+        check_thresholds(thresholds)
+        self.thresholds = thresholds
+        self.ignore_index = ignore_index
+        self.mask_dir = Path(output_dir) if output_dir else None
+        self.csv_file = csv_file or (self.mask_dir and self.mask_dir / CSV_NAME)
+
+    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
+        """Score each image; both arrays are at the resolution of the mask."""
+        for sample in data_samples:
+            organ, source = sample.get('organ'), sample.get('data_source')
+            threshold = threshold_for(self.thresholds, source, organ)
+            probability = sample['seg_logits']['data'][0]
+            mask = sample['gt_sem_seg']['data'][0].cpu().numpy()
+            prediction = (probability > threshold).cpu().numpy()
+            name = sample.get('img_id') or Path(sample['img_path']).stem
+            if prediction.shape != mask.shape:
+                raise ValueError(
+                    f'{name}: prediction {prediction.shape} and mask {mask.shape} '
+                    'differ in size; test at the original resolution needs '
+                    'RestoreOriginalShape in the pipeline'
+                )
+            score = dice(prediction & (mask != self.ignore_index), mask == 1)
+            loss = sample.get('val_loss_bce')
+            self.results.append((name, organ, source, threshold, score, loss))
+            if self.mask_dir:
+                self.mask_dir.mkdir(parents=True, exist_ok=True)
+                cv2.imwrite(
+                    str(self.mask_dir / f'{name}.png'), prediction.astype(np.uint8)
+                )
+
+    def compute_metrics(self, results: list[tuple]) -> dict[str, float]:
+        """Average over the images of all processes; print and write the tables."""
+        rows = [dict(zip(COLUMNS, result, strict=True)) for result in results]
+        metrics = summarise(rows)
+        print_log('\n' + format_table(rows), logger='current')
+        if self.csv_file:
+            write_csv(rows, Path(self.csv_file))
+        return metrics
+
+
+def group_rows(rows: Sequence[Mapping]) -> dict[str, list[Mapping]]:
+    """Group images by organ, then by data source, each in sorted order."""
+    groups: dict[str, list[Mapping]] = {}
+    for key in ('organ', 'data_source'):
+        found = defaultdict(list)
+        for row in rows:
+            if row[key] is not None:
+                found[row[key]].append(row)
+        groups.update(sorted(found.items()))
+    return groups
+
+
+def summarise(rows: Sequence[Mapping]) -> dict[str, float]:
+    """Average the per-image rows into the metrics of ``FTUDiceMetric``."""
+    metrics = {'Dice': float(np.mean([row['dice'] for row in rows]))}
+    for name, members in group_rows(rows).items():
+        metrics[f'Dice/{name}'] = float(np.mean([row['dice'] for row in members]))
+    losses = [row['val_loss_bce'] for row in rows]
+    if None not in losses:
+        metrics['val_loss_bce'] = float(np.mean(losses))
+    return metrics
+
+
+def format_table(rows: Sequence[Mapping]) -> str:
+    """Draw images, mean, median and worst Dice for each group and for all."""
+    table = PrettyTable(['group', 'images', 'Dice', 'median', 'worst', 'worst image'])
+    table.align = 'r'
+    table.align['group'] = table.align['worst image'] = 'l'
+    for name, members in {**group_rows(rows), 'all': rows}.items():
+        scores = [row['dice'] for row in members]
+        worst = min(members, key=lambda row: row['dice'])
+        figures = (np.mean(scores), np.median(scores), worst['dice'])
+        table.add_row(
+            [name, len(scores), *(f'{x:.4f}' for x in figures), worst['img_id']]
+        )
+    return table.get_string()
+
+
+def write_csv(rows: Sequence[Mapping], path: Path) -> None:
+    """Write one row an image; the file appears whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f'.{path.name}.{os.getpid()}')
+    with partial.open('w', newline='') as stream:
+        writer = csv.DictWriter(stream, COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
+    partial.replace(path)

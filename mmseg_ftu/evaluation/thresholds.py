@@ -1,0 +1,57 @@
+"""The probability above which a pixel is foreground, by data source and organ."""
+
+from collections.abc import Mapping
+
+# arXiv 2308.10994, section on inference: HPA 0.5, HPA lung 0.15, HuBMAP 0.4, HuBMAP
+# lung 0.1. The outermost `default` is for tissue of one's own and is not the paper's.
+PAPER_THRESHOLDS = {
+    'HPA': {'default': 0.5, 'lung': 0.15},
+    'Hubmap': {'default': 0.4, 'lung': 0.1},
+    'default': 0.5,
+}
+
+
+def threshold_for(
+    thresholds: Mapping, data_source: str | None, organ: str | None
+) -> float:
+    """Look up the threshold of an image.
+
+    Args:
+        thresholds: ``{source: {organ: t, 'default': t}, 'default': t}`` with t in 0..1;
+            instead of the inner table a source may have one number.
+        data_source: Where the image comes from, e.g. ``HPA``.
+        organ: E.g. ``lung``.
+
+    Returns:
+        The entry of (source, organ), else the source's default, else the outermost.
+
+    Raises:
+        ValueError: If none of the three is there.
+    """
+    table = thresholds.get(data_source, {})
+    if not isinstance(table, Mapping):
+        return table
+    for candidate in (
+        table.get(organ),
+        table.get('default'),
+        thresholds.get('default'),
+    ):
+        if candidate is not None:
+            return candidate
+    raise ValueError(
+        f'no threshold for data source {data_source!r}, organ {organ!r}: add it or a '
+        f"'default' to thresholds (there are {sorted(thresholds)})"
+    )
+
+
+def check_thresholds(thresholds: Mapping) -> None:
+    """Raise ValueError unless every threshold is a number in 0..1."""
+    for source, table in thresholds.items():
+        entries = table if isinstance(table, Mapping) else {'': table}
+        for organ, value in entries.items():
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise ValueError(
+                    f'threshold of {source} {organ}: {value!r}, not a number'
+                )
+            if not 0 <= value <= 1:
+                raise ValueError(f'threshold of {source} {organ}: {value} not in 0..1')

@@ -1,0 +1,145 @@
+"""One-channel segmentation that is right: segmentor and test-time augmentation.
+
+MMSegmentation 1.x handles ``out_channels=1`` (one sigmoid logit, foreground against
+background) with four slips which these two classes mend by overriding just that:
+
+- ``SegTTAModel`` applies the sigmoid to what is a probability already, so a model that
+  says p = .018 everywhere is reported as 100 % foreground;
+- it returns the metainfo of the last (flipped) view and that view's ``seg_logits``;
+- ``acc_seg`` takes the arg-max of a single channel, so it always equals the share of
+  background;
+- ``decode_head.threshold`` silently defaults to 0.3.
+
+mmseg's contract is kept: of a one-channel model ``seg_logits.data`` of a result holds
+*probabilities*, float of shape (1, H, W).
+"""
+
+import torch
+import torch.nn.functional as F
+from mmengine.structures import PixelData
+from mmseg.models.segmentors import EncoderDecoder, SegTTAModel
+from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
+from torch import Tensor
+
+from ..switched_aux_loss import downsample_mask, weighted_bce
+
+
+@MODELS.register_module()
+class BinaryEncoderDecoder(EncoderDecoder):
+    """Encoder-decoder with one output channel.
+
+    Each result of an image with a mask carries ``val_loss_bce``, the pixel-mean binary
+    cross entropy of the main head on that image (a float, from the logits, so exact
+    where a probability saturates); ``FTUDiceMetric`` averages it for the learning-rate
+    schedule.
+
+    Raises:
+        ValueError: If the decode head has several channels or no threshold.
+    """
+
+    def _init_decode_head(self, decode_head: dict) -> None:
+        if decode_head.get('threshold') is None:
+            raise ValueError(
+                'decode_head.threshold is not set (mmseg would silently take 0.3): '
+                'write threshold=0.5 in the config'
+            )
+        super()._init_decode_head(decode_head)
+        if self.out_channels != 1:
+            raise ValueError(
+                f'decode_head.out_channels={self.out_channels}: BinaryEncoderDecoder '
+                "is for out_channels=1; use mmseg's EncoderDecoder for more"
+            )
+
+    def _decode_head_forward_train(self, *args) -> dict:
+        losses = super()._decode_head_forward_train(*args)
+        losses.pop('decode.acc_seg')
+        return losses
+
+    def postprocess_result(
+        self, seg_logits: Tensor, data_samples: list[SegDataSample] | None = None
+    ) -> list[SegDataSample]:
+        """Turn logits (N, 1, H, W) into probabilities and masks at ``ori_shape``."""
+        samples = data_samples or [SegDataSample() for _ in seg_logits]
+        for logits, sample in zip(seg_logits, samples, strict=True):
+            logits = restore(logits, sample.metainfo, self.align_corners)
+            if 'gt_sem_seg' in sample and not sample.get('flip'):
+                loss = self._bce(logits, sample.gt_sem_seg.data)
+                sample.set_field(loss, 'val_loss_bce', field_type='metainfo')
+            probability = logits.sigmoid()
+            mask = (probability > self.decode_head.threshold).to(probability)
+            sample.seg_logits = PixelData(data=probability)
+            sample.pred_sem_seg = PixelData(data=mask)
+        return samples
+
+    def _bce(self, logits: Tensor, mask: Tensor) -> float | None:
+        if logits.shape != mask.shape:
+            return None
+        target, weight = downsample_mask(
+            mask[None], mask.shape[-2:], ignore_index=self.decode_head.ignore_index
+        )
+        return weighted_bce(logits[None], target, weight).item()
+
+
+def restore(logits: Tensor, metainfo: dict, align_corners: bool = False) -> Tensor:
+    """Undo padding, flip and resizing of an image's logits.
+
+    Args:
+        logits: Float of shape (C, H, W), as the network saw the image.
+        metainfo: With mmseg's keys ``padding_size`` or ``img_padding_size`` (left,
+            right, top, bottom; px), ``flip``, ``flip_direction`` and ``ori_shape``,
+            each optional.
+        align_corners: As in ``torch.nn.functional.interpolate``.
+
+    Returns:
+        Float of shape (C, *ori_shape).
+    """
+    padding = metainfo.get('img_padding_size', metainfo.get('padding_size', [0] * 4))
+    left, right, top, bottom = padding
+    height, width = logits.shape[-2:]
+    logits = logits[:, top : height - bottom, left : width - right]
+    if metainfo.get('flip'):
+        dims = {'horizontal': [2], 'vertical': [1], 'diagonal': [1, 2]}
+        logits = logits.flip(dims[metainfo['flip_direction']])
+    size = tuple(metainfo.get('ori_shape', logits.shape[-2:])[:2])
+    if size == logits.shape[-2:]:
+        return logits
+    return F.interpolate(
+        logits[None], size, mode='bilinear', align_corners=align_corners
+    )[0]
+
+
+@MODELS.register_module()
+class BinarySegTTAModel(SegTTAModel):
+    """Average the probabilities of the views of an image.
+
+    The result has ``seg_logits`` (the merged probabilities), ``pred_sem_seg`` (merged,
+    then thresholded), the mask, and the metainfo of the un-flipped image.
+    """
+
+    def merge_preds(
+        self, data_samples_list: list[list[SegDataSample]]
+    ) -> list[SegDataSample]:
+        """Merge the views of each image.
+
+        Args:
+            data_samples_list: For each image its views, already flipped back.
+
+        Returns:
+            One sample for each image.
+        """
+        return [self._merge(views) for views in data_samples_list]
+
+    def _merge(self, views: list[SegDataSample]) -> SegDataSample:
+        probability = torch.zeros_like(views[0].seg_logits.data)
+        for view in views:
+            probability += view.seg_logits.data
+        probability /= len(views)
+        merged = SegDataSample(metainfo=views[0].metainfo)
+        merged.set_metainfo(dict(flip=False, flip_direction=None))
+        if 'gt_sem_seg' in views[0]:
+            merged.gt_sem_seg = views[0].gt_sem_seg
+        threshold = self.module.decode_head.threshold
+        merged.seg_logits = PixelData(data=probability)
+        merged.pred_sem_seg = PixelData(data=(probability > threshold).to(probability))
+        return merged

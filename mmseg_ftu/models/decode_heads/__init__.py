@@ -1,0 +1,5 @@
+"""Decode heads, registered in mmseg's ``MODELS``."""
+
+from .daformer_head import DAFormerHead
+
+__all__ = ['DAFormerHead']

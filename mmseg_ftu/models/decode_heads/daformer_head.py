@@ -1,0 +1,212 @@
+"""DAFormer decoder: embed every level, bring all to the finest, fuse.
+
+Paper: Hoyer et al., "DAFormer: Improving Network Architectures and Training
+Strategies for Domain-Adaptive Semantic Segmentation", section 3.1,
+https://arxiv.org/abs/2111.14887; official code https://github.com/lhoyer/DAFormer.
+Built on mmseg's and mmcv's modules. Two settings are in use:
+
+* official: ``embed='mlp'``, ``upsample='bilinear'``, ``fusion='sep_aspp'``, 256
+  channels;
+* the decoder of the switched-auxiliary-loss paper (arXiv 2308.10994, its authors'
+  public code), which has no ASPP: ``embed='conv'``, ``upsample='mix'`` and
+  ``fusion='conv1x1'`` (CoaT, MiT) or ``'conv3x3'`` (PVTv2), 320 channels.
+
+Deviations from the authors' decoder: the finest level isn't resized, so it has no
+mixing weight; a 1 x 1 fusion is applied before up-sampling, not after (see
+:meth:`DAFormerHead._fuse_early`).
+"""
+
+from collections.abc import Sequence
+from functools import reduce
+
+import torch
+import torch.nn.functional as F
+from mmcv.cnn import ConvModule
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+from mmseg.models.decode_heads.sep_aspp_head import DepthwiseSeparableASPPModule
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+
+OPTIONS = {
+    'embed': ('mlp', 'conv'),
+    'upsample': ('bilinear', 'mix'),
+    'fusion': ('sep_aspp', 'conv1x1', 'conv3x3'),
+}
+
+
+@MODELS.register_module()
+class DAFormerHead(BaseDecodeHead):
+    """Decode any number of levels at the resolution of the first.
+
+    Args:
+        in_channels: Channels of the levels that are used, shallow to deep.
+        in_index: Their indices among the backbone's maps (0-based); default: the
+            first ``len(in_channels)``.
+        embed_channels: Channels of each embedded level.
+        channels: Channels after the fusion.
+        embed: ``'mlp'``: a linear layer for each pixel, without norm and activation;
+            ``'conv'``: 1 x 1 convolution, norm and activation.
+        upsample: ``'bilinear'``, or ``'mix'``: ``w * bilinear + (1 - w) * nearest``
+            with one learnable ``w`` per resized level. It starts at 0.5 and isn't
+            squashed by a sigmoid, as in the authors' code: the optimum at either
+            end can be reached, and a value outside 0..1 extrapolates.
+        fusion: ``'sep_aspp'``: depthwise separable ASPP and a 3 x 3 bottleneck;
+            ``'conv1x1'`` or ``'conv3x3'``: one convolution. Each with norm and
+            activation.
+        dilations: Of the ASPP, in px of the first level.
+        norm_cfg: Of all norms; BatchNorm as in both codes.
+        **kwargs: Of mmseg's ``BaseDecodeHead``. With one output channel ``threshold``
+            must be given.
+
+    Raises:
+        ValueError: An unknown option, ``in_index`` of another length than
+            ``in_channels``, or one output channel without a threshold.
+    """
+
+    def __init__(
+        self,
+        in_channels: Sequence[int],
+        in_index: Sequence[int] | None = None,
+        embed_channels: int = 256,
+        channels: int = 256,
+        embed: str = 'mlp',
+        upsample: str = 'bilinear',
+        fusion: str = 'sep_aspp',
+        dilations: Sequence[int] = (1, 6, 12, 18),
+        norm_cfg: dict | None = dict(type='BN'),  # noqa: B006 (never modified)
+        **kwargs,
+    ) -> None:
+        in_index = list(range(len(in_channels)) if in_index is None else in_index)
+        chosen = dict(embed=embed, upsample=upsample, fusion=fusion)
+        _check_arguments(chosen, in_channels, in_index, kwargs)
+        super().__init__(
+            in_channels=list(in_channels),
+            in_index=in_index,
+            channels=channels,
+            input_transform='multiple_select',
+            norm_cfg=norm_cfg,
+            **kwargs,
+        )
+        self.fusion = fusion
+        self.embeds = nn.ModuleList(
+            self._conv(width, embed_channels, 1)
+            if embed == 'conv'
+            else nn.Conv2d(width, embed_channels, 1)
+            for width in in_channels
+        )
+        self.mix = None
+        if upsample == 'mix':
+            self.mix = nn.Parameter(torch.full((len(in_channels) - 1,), 0.5))
+        width = embed_channels * len(in_channels)
+        if fusion == 'sep_aspp':
+            self.aspp = self._aspp(width, dilations)
+            width = channels * len(dilations)
+        self.fuse = self._conv(width, channels, 1 if fusion == 'conv1x1' else 3)
+
+    def _aspp(self, in_channels: int, dilations: Sequence[int]) -> nn.ModuleList:
+        return DepthwiseSeparableASPPModule(
+            dilations=tuple(dilations),
+            in_channels=in_channels,
+            channels=self.channels,
+            conv_cfg=self.conv_cfg,
+            norm_cfg=self.norm_cfg,
+            act_cfg=self.act_cfg,
+        )
+
+    def _conv(self, in_channels: int, out_channels: int, size: int) -> ConvModule:
+        return ConvModule(
+            in_channels,
+            out_channels,
+            size,
+            padding=size // 2,
+            conv_cfg=self.conv_cfg,
+            norm_cfg=self.norm_cfg,
+            act_cfg=self.act_cfg,
+        )
+
+    def forward(self, inputs: Sequence[Tensor]) -> Tensor:
+        """Compute the logits at the size of the first level used.
+
+        Args:
+            inputs: Maps of the backbone, ``(N, C, h, w)`` each.
+
+        Returns:
+            ``(N, out_channels, h, w)`` of the first level; mmseg resizes it.
+
+        Raises:
+            ValueError: In training, BatchNorm would see a single value per channel.
+        """
+        levels = self._transform_inputs(inputs)
+        for index, x, embed in zip(self.in_index, levels, self.embeds, strict=True):
+            _check_norm(index, x, embed)
+        levels = [f(x) for f, x in zip(self.embeds, levels, strict=True)]
+        if self.fusion == 'conv1x1' and self.conv_cfg is None:
+            return self.cls_seg(self._fuse_early(levels))
+        x = torch.cat(self._upsample(levels), dim=1)
+        if self.fusion == 'sep_aspp':
+            x = torch.cat(self.aspp(x), dim=1)
+        return self.cls_seg(self.fuse(x))
+
+    def _fuse_early(self, levels: list[Tensor]) -> Tensor:
+        """Apply the 1 x 1 fusion before resizing, with which it commutes.
+
+        So it runs at each level's own size, and the concatenation (in float32 236 MB
+        per 768 px image for 5 x 320 channels) is never built.
+        """
+        conv = self.fuse.conv
+        weights = conv.weight.chunk(len(levels), dim=1)
+        biases = [conv.bias] + [None] * (len(levels) - 1)
+        levels = [
+            F.conv2d(x, w, b) for x, w, b in zip(levels, weights, biases, strict=True)
+        ]
+        x = reduce(torch.add, self._upsample(levels))
+        if self.fuse.with_norm:
+            x = self.fuse.norm(x)
+        return self.fuse.activate(x) if self.fuse.with_activation else x
+
+    def _upsample(self, levels: list[Tensor]) -> list[Tensor]:
+        """Resize all levels to the first, which stays as it is."""
+        first, *others = levels
+        size = first.shape[2:]
+        resized = [
+            F.interpolate(x, size, mode='bilinear', align_corners=self.align_corners)
+            for x in others
+        ]
+        if self.mix is not None:
+            nearest = [F.interpolate(x, size, mode='nearest') for x in others]
+            resized = [
+                n + w * (b - n)
+                for n, b, w in zip(nearest, resized, self.mix, strict=True)
+            ]
+        return [first, *resized]
+
+
+def _check_arguments(
+    chosen: dict[str, str], in_channels: Sequence, in_index: Sequence, base: dict
+) -> None:
+    for name, value in chosen.items():
+        if value not in OPTIONS[name]:
+            raise ValueError(
+                f'DAFormerHead {name}={value!r}: expected one of {OPTIONS[name]}'
+            )
+    if len(in_index) != len(in_channels):
+        raise ValueError(
+            f'DAFormerHead in_index={in_index} selects {len(in_index)} levels, but '
+            f'in_channels={list(in_channels)} describes {len(in_channels)}'
+        )
+    out_channels = base.get('out_channels') or base.get('num_classes')
+    if out_channels == 1 and base.get('threshold') is None:
+        raise ValueError(
+            'DAFormerHead with one output channel needs threshold=..., e.g. 0.5; '
+            'mmseg would take 0.3'
+        )
+
+
+def _check_norm(index: int, x: Tensor, embed: nn.Module) -> None:
+    norm = getattr(embed, 'norm', None)
+    if isinstance(norm, nn.BatchNorm2d) and norm.training and x.shape[1] == x.numel():
+        raise ValueError(
+            f'DAFormerHead: the map of in_index {index} is 1 x 1 at batch size 1, and '
+            'BatchNorm cannot be trained on one value. Use a larger crop or batch, or '
+            "norm_cfg=dict(type='GN', num_groups=32)"
+        )

@@ -1,0 +1,141 @@
+"""Check every record: decode image and mask in full and compare their sizes."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from typing import Any
+
+import pandas as pd
+from tqdm import tqdm
+
+from mmseg_ftu.datasets.folds import assign_folds
+
+from .image_io import read_image
+from .records import Fault, FileMask, Record, RleMask, records_table
+
+EMPTY_MASK = 'the mask is empty; mend it or remove the image'
+
+
+def check_pixels(
+    records: list[Record], settings: dict, workers: int
+) -> tuple[list[Fault], set[str]]:
+    """Decode all images and masks.
+
+    Args:
+        records: What to check.
+        settings: Of these, ``resized`` accepts images smaller or larger than their
+            masks, and ``empty`` says what to do with empty masks.
+        workers: Threads; 0 works in the calling one.
+
+    Returns:
+        The faults, and the ids to leave out since their masks are empty.
+    """
+    faults, skipped = [], set()
+    for record, texts in each(
+        lambda record: _check(record, settings['resized']),
+        records,
+        workers,
+        'checking',
+    ):
+        if EMPTY_MASK in texts and settings['empty'] != 'refuse':
+            texts.remove(EMPTY_MASK)
+            if settings['empty'] == 'skip':
+                skipped.add(record.id)
+        faults += [Fault(record.row, f'{record.place}: {text}') for text in texts]
+    return faults, skipped
+
+
+def add_folds(records: list[Record], settings: dict) -> pd.DataFrame:
+    """Return the rows of ``folds.csv``.
+
+    Raises:
+        ValueError: If there are too few records or groups.
+    """
+    if not records:
+        raise ValueError('no image is left to prepare')
+    table = records_table(records)
+    fold = assign_folds(table, settings['folds'], settings['seed'])
+    return table.assign(fold=fold)
+
+
+def each(
+    function: Callable[[Record], Any], records: list[Record], workers: int, title: str
+) -> Iterator[tuple[Record, Any]]:
+    """Apply a function to all records, with a progress bar on stderr.
+
+    Threads suffice: OpenCV, zlib and the TIFF codecs release Python's lock.
+
+    Yields:
+        Records with their results, in the order in which they are finished.
+    """
+    if not records:
+        return
+    with tqdm(total=len(records), desc=title, unit='image') as bar:
+        if workers == 0:
+            for record in records:
+                result = function(record)
+                bar.update()
+                yield record, result
+            return
+        pool = ThreadPoolExecutor(workers)
+        try:
+            futures = {pool.submit(function, record): record for record in records}
+            for future in as_completed(futures):
+                result = future.result()
+                bar.update()
+                yield futures[future], result
+        finally:  # an error or Ctrl-C: finish what is in hand, forget the rest
+            pool.shutdown(cancel_futures=True)
+
+
+def mask_faults(mask: RleMask | FileMask, shape: tuple[int, int]) -> list[str]:
+    """Decode a mask and say what is wrong with it; ``EMPTY_MASK`` if it is empty."""
+    try:
+        labels = mask.read()
+    except (ValueError, OSError) as error:
+        return [str(error)]
+    faults = [] if (labels == 1).any() else [EMPTY_MASK]
+    if labels.shape != shape:
+        faults.append(
+            f'the mask has {_text(labels.shape)} px, the image {_text(shape)} px; '
+            'export both at the same size'
+        )
+    return faults
+
+
+def _check(record: Record, resized: bool) -> list[str]:
+    """Decode the image and the mask of a record and say what is wrong with them."""
+    try:
+        fault = _size_fault(read_image(record.image).shape[:2], record, resized)
+    except (ValueError, OSError) as error:
+        fault = str(error)
+    return [fault] * bool(fault) + mask_faults(record.mask, record.shape)
+
+
+def _size_fault(shape: tuple[int, int], record: Record, resized: bool) -> str | None:
+    """Compare the size of an image with that of its record."""
+    if shape == record.shape:
+        return None
+    said = f'{record.image.name} has {_text(shape)} px'
+    if not _is_resized_copy(shape, record.shape):
+        return (
+            f'{said}, which is no resized copy of {_text(record.shape)} px, the size '
+            'on record; replace the image or mend the size'
+        )
+    if resized:
+        return None
+    return (
+        f'{said} instead of {_text(record.shape)} px; pass --resized if it is a '
+        'resized copy of the original'
+    )
+
+
+def _is_resized_copy(shape: tuple[int, int], original: tuple[int, int]) -> bool:
+    """Compare aspect ratios, but for the rounding of a side to whole pixels."""
+    height = original[0] * shape[1] / original[1]
+    width = original[1] * shape[0] / original[0]
+    return abs(height - shape[0]) <= 1 or abs(width - shape[1]) <= 1
+
+
+def _text(shape: tuple[int, int]) -> str:
+    """Return ``'height x width'``."""
+    return f'{shape[0]} x {shape[1]}'

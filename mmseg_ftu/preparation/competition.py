@@ -1,0 +1,176 @@
+"""Prepare the Kaggle competition "HuBMAP + HPA - Hacking the Human Body" (2022).
+
+Source: ``train.csv`` and ``train_images/<id>.tiff``. Resized copies as ``.png`` or
+``.jpg`` are accepted too, as people publish them.
+"""
+
+from pathlib import Path
+
+import pandas as pd
+
+from .cache import prepare_folder
+from .checking import mask_faults
+from .image_io import find_images
+from .raster import MAX_PIXELS
+from .records import Fault, PreparationError, Record, RleMask
+from .tables import id_fault, number_fault, read_table, repeated_ids, whole_number
+
+ORGANS = ('kidney', 'largeintestine', 'lung', 'prostate', 'spleen')
+DATA_SOURCES = ('HPA', 'Hubmap')  # as spelt in the competition's files
+REQUIRED = ('id', 'organ', 'data_source', 'img_height', 'img_width', 'rle')
+OPTIONAL = ('pixel_size', 'age', 'sex')
+
+
+def prepare_hubmap(
+    source: Path,
+    target: Path,
+    size: int = 768,
+    folds: int = 5,
+    seed: int = 0,
+    workers: int = 2,
+    resized: bool = False,
+    overwrite: bool = False,
+) -> str:
+    """Prepare the competition folder.
+
+    Args:
+        source: Folder with ``train.csv`` and ``train_images``.
+        target: Folder to write; not inside the source.
+        size: Longer side of the images to train on, px.
+        folds: Number of folds.
+        seed: Seed of the folds.
+        workers: Threads; 0 works in the calling one.
+        resized: Accept images that are resized copies of what ``train.csv`` speaks of.
+        overwrite: Accept a target begun with other settings.
+
+    Returns:
+        A summary for people.
+
+    Raises:
+        PreparationError: With all faults of the source, before anything is written.
+    """
+    records, faults = list_records(source)
+    settings = {
+        'tool': 'prepare_hubmap',
+        'source': source.resolve().name,
+        'size': size,
+        'folds': folds,
+        'seed': seed,
+        'resized': resized,
+        'empty': 'refuse',
+    }
+    return prepare_folder(source, target, records, faults, settings, workers, overwrite)
+
+
+def list_records(source: Path) -> tuple[list[Record], list[Fault]]:
+    """List the rows of ``train.csv`` with the faults seen without opening an image.
+
+    Raises:
+        PreparationError: If the table or the folder of images can't be used at all.
+    """
+    table, images = source / 'train.csv', source / 'train_images'
+    frame = _read_table(table)
+    if not images.is_dir():
+        raise PreparationError(f'{images}: no such folder; it holds <id>.tiff')
+    repeated = repeated_ids(frame['id'])
+    found = find_images(images)
+    records, faults = [], []
+    for row, values in enumerate(frame.to_dict('records'), start=1):
+        place = f'{table.name} row {row}, id {values["id"]}'
+        texts = _row_faults(values)
+        shape, text = _shape(values)
+        texts += [text] if text else []
+        if values['id'] in repeated:
+            texts.append('the id occurs more than once; keep one of the rows')
+        paths = found.get(values['id'], [])
+        if not id_fault(values['id']) and len(paths) != 1:
+            texts.append(_path_fault(images, values['id'], paths))
+        if shape:
+            mask = RleMask(values['rle'], shape)
+            if len(paths) == 1:
+                record = Record(
+                    row, place, values['id'], paths[0], mask, shape, _details(values)
+                )
+                records.append(record)
+            else:
+                texts += mask_faults(mask, shape)
+        faults += [Fault(row, f'{place}: {text}') for text in texts]
+    return records, faults
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    """Read ``train.csv`` as stripped text.
+
+    Raises:
+        PreparationError: If it isn't there, is no table, or lacks columns or rows.
+    """
+    try:
+        frame = read_table(path)
+    except FileNotFoundError:
+        raise PreparationError(
+            f'{path}: no such file; name the folder that holds train.csv'
+        ) from None
+    missing = [name for name in REQUIRED if name not in frame]
+    if missing:
+        raise PreparationError(
+            f'{path} lacks the columns {", ".join(missing)}; it has '
+            + ', '.join(frame.columns)
+        )
+    for name in OPTIONAL:
+        if name not in frame:
+            frame[name] = ''
+    return frame
+
+
+def _row_faults(values: dict[str, str]) -> list[str]:
+    """Check id, names and numbers of a row."""
+    texts = [id_fault(values['id'])]
+    if values['organ'].lower() not in ORGANS:
+        texts.append(
+            f'unknown organ {values["organ"]!r}; known: {", ".join(ORGANS)} '
+            '(tools/prepare_pairs.py takes any)'
+        )
+    if _canonical_source(values['data_source']) is None:
+        texts.append(
+            f'unknown data_source {values["data_source"]!r}; known: '
+            + ', '.join(DATA_SOURCES)
+        )
+    texts += [number_fault(name, values[name]) for name in ('pixel_size', 'age')]
+    return [text for text in texts if text]
+
+
+def _shape(values: dict[str, str]) -> tuple[tuple[int, int] | None, str | None]:
+    """Return the shape on record, or what is wrong with it."""
+    texts = [values['img_height'], values['img_width']]
+    try:
+        height, width = (whole_number(text) for text in texts)
+    except ValueError:
+        return None, f'img_height x img_width is {" x ".join(texts)}; give whole pixels'
+    if min(height, width) < 1 or height * width > MAX_PIXELS:
+        return None, (
+            f'img_height x img_width is {height} x {width}: not between 1 and '
+            f'{MAX_PIXELS} pixels'
+        )
+    return (height, width), None
+
+
+def _path_fault(images: Path, name: str, paths: list[Path]) -> str:
+    """Say that there is no image, or more than one."""
+    if paths:
+        names = ', '.join(path.name for path in paths)
+        return f'several images in {images}: {names}; keep one'
+    return f'no image {name}.tiff in {images}; fetch it or remove the row'
+
+
+def _canonical_source(name: str) -> str | None:
+    """Return the competition's spelling, or None."""
+    return {known.lower(): known for known in DATA_SOURCES}.get(name.lower())
+
+
+def _details(values: dict[str, str]) -> dict[str, str]:
+    """Return what ``folds.csv`` says about an image beside id and shape."""
+    return {
+        'organ': values['organ'].lower(),
+        'data_source': _canonical_source(values['data_source']) or '',
+        **{name: values[name] for name in OPTIONAL},
+    }

@@ -1,0 +1,141 @@
+"""Find images, masks and the index table of a folder of pairs."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from .image_io import find_images
+from .records import PreparationError
+from .tables import read_table
+
+
+@dataclass(frozen=True)
+class PairFolders:
+    """Where images and masks are and what they mean.
+
+    Attributes:
+        source: The data set's folder; the paths below are relative to it.
+        images: Folder of images.
+        masks: Folder of masks; may be the same if ``mask_suffix`` tells them apart.
+        mask_suffix: What a mask's name has more than the image's.
+        foreground: As in ``read_mask``; words of a command line are understood too.
+        ignore: As in ``read_mask``.
+        index: Table with one row an image; '' for none.
+        id_column: Its column with the images' names without extension.
+        group_column: Its column of patients or other groups; '' for none.
+        organ_column: Its column of organs; '' if all are of one ``organ``.
+        organ: The organ of all images.
+        data_source: The data set's name.
+        pixel_size: In um/px, as text; '' if unknown.
+    """
+
+    source: Path
+    images: str = 'images'
+    masks: str = 'masks'
+    mask_suffix: str = ''
+    foreground: tuple[int, ...] | str = 'auto'
+    ignore: int | None = None
+    index: str = ''
+    id_column: str = 'id'
+    group_column: str = ''
+    organ_column: str = ''
+    organ: str = ''
+    data_source: str = 'own'
+    pixel_size: str = ''
+
+    def __post_init__(self):
+        object.__setattr__(self, 'foreground', _parse_foreground(self.foreground))
+
+
+def find_pairs(
+    folders: PairFolders,
+) -> tuple[dict[str, list[Path]], dict[str, list[Path]]]:
+    """Return image files and mask files by the image's name.
+
+    Raises:
+        PreparationError: If a folder is missing or holds no image, or nothing tells
+            masks from images.
+    """
+    suffix = folders.mask_suffix
+    paths = [folders.source / folders.images, folders.source / folders.masks]
+    for path in paths:
+        if not path.is_dir():
+            raise PreparationError(f'{path}: no such folder; see --images and --masks')
+    images, masks = (find_images(path) for path in paths)
+    if paths[0].resolve() == paths[1].resolve():
+        if not suffix:
+            raise PreparationError(
+                f'{paths[0]} holds images and masks; tell them apart by --mask-suffix'
+            )
+        images = {n: files for n, files in images.items() if not n.endswith(suffix)}
+    masks = {
+        name.removesuffix(suffix): files
+        for name, files in masks.items()
+        if name.endswith(suffix)
+    }
+    if not images:
+        raise PreparationError(f'{paths[0]} holds no image')
+    return images, masks
+
+
+def read_index(folders: PairFolders) -> dict[str, dict[str, str]]:
+    """Return the details of each image on the index, by name.
+
+    Raises:
+        PreparationError: If the table is missing or lacks a column, or names repeat.
+    """
+    columns = {'group': folders.group_column, 'organ': folders.organ_column}
+    columns = {name: column for name, column in columns.items() if column}
+    if not folders.index:
+        if columns:
+            raise PreparationError(
+                f'the columns {", ".join(columns.values())} need a table: pass --index'
+            )
+        return {}
+    path = folders.source / folders.index
+    try:
+        frame = read_table(path)
+    except FileNotFoundError:
+        raise PreparationError(f'{path}: no such file; see --index') from None
+    missing = {folders.id_column, *columns.values()} - set(frame.columns)
+    if missing:
+        raise PreparationError(
+            f'{path} lacks the columns {", ".join(sorted(missing))}; it has '
+            + ', '.join(frame.columns)
+        )
+    names = frame[folders.id_column]
+    if names.duplicated().any():
+        twice = ', '.join(sorted(set(names[names.duplicated()])))
+        raise PreparationError(f'{path} names more than once: {twice}; keep one row')
+    rows = frame.to_dict('records')
+    return {
+        row[folders.id_column]: common_details(folders)
+        | {name: row[column] for name, column in columns.items()}
+        for row in rows
+    }
+
+
+def common_details(folders: PairFolders) -> dict[str, str]:
+    """Return what holds for all images."""
+    return {
+        'organ': folders.organ,
+        'data_source': folders.data_source,
+        'pixel_size': folders.pixel_size,
+    }
+
+
+def _parse_foreground(words: Iterable[int | str] | str) -> tuple[int, ...] | str:
+    """Return labels, or one of the words that ``read_mask`` knows.
+
+    Raises:
+        PreparationError: If it is neither.
+    """
+    words = [words] if isinstance(words, str) else list(words)
+    if words in (['auto'], ['nonzero']):
+        return words[0]
+    try:
+        return tuple(sorted({int(word) for word in words}))
+    except ValueError:
+        raise PreparationError(
+            f'foreground {words}: give labels, or the single word auto or nonzero'
+        ) from None

@@ -1,0 +1,132 @@
+"""Prepare any folder of images and masks, matched by name, in the same layout.
+
+For people's own tissue: ``images/a.png`` belongs to ``masks/a.png`` (or to
+``masks/a_mask.png`` with ``mask_suffix='_mask'``). An index table may say which patient
+an image is of, so that no patient is in two folds.
+"""
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+from .cache import prepare_folder
+from .image_io import read_size
+from .pair_files import PairFolders, common_details, find_pairs, read_index
+from .records import Fault, FileMask, Record
+from .tables import id_fault, number_fault, repeated_ids
+
+PLAIN_WORD = re.compile(r'[A-Za-z][A-Za-z0-9_-]*')
+
+
+def prepare_pairs(
+    folders: PairFolders,
+    target: Path,
+    size: int | None = None,
+    folds: int = 5,
+    seed: int = 0,
+    empty: str = 'refuse',
+    workers: int = 2,
+    overwrite: bool = False,
+) -> str:
+    """Prepare a folder of pairs.
+
+    Args:
+        folders: Where images and masks are and what they mean.
+        target: Folder to write; not inside the source.
+        size: Longer side of the images to train on, px; None keeps each as it is.
+        folds: Number of folds.
+        seed: Seed of the folds.
+        empty: ``'refuse'``, ``'keep'`` or ``'skip'`` images without foreground.
+        workers: Threads; 0 works in the calling one.
+        overwrite: Accept a target begun with other settings.
+
+    Returns:
+        A summary for people.
+
+    Raises:
+        PreparationError: With all faults of the source, before anything is written.
+    """
+    records, faults = list_records(folders)
+    foreground = folders.foreground
+    settings = {
+        'tool': 'prepare_pairs',
+        'source': folders.source.resolve().name,
+        'size': size,
+        'folds': folds,
+        'seed': seed,
+        'resized': False,
+        'empty': empty,
+        'foreground': foreground if isinstance(foreground, str) else list(foreground),
+        'ignore': folders.ignore,
+    }
+    return prepare_folder(
+        folders.source, target, records, faults, settings, workers, overwrite
+    )
+
+
+def prepare_pairs_of(source: Path, target: Path, **options) -> str:
+    """Call ``prepare_pairs`` with the options of both kinds in one mapping."""
+    names = [field.name for field in fields(PairFolders) if field.name != 'source']
+    meaning = {name: options.pop(name) for name in names if name in options}
+    return prepare_pairs(PairFolders(source, **meaning), target, **options)
+
+
+def list_records(folders: PairFolders) -> tuple[list[Record], list[Fault]]:
+    """List the pairs with the faults seen from names and headers.
+
+    Raises:
+        PreparationError: If a folder or the index can't be used at all.
+    """
+    images, masks = find_pairs(folders)
+    index = read_index(folders)
+    names = sorted({*images, *masks, *index})
+    repeated = repeated_ids(names)
+    records, faults = [], []
+    for row, name in enumerate(names, start=1):
+        place = f'image {name!r}'
+        texts = [id_fault(name)]
+        if name in repeated:
+            texts.append('its name differs from another by case only; rename it')
+        texts += _match_faults(folders, name, images, masks, index)
+        details = index.get(name, common_details(folders))
+        texts += _detail_faults(details)
+        if len(images.get(name, [])) == len(masks.get(name, [])) == 1:
+            mask = FileMask(masks[name][0], folders.foreground, folders.ignore)
+            try:
+                path = images[name][0]
+                shape = read_size(path)
+                records.append(Record(row, place, name, path, mask, shape, details))
+            except (ValueError, OSError) as error:
+                texts.append(str(error))
+        faults += [Fault(row, f'{place}: {text}') for text in texts if text]
+    return records, faults
+
+
+def _match_faults(
+    folders: PairFolders, name: str, images: dict, masks: dict, index: dict
+) -> list[str]:
+    """Say what an image, a mask or a row of the index lacks."""
+    texts = []
+    for kind, found in (('image', images), ('mask', masks)):
+        files = found.get(name, [])
+        if len(files) > 1:
+            twice = ', '.join(path.name for path in files)
+            texts.append(f'several {kind}s: {twice}; keep one')
+        elif not files:
+            folder = folders.source / getattr(folders, f'{kind}s')
+            texts.append(f'no {kind} in {folder}; add it, or remove what belongs to it')
+    if folders.index and name not in index:
+        texts.append(f'no row in {folders.index}; add it')
+    return texts
+
+
+def _detail_faults(details: dict[str, str]) -> list[str | None]:
+    """Check what becomes keys of metrics and thresholds."""
+    texts = [number_fault('pixel_size', details['pixel_size'])]
+    for name in ('organ', 'data_source'):
+        if not PLAIN_WORD.fullmatch(details[name]):
+            texts.append(
+                f'{name} is {details[name]!r}; give one word of letters, digits, _ '
+                'and - that begins with a letter'
+            )
+    return texts

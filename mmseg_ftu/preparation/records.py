@@ -1,0 +1,108 @@
+"""Records: what is to be prepared, and the faults found on the way."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from mmseg_ftu.datasets import rle
+from mmseg_ftu.datasets.folds import donor_groups
+
+from .image_io import read_mask
+
+
+class PreparationError(ValueError):
+    """The source can't be prepared as it is; the message lists every fault."""
+
+
+class Fault(NamedTuple):
+    """A fault of the source.
+
+    Attributes:
+        row: Row of the table, from 1; 0 for faults of the whole.
+        text: Where, what, and what to do.
+    """
+
+    row: int
+    text: str
+
+
+@dataclass(frozen=True)
+class RleMask:
+    """A mask written as run lengths."""
+
+    rle: str
+    shape: tuple[int, int]
+
+    def read(self) -> np.ndarray:
+        """Decode the mask, ``(H, W)`` uint8."""
+        return rle.decode(self.rle, self.shape)
+
+    def key(self) -> str:
+        """Return a text that changes with the mask."""
+        return hashlib.sha256(self.rle.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class FileMask:
+    """A mask file; ``foreground`` and ``ignore`` as in ``read_mask``."""
+
+    path: Path
+    foreground: tuple[int, ...] | str
+    ignore: int | None
+
+    def read(self) -> np.ndarray:
+        """Read the mask, ``(H, W)`` uint8."""
+        return read_mask(self.path, self.foreground, self.ignore)
+
+    def key(self) -> str:
+        """Return a text that changes with the file or its meaning."""
+        return f'{file_key(self.path)} {self.foreground} {self.ignore}'
+
+
+@dataclass(frozen=True)
+class Record:
+    """One image of a data set.
+
+    Attributes:
+        row: Row of the table it comes from, from 1.
+        place: How messages name it: ``'train.csv row 3, id 10044'``.
+        id: Plain file name without extension.
+        image: File of the image, maybe a resized copy.
+        mask: Its mask at the original size.
+        shape: Original height and width, px.
+        details: ``organ``, ``data_source``, and where known ``pixel_size`` (um/px),
+            ``age`` (years), ``sex`` and ``group``, as text.
+    """
+
+    row: int
+    place: str
+    id: str
+    image: Path
+    mask: RleMask | FileMask
+    shape: tuple[int, int]
+    details: dict[str, str]
+
+
+def file_key(path: Path) -> str:
+    """Return a text that changes when the file does, without reading it."""
+    status = path.stat()
+    return f'{path.name} {status.st_size} {status.st_mtime_ns}'
+
+
+def records_table(records: list[Record]) -> pd.DataFrame:
+    """Return the rows of ``folds.csv``, without folds yet, sorted as given."""
+    names = ('organ', 'data_source', 'pixel_size', 'age', 'sex', 'group')
+    rows = [
+        dict(id=record.id, img_height=record.shape[0], img_width=record.shape[1])
+        | {name: record.details.get(name, '') for name in names}
+        for record in records
+    ]
+    frame = pd.DataFrame(rows, dtype=object)
+    blank = frame['group'] == ''
+    frame['group'] = frame['group'].where(~blank, donor_groups(frame))
+    order = 'id organ data_source img_height img_width pixel_size age sex group'
+    return frame[order.split()]

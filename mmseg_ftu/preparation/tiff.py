@@ -1,0 +1,118 @@
+"""TIFF files, also planar, tiled, compressed and pyramidal ones.
+
+tifffile returns whatever the file holds: planar images as ``(3, H, W)``, several pages
+as ``(pages, H, W, 3)``, palette indices, CMYK, zeros for tiles that are absent. Here
+the axes and the photometric interpretation decide, not a guess from the shape.
+"""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import tifffile
+
+from .raster import MAX_PIXELS, Raster, RefusedError
+
+JPEG_SCHEMES = ('JPEG', 'OJPEG')
+
+
+def read_tiff(path: Path) -> Raster:
+    """Read the full-size image of a TIFF file, level 0 of a pyramid.
+
+    Raises:
+        RefusedError: If it holds several images or no kind that is known.
+    """
+    with tifffile.TiffFile(path) as file:
+        series, axes = _single_image(file)
+        _check_segments(series, os.path.getsize(path))
+        pixels = series.asarray(maxworkers=1)
+        pixels = pixels.reshape([n for _, n in _kept_axes(series)])
+        if axes in ('SYX', 'CYX'):
+            pixels = np.moveaxis(pixels, 0, -1)
+        page = file.pages[0]
+        lossy = page.compression.name in JPEG_SCHEMES
+        return Raster(pixels, _kind(page, axes, pixels), lossy)
+
+
+def tiff_size(path: Path) -> tuple[int, int]:
+    """Read height and width from the header.
+
+    Raises:
+        RefusedError: If the file holds several images.
+    """
+    with tifffile.TiffFile(path) as file:
+        series, _ = _single_image(file)
+        return _size(series)
+
+
+def _single_image(file: tifffile.TiffFile) -> tuple[tifffile.TiffPageSeries, str]:
+    """Return the series of the only full-size image and its axes without singletons."""
+    if not file.pages:
+        raise RefusedError('holds no image')
+    series = file.series[0]
+    axes = ''.join(axis for axis, _ in _kept_axes(series))
+    if axes not in ('YXS', 'SYX', 'CYX', 'YX'):
+        raise RefusedError(
+            f'holds {len(file.pages)} pages, axes {series.axes} of shape '
+            f'{series.shape}; export the one that is meant'
+        )
+    same = [other for other in file.series if _size(other) == _size(series)]
+    if len(same) > 1:
+        raise RefusedError(
+            f'holds {len(same)} pages of the same size; export the one that is meant'
+        )
+    if any(np.prod(_size(other)) > np.prod(_size(series)) for other in file.series):
+        raise RefusedError('has a later page larger than the first; export it alone')
+    if np.prod(_size(series)) > MAX_PIXELS:
+        height, width = _size(series)
+        raise RefusedError(
+            f'has {height} x {width} px, more than {MAX_PIXELS} pixels; cut it to tiles'
+        )
+    orientation = file.pages[0].tags.valueof('Orientation', 1)
+    if orientation != 1:
+        raise RefusedError(
+            f'is stored rotated (orientation tag {int(orientation)}); save it upright'
+        )
+    return series, axes
+
+
+def _kept_axes(series: tifffile.TiffPageSeries) -> list[tuple[str, int]]:
+    """Return axes and their lengths, without further axes of length 1."""
+    pairs = zip(series.axes, series.shape, strict=True)
+    return [(axis, n) for axis, n in pairs if n > 1 or axis in 'YX']
+
+
+def _size(series: tifffile.TiffPageSeries) -> tuple[int, int]:
+    """Return height and width."""
+    sizes = dict(zip(series.axes, series.shape, strict=True))
+    return sizes.get('Y', 1), sizes.get('X', 1)
+
+
+def _check_segments(series: tifffile.TiffPageSeries, file_size: int) -> None:
+    """Raise where strips or tiles are absent: tifffile would fill in zeros."""
+    for page in series.pages:
+        for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True):
+            if offset + count > file_size:
+                raise RefusedError(
+                    f'is truncated: {file_size} bytes, at least {offset + count} '
+                    'expected; fetch it again'
+                )
+            if count == 0:
+                raise RefusedError('lacks strips or tiles; export it again')
+
+
+def _kind(page: tifffile.TiffPage, axes: str, pixels: np.ndarray) -> str:
+    """Name what the samples mean."""
+    photometric = page.photometric.name
+    channels = pixels.shape[2] if pixels.ndim == 3 else 1
+    if photometric == 'YCBCR' and page.compression.name in JPEG_SCHEMES:
+        photometric = 'RGB'  # tifffile converts it
+    if photometric == 'RGB' and channels in (3, 4):
+        return 'RGB' if channels == 3 else 'RGBA'
+    if axes == 'CYX' and channels == 3 and pixels.dtype == np.uint8:
+        return 'RGB'  # ImageJ and OME store the channels as pages
+    if channels == 1 and pixels.ndim == 2:
+        return {'MINISBLACK': 'grey', 'PALETTE': 'palette'}.get(
+            photometric, photometric.lower()
+        )
+    return f'{channels}-channel {photometric.lower()}'

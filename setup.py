@@ -1,0 +1,79 @@
+"""Package metadata and dependencies; linting and tests are set in pyproject.toml."""
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
+
+ROOT = Path(__file__).resolve().parent
+
+
+class BuildWithConfigs(build_py):
+    """Copy ``configs/`` and ``tools/`` into ``mmseg_ftu/.mim`` of the wheel.
+
+    ``mim`` and mmengine look for them there (``mmseg_ftu::ftu/coat_daformer.py``).
+    """
+
+    def run(self):
+        """Build as usual, then add the two folders."""
+        super().run()
+        if self.editable_mode:
+            return
+        target = Path(self.build_lib) / 'mmseg_ftu' / '.mim'
+        shutil.rmtree(target, ignore_errors=True)
+        for name in ('configs', 'tools'):
+            shutil.copytree(
+                ROOT / name,
+                target / name,
+                ignore=shutil.ignore_patterns('__pycache__', '*.pyc'),
+            )
+
+
+def version() -> str:
+    """Read the version without importing the package."""
+    text = (ROOT / 'mmseg_ftu' / 'version.py').read_text()
+    return re.search(r"__version__ = '(.+)'", text)[1]
+
+
+os.chdir(ROOT)
+setup(
+    name='mmseg_ftu',
+    version=version(),
+    description='Switched auxiliary loss for segmenting functional tissue units '
+    'in histology: an MMSegmentation 1.x plug-in',
+    long_description=(ROOT / 'README.md').read_text(encoding='utf-8'),
+    long_description_content_type='text/markdown',
+    license='Apache-2.0',
+    packages=find_packages(include=['mmseg_ftu', 'mmseg_ftu.*']),
+    python_requires='>=3.10',
+    cmdclass={'build_py': BuildWithConfigs},
+    install_requires=[
+        'torch>=2.6',
+        'torchvision',
+        'onedl-mmengine>=0.10.12,<0.11',
+        'onedl-mmcv>=2.3.6,<2.4',
+        'onedl-mmsegmentation>=1.4.2,<1.5',
+        'onedl-mmpretrain>=1.3.6,<1.4',
+        'timm>=1.0.15,<2',
+        'huggingface_hub',
+        'safetensors',
+        'albumentations==2.0.8',
+        'opencv-python',
+        'numpy',
+        'pandas',
+        'Pillow',
+        'prettytable',
+        'tensorboard',
+        'tifffile',
+        'imagecodecs',
+        'tqdm',
+    ],
+    extras_require={
+        'staintools': ['staintools==2.1.2', 'spams-bin'],
+        'wandb': ['wandb'],
+        'dev': ['pytest', 'ruff==0.17.6', 'pre-commit'],
+    },
+)

@@ -1,0 +1,59 @@
+"""No pickle of strangers is run, and a damaged file is named."""
+
+import os
+
+import pytest
+import torch
+from tiny_run import build, tiny_config
+
+from mmseg_ftu.safe_checkpoints import load_local, load_url
+
+
+class Bomb:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (os.mkdir, (self.path,))
+
+
+def test_checkpoint_of_a_run_loads(tmp_path):
+    build(tiny_config(tmp_path)).train()
+    saved = load_local(str(tmp_path / 'epoch_4.pth'), 'cpu')
+    assert saved['meta']['epoch'] == 4
+    assert 'optimizer' in saved
+    assert 'message_hub' in saved
+
+
+def test_malicious_checkpoint_is_refused_and_not_run(tmp_path):
+    proof = tmp_path / 'proof'
+    torch.save(dict(state_dict={}, extra=Bomb(str(proof))), tmp_path / 'bad.pth')
+    with pytest.raises(ValueError, match=r'bad\.pth holds objects that could run code'):
+        load_local(str(tmp_path / 'bad.pth'))
+    cfg = tiny_config(tmp_path / 'run', load_from=str(tmp_path / 'bad.pth'))
+    with pytest.raises(ValueError, match='could run code'):
+        build(cfg).train()
+    assert not proof.exists()
+
+
+def test_truncated_checkpoint_is_named(tmp_path):
+    torch.save(dict(state_dict=dict(a=torch.zeros(1000))), tmp_path / 'a.pth')
+    data = (tmp_path / 'a.pth').read_bytes()
+    for size in (0, 100, len(data) // 2):
+        (tmp_path / 'half.pth').write_bytes(data[:size])
+        with pytest.raises(ValueError, match=r'half\.pth'):
+            load_local(str(tmp_path / 'half.pth'))
+
+
+def test_missing_checkpoint_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r'nothing\.pth does not exist'):
+        load_local(str(tmp_path / 'nothing.pth'))
+
+
+def test_url_is_downloaded_once_and_loaded_safely(tmp_path):
+    torch.save(dict(state_dict=dict(a=torch.ones(1))), tmp_path / 'model.pth')
+    url = (tmp_path / 'model.pth').as_uri()
+    cache = tmp_path / 'cache'
+    assert load_url(url, 'cpu', model_dir=cache)['state_dict']['a'] == 1
+    (tmp_path / 'model.pth').unlink()
+    assert load_url(url, 'cpu', model_dir=cache)['state_dict']['a'] == 1

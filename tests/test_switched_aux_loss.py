@@ -1,0 +1,371 @@
+"""The idea: auxiliary head and switch, in a real Runner wherever one is involved."""
+
+import re
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.optim import OptimWrapper
+from mmengine.structures import PixelData
+from mmseg.registry import MODELS, OPTIM_WRAPPERS
+from mmseg.structures import SegDataSample
+from tiny_run import NO_DROPOUT, WIDTHS, RecordHook, build, hook_of, tiny_config
+
+from mmseg_ftu.switched_aux_loss import (
+    AuxiliaryHead,
+    SwitchAuxHook,
+    downsample_mask,
+    weighted_bce,
+)
+
+TESTS = Path(__file__).resolve().parent
+
+
+def samples_of(masks):
+    return [SegDataSample(gt_sem_seg=PixelData(data=m[None])) for m in masks]
+
+
+# --- the target ---------------------------------------------------------------------
+
+
+def test_nearest_target_picks_the_upper_left_pixel():
+    mask = torch.tensor([[1, 0, 255, 1], [0, 0, 0, 0], [0, 1, 1, 1], [1, 1, 1, 1]])
+    target, weight = downsample_mask(mask[None, None], (2, 2), 'nearest')
+    assert target[0, 0].tolist() == [[1, 0], [0, 1]]
+    assert weight[0, 0].tolist() == [[1, 0], [1, 1]]
+
+
+def test_area_target_is_the_share_of_foreground_among_known_pixels():
+    mask = torch.tensor(
+        [[1, 0, 255, 1], [0, 0, 255, 0], [0, 1, 255, 255], [1, 1, 255, 255]]
+    )
+    target, weight = downsample_mask(mask[None, None], (2, 2), 'area')
+    assert target[0, 0].tolist() == [[0.25, 0.5], [0.75, 0.0]]
+    assert weight[0, 0].tolist() == [[1.0, 0.5], [1.0, 0.0]]
+
+
+@pytest.mark.parametrize('target', ['nearest', 'area'])
+def test_target_of_a_size_that_does_not_divide_keeps_the_mean(target):
+    mask = torch.zeros(1, 1, 37, 53, dtype=torch.int64)
+    mask[..., 10:30, 20:40] = 1
+    small, weight = downsample_mask(mask, (10, 14), target)
+    assert small.shape == weight.shape == (1, 1, 10, 14)
+    assert abs(small.mean() - mask.float().mean()) < 0.03
+    assert weight.eq(1).all()
+
+
+def test_weighted_bce_equals_a_hand_made_sum():
+    logits = torch.tensor([[2.0, -1.0, 30.0, 0.5]])
+    target = torch.tensor([[1.0, 0.0, 0.0, 0.25]])
+    weight = torch.tensor([[1.0, 1.0, 0.0, 0.5]])
+    p = 1 / (1 + np.exp(-logits.numpy().astype(float)))
+    bce = -(target.numpy() * np.log(p) + (1 - target.numpy()) * np.log(1 - p))
+    expected = (bce * weight.numpy())[:, [0, 1, 3]].sum() / max(2.5, 1)
+    assert weighted_bce(logits, target, weight).item() == pytest.approx(expected, 1e-6)
+
+
+def test_weighted_bce_of_nothing_is_zero_and_differentiable():
+    logits = torch.randn(1, 1, 4, 4, requires_grad=True)
+    loss = weighted_bce(logits, torch.zeros(1, 1, 4, 4), torch.zeros(1, 1, 4, 4))
+    loss.backward()
+    assert loss == 0
+    assert logits.grad.eq(0).all()
+
+
+# --- the head -----------------------------------------------------------------------
+
+
+def pyramid(requires_grad=False):
+    torch.manual_seed(0)
+    return [
+        torch.randn(2, c, 32 // s, 32 // s, requires_grad=requires_grad)
+        for c, s in zip(WIDTHS, (2, 4, 8), strict=True)
+    ]
+
+
+@pytest.mark.parametrize('index', [0, 1, 2])
+def test_logits_have_the_resolution_of_the_active_stage(index):
+    maps = pyramid()
+    head = AuxiliaryHead(WIDTHS, index)
+    assert head(maps).shape == (2, 1, *maps[index].shape[-2:])
+
+
+@pytest.mark.parametrize('target', ['nearest', 'area'])
+def test_loss_is_the_weighted_bce_at_the_stage(target):
+    maps = pyramid()
+    masks = (torch.rand(2, 32, 32) < 0.3).long()
+    masks[:, :8, :8] = 255
+    head = AuxiliaryHead(WIDTHS, 1, loss_weight=0.2, target=target)
+    loss = head.loss(maps, samples_of(masks), None)
+    expected = weighted_bce(
+        torch.nn.functional.conv2d(maps[1], head.stems[1].weight, head.stems[1].bias),
+        *downsample_mask(masks[:, None], (8, 8), target),
+    )
+    assert loss.keys() == {'loss_bce'}
+    torch.testing.assert_close(loss['loss_bce'], 0.2 * expected)
+
+
+def test_ignored_pixels_do_not_matter():
+    maps = pyramid()
+    masks = torch.zeros(2, 32, 32, dtype=torch.int64)
+    masks[:, :16] = 255
+    head = AuxiliaryHead(WIDTHS, 0)
+    loss = head.loss(maps, samples_of(masks))['loss_bce']
+    maps[0][:, :, :8] = 1000.0
+    assert head.loss(maps, samples_of(masks))['loss_bce'] == loss
+
+
+@pytest.mark.parametrize('index', [0, 1, 2])
+def test_only_the_active_stem_gets_a_gradient(index):
+    head = AuxiliaryHead(WIDTHS, index)
+    masks = torch.ones(2, 32, 32, dtype=torch.int64)
+    head.loss(pyramid(), samples_of(masks))['loss_bce'].backward()
+    learns = [stem.weight.grad is not None for stem in head.stems]
+    assert learns == [k == index for k in range(3)]
+
+
+@pytest.mark.parametrize('arch', ['lite_tiny', 'tiny'])
+@pytest.mark.parametrize('index', [0, 1, 2, 3])
+def test_gradient_reaches_the_stages_up_to_the_active_one(arch, index):
+    backbone = MODELS.build(dict(type='CoaT', arch=arch))
+    backbone.init_weights()
+    head = AuxiliaryHead(backbone.out_channels, index)
+    masks = torch.ones(1, 64, 64, dtype=torch.int64)
+    head.loss(backbone(torch.randn(1, 3, 64, 64)), samples_of(masks))[
+        'loss_bce'
+    ].backward()
+    reached = {
+        int(re.search(r'\d', name)[0]) - 1
+        for name, p in backbone.named_parameters()
+        if p.grad is not None
+        and p.grad.abs().sum() > 0
+        and not name.startswith('parallel')
+    }
+    # A serial encoder; the parallel blocks of `tiny` let stages 1.. see one another.
+    deepest = index if arch == 'lite_tiny' or index == 0 else 3
+    assert reached == set(range(deepest + 1))
+
+
+@pytest.mark.parametrize('index', [-1, 3, 1.0, None, '1'])
+def test_a_stage_that_is_not_there_is_refused(index):
+    with pytest.raises(ValueError, match=r'in_index=.* has stages 0\.\.2'):
+        AuxiliaryHead(WIDTHS, index)
+    head = AuxiliaryHead(WIDTHS, 0)
+    with pytest.raises(ValueError, match='in_index'):
+        head.in_index = index
+    assert head.in_index == 0
+
+
+def test_unknown_target_is_refused():
+    with pytest.raises(ValueError, match="target='mean': choose one of"):
+        AuxiliaryHead(WIDTHS, 0, target='mean')
+
+
+# --- the schedule -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ('schedule', 'message'),
+    [
+        ([], 'empty'),
+        ([dict(begin=1, in_index=0)], 'must begin at epoch 0'),
+        ([dict(begin=0, in_index=0), dict(begin=0, in_index=1)], 'phases begin at'),
+        (
+            [dict(begin=0, in_index=0), dict(begin=9, in_index=1)]
+            + [dict(begin=5, in_index=0)],
+            'phases begin at',
+        ),
+        ([dict(begin=-1, in_index=0)], 'phases begin at'),
+        ([dict(begin=0, index=0)], 'has the keys'),
+        ([dict(begin=0.0, in_index=0)], 'needs integers'),
+        ([dict(begin=0, in_index='1')], 'needs integers'),
+        ([dict(begin=0, in_index=True)], 'needs integers'),
+    ],
+)
+def test_unusable_schedule_is_refused(schedule, message):
+    with pytest.raises(ValueError, match=message):
+        SwitchAuxHook(schedule)
+
+
+def test_stage_is_a_function_of_the_epoch():
+    begins = [(0, 1), (60, 0), (100, 2)]
+    hook = SwitchAuxHook([dict(begin=b, in_index=i) for b, i in begins])
+    stages = [hook.stage_at(epoch) for epoch in range(120)]
+    assert stages == [1] * 60 + [0] * 40 + [2] * 20
+
+
+# --- in a run -----------------------------------------------------------------------
+
+
+def test_run_switches_logs_and_freezes_the_idle_stems(tmp_path):
+    runner = build(tiny_config(tmp_path, log_level='INFO'))
+    runner.train()
+    record = hook_of(runner, RecordHook)
+    assert record.stages == record.logged == [1, 1, 0, 0]
+    # stem 1 learns in the first two epochs, stem 0 in the last two, stem 2 never, and
+    # momentum and weight decay move none that is idle
+    moved = [
+        [not torch.equal(a, b) for a, b in zip(old, new, strict=True)]
+        for old, new in pairwise(record.stems)
+    ]
+    assert moved == [[False, True, False]] * 2 + [[True, False, False]] * 2
+    log = next(tmp_path.glob('*/*.log')).read_text()
+    assert 'Auxiliary loss switched: encoder stage 1 -> 0 (0-based) at epoch 3' in log
+    assert 'aux.loss_bce' in log
+    assert 'aux_in_index' in log
+    assert 'nan' not in log
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (dict(train_cfg=dict(max_epochs=2)), 'begins after the last epoch'),
+        (
+            dict(
+                train_cfg=dict(
+                    _delete_=True,
+                    type='IterBasedTrainLoop',
+                    max_iters=8,
+                    val_interval=4,
+                )
+            ),
+            'IterBasedTrainLoop',
+        ),
+        (
+            {'custom_hooks.0.schedule.1.in_index': 3},
+            r'in_index=3: the auxiliary head has stages 0\.\.2',
+        ),
+        (dict(model=dict(auxiliary_head=None)), 'BinaryEncoderDecoder has 0'),
+        (
+            dict(
+                model=dict(
+                    auxiliary_head=[
+                        dict(type='AuxiliaryHead', in_channels=WIDTHS, in_index=i)
+                        for i in (0, 1)
+                    ]
+                )
+            ),
+            'BinaryEncoderDecoder has 2',
+        ),
+    ],
+)
+def test_run_that_cannot_follow_is_refused_before_the_first_step(
+    tmp_path, change, message
+):
+    cfg = tiny_config(tmp_path)
+    cfg.param_scheduler = None
+    cfg.merge_from_dict(change)
+    runner = build(cfg)
+    with pytest.raises(ValueError, match=message):
+        runner.train()
+    assert runner.iter == 0
+    assert not runner.optim_wrapper.optimizer.state  # AdamW keeps some from step 1
+
+
+@pytest.mark.parametrize('stop', [1, 2, 3])  # before, at and after the switch
+def test_resumed_run_equals_an_uninterrupted_one(tmp_path, stop):
+    whole = build(tiny_config(tmp_path / 'whole'))
+    whole.train()
+
+    cfg = tiny_config(tmp_path / 'parts')
+    cfg.custom_hooks.append(dict(type='InterruptHook', epoch=stop))
+    with pytest.raises(KeyboardInterrupt):
+        build(cfg).train()
+    resumed = build(tiny_config(tmp_path / 'parts', resume=True))
+    resumed.train()
+
+    stages = hook_of(resumed, RecordHook).stages
+    assert stages == [1, 1, 0, 0][stop:]
+    for name, value in whole.model.state_dict().items():
+        assert torch.equal(value, resumed.model.state_dict()[name]), name
+    assert whole.optim_wrapper.get_lr() == resumed.optim_wrapper.get_lr()
+    assert whole.optim_wrapper.get_lr()['lr'][0] < 0.01  # the plateau was met
+    best = [run.message_hub.get_info('best_score') for run in (whole, resumed)]
+    assert best[0] == best[1]
+
+
+def test_with_ema_the_average_follows_the_active_stem_only(tmp_path):
+    cfg = tiny_config(tmp_path)
+    cfg.custom_hooks.append(dict(type='EMAHook', momentum=0.2))
+    runner = build(cfg)
+    runner.train()
+    saved = torch.load(tmp_path / 'epoch_4.pth', weights_only=False)
+    ema, last = saved['state_dict'], saved['ema_state_dict']
+    key = 'auxiliary_head.stems.{}.weight'
+    assert torch.equal(ema[key.format(2)], hook_of(runner, RecordHook).stems[0][2])
+    assert not torch.equal(ema[key.format(0)], last['module.' + key.format(0)])
+    assert hook_of(runner, RecordHook).stages == [1, 1, 0, 0]
+
+
+@OPTIM_WRAPPERS.register_module(force=True)
+class CpuAmpOptimWrapper(OptimWrapper):
+    """bfloat16 autocast on the CPU; mmengine's own wants an accelerator."""
+
+    def optim_context(self, model):
+        return torch.autocast('cpu', torch.bfloat16)
+
+
+@pytest.mark.parametrize(
+    'wrapper',
+    [
+        'CpuAmpOptimWrapper',
+        pytest.param(
+            'AmpOptimWrapper',
+            marks=pytest.mark.skipif(
+                not torch.cuda.is_available(), reason='needs an accelerator'
+            ),
+        ),
+    ],
+)
+def test_switch_under_mixed_precision(tmp_path, wrapper):
+    runner = build(tiny_config(tmp_path, **{'optim_wrapper.type': wrapper}))
+    runner.train()
+    assert hook_of(runner, RecordHook).stages == [1, 1, 0, 0]
+    for name, value in runner.model.state_dict().items():
+        assert value.isfinite().all(), name
+        assert value.dtype != torch.bfloat16, name
+    losses = runner.message_hub.get_scalar('train/aux.loss_bce').data[0]
+    assert np.isfinite(losses).all()
+    assert len(losses) == 8
+
+
+def test_two_processes_train_as_one(tmp_path):
+    """Two processes on gloo, across the switch, against one on the same batches."""
+    (tmp_path / 'two').mkdir()
+    command = [sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node=2']
+    command += [
+        '--master_port=29671',
+        str(TESTS / 'tiny_run.py'),
+        str(tmp_path / 'two'),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    two = torch.load(tmp_path / 'two' / 'result.pt', weights_only=False)
+
+    one = build(tiny_config(tmp_path / 'one', **{NO_DROPOUT: 0.0}))
+    one.train()
+    assert two['stages'] == hook_of(one, RecordHook).stages == [1, 1, 0, 0]
+    for name, value in one.model.state_dict().items():
+        torch.testing.assert_close(two['state'][name], value, rtol=1e-4, atol=1e-5)
+    expected = one.val_loop.run()
+    keys = {'Dice', 'Dice/HPA', 'Dice/kidney', 'Dice/lung', 'val_loss_bce'}
+    assert two['metrics'].keys() == expected.keys() == keys
+    assert two['metrics'] == pytest.approx(expected, abs=1e-3)
+
+
+def test_distributed_run_must_know_of_idle_stems():
+    from mmseg_ftu.switched_aux_loss import check_distributed
+
+    class Wrapped(torch.nn.parallel.DistributedDataParallel):
+        def __init__(self, find_unused_parameters):
+            torch.nn.Module.__init__(self)
+            self.find_unused_parameters = find_unused_parameters
+
+    check_distributed(torch.nn.Identity())
+    check_distributed(Wrapped(True))
+    with pytest.raises(ValueError, match='find_unused_parameters=True'):
+        check_distributed(Wrapped(False))
