@@ -14,6 +14,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 import pandas as pd
+from prettytable import PrettyTable
 
 # Optical densities (RGB) of haematoxylin, eosin and DAB: Ruifrok & Johnston 2001,
 # Anal Quant Cytol Histol 23:291.
@@ -164,6 +165,51 @@ def evaluate_colour_baseline(data_root: str | Path, fold: int = 0) -> pd.DataFra
         scores += dice
     mean = {'organ': 'all', 'images': len(scores), 'dice': float(np.mean(scores))}
     return pd.DataFrame([*rows, mean])
+
+
+def compare_with_colour(
+    data_root: Path, fold: int = 0, result: Path | None = None, out: Path | None = None
+) -> str:
+    """Draw the table of the colour baseline, beside a model's Dice where there is one.
+
+    Args:
+        data_root: Prepared folder.
+        fold: The held-out fold, 0-based.
+        result: Folder written by ``tools/test.py --out`` on the same fold.
+        out: CSV to write the table to.
+
+    Returns:
+        The table, for people.
+
+    Raises:
+        ValueError: As of ``evaluate_colour_baseline``, or the result is of other images.
+    """
+    table = evaluate_colour_baseline(data_root, fold)
+    if result is not None:
+        scores = pd.read_csv(result / 'dice_per_image.csv', dtype={'img_id': str})
+        if len(scores) != table.images.iloc[-1]:
+            raise ValueError(
+                f'{result}: holds {len(scores)} images, fold {fold} of {data_root} has '
+                f'{table.images.iloc[-1]}; give the fold that was tested'
+            )
+        means = {**scores.groupby('organ').dice.mean(), 'all': scores.dice.mean()}
+        table['model_dice'] = table.organ.map(means)
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        table.to_csv(out, index=False)
+    shown = table.rename(columns={'dice': 'colour Dice', 'model_dice': 'model Dice'})
+    drawn = PrettyTable([c for c in shown.columns if c != 'train_dice'])
+    drawn.align = 'r'
+    for row in shown[drawn.field_names].itertuples(index=False):
+        drawn.add_row(['' if pd.isna(x) else format_cell(x) for x in row])
+    return f'Colour threshold of each organ, held-out fold {fold}\n{drawn}'
+
+
+def format_cell(value: object) -> str:
+    """Write Dice and blur with digits, levels and counts without."""
+    if isinstance(value, float):
+        return f'{value:.0f}' if value == int(value) and value > 1 else f'{value:.3f}'
+    return str(value)
 
 
 def describe(organ: str, rule: ColourRule, dice: Sequence[float]) -> dict:

@@ -22,7 +22,7 @@ def run_or_explain(prepare: Callable[..., str], *args, **kwargs) -> int:
     """
     try:
         print(prepare(*args, **kwargs))
-    except (PreparationError, OSError) as error:
+    except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return FAULTY_INPUT
     except KeyboardInterrupt:

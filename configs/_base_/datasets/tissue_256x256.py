@@ -1,4 +1,4 @@
-# Any prepared folder (tools/prepare_hubmap.py or tools/prepare_pairs.py) in crops of 256
+# Any prepared folder (tools/prepare_hubmap.py, tools/prepare_pairs.py) in crops of 256
 # px, images of any size and shape: for one's own tissue and for small machines.
 #   FTU_DATA=/path/to/prepared FOLD=3 python tools/train.py ...
 _base_ = './hubmap_768x768.py'
