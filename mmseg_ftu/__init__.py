@@ -4,12 +4,24 @@ Importing it registers everything in mmseg's own registries. The idea of the pap
 ``mmseg_ftu/switched_aux_loss.py``.
 """
 
+import os
+
 from .dependencies import check_dependencies, quiet_imports
 from .version import __version__
 
+# albumentations would ask the network for updates when mmseg imports it
+os.environ.setdefault('NO_ALBUMENTATIONS_UPDATE', '1')
+
 with quiet_imports():
     check_dependencies()
-    from . import datasets, evaluation, models, resume, switched_aux_loss
+    from . import (
+        datasets,
+        evaluation,
+        models,
+        resume,
+        switched_aux_loss,
+        visualizer,
+    )
 
 __all__ = [
     '__version__',
@@ -18,4 +30,5 @@ __all__ = [
     'models',
     'resume',
     'switched_aux_loss',
+    'visualizer',
 ]

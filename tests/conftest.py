@@ -14,8 +14,10 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @pytest.fixture(autouse=True)
 def _mmseg_scope():
-    """Build from mmseg's registries, as a config with default_scope does."""
+    """Register everything and build from mmseg's registries, as a config does."""
     from mmengine.registry import init_default_scope
+
+    import mmseg_ftu  # noqa: F401
 
     init_default_scope('mmseg')
 

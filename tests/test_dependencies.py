@@ -53,6 +53,7 @@ for registry, names in {
     DATA_SAMPLERS: 'EpochSeededSampler',
     TRANSFORMS: 'StrictAlbu RestoreOriginalShape',
     METRICS: 'FTUDiceMetric',
+    VISUALIZERS: 'FTULocalVisualizer',
 }.items():
     for name in names.split():
         assert registry.get(name).__module__.startswith('mmseg_ftu'), name

@@ -13,7 +13,7 @@ vis_backends = [
     dict(type='TensorboardVisBackend'),
 ]
 visualizer = dict(
-    type='SegLocalVisualizer', vis_backends=vis_backends, name='visualizer'
+    type='FTULocalVisualizer', vis_backends=vis_backends, name='visualizer'
 )
 log_processor = dict(by_epoch=True)
 log_level = 'INFO'

@@ -182,7 +182,7 @@ def compare_with_colour(
         The table, for people.
 
     Raises:
-        ValueError: As of ``evaluate_colour_baseline``, or the result is of other images.
+        ValueError: As of ``evaluate_colour_baseline``, or result and fold differ.
     """
     table = evaluate_colour_baseline(data_root, fold)
     if result is not None:

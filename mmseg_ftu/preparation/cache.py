@@ -72,7 +72,8 @@ def prepare_folder(
         if journal.fingerprints.get(name) == made and _has_files(folder, name)
     }
     table = _checked_table(records, current, faults, settings, workers)
-    todo = [r for r in records if r.id in set(table['id']) and r.id not in current]
+    outdated = set(table['id']) - set(current)
+    todo = [record for record in records if record.id in outdated]
     csv = table.to_csv(index=False, lineterminator='\n').encode()
     if not todo and _is_finished(folder, journal, csv, settings):
         return f'{folder} is finished already, nothing to do.\n{_summary(table)}'
@@ -131,8 +132,9 @@ def _refuse_nesting(source: Path, folder: Path) -> None:
 
 def _fingerprint(record: Record, settings: dict) -> str:
     """Return a text that changes with anything that the three files depend on."""
-    parts = [LAYOUT, settings['size'], record.shape, file_key(record.image)]
-    return hashlib.sha256(json.dumps([*parts, record.mask.key()]).encode()).hexdigest()
+    parts = [LAYOUT, record.shape, file_key(record.image), record.mask.key()]
+    parts += [settings[name] for name in ('size', 'resized', 'empty')]  # check again
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def _has_files(folder: Path, name: str) -> bool:

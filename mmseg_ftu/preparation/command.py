@@ -3,8 +3,6 @@
 import sys
 from collections.abc import Callable
 
-from .records import PreparationError
-
 # 2 is argparse's code for wrong usage, 128 + SIGINT the shell's for Ctrl-C.
 FAULTY_INPUT, INTERRUPTED = 2, 130
 

@@ -135,7 +135,8 @@ def _row_faults(values: dict[str, str]) -> list[str]:
             f'unknown data_source {values["data_source"]!r}; known: '
             + ', '.join(DATA_SOURCES)
         )
-    texts += [number_fault(name, values[name]) for name in ('pixel_size', 'age')]
+    texts.append(number_fault('pixel_size', values['pixel_size']))
+    texts.append(number_fault('age', values['age'], zero=True))
     return [text for text in texts if text]
 
 

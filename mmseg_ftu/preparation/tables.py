@@ -52,10 +52,16 @@ def repeated_ids(names: Iterable[str]) -> set[str]:
     return set(names[names.str.casefold().duplicated(keep=False)])
 
 
-def number_fault(name: str, text: str) -> str | None:
-    """Say why a cell is neither blank nor a positive number, or return None."""
+def number_fault(name: str, text: str, zero: bool = False) -> str | None:
+    """Say why a cell is neither blank nor a positive number, or return None.
+
+    Args:
+        name: Column, for the message.
+        text: Cell.
+        zero: Accept 0 too.
+    """
     try:
-        if not text or 0 < float(text) < math.inf:
+        if not text or 0 < float(text) < math.inf or (zero and float(text) == 0):
             return None
     except ValueError:
         pass

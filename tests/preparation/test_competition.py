@@ -141,6 +141,7 @@ def test_spelling_that_is_accepted(source, target):
     edit(source, 2, 'data_source', 'hpa')
     edit(source, 3, 'img_height', '60.0')
     edit(source, 4, 'age', '')
+    edit(source, 5, 'age', '0')
     text = (source / 'train.csv').read_text(encoding='utf-8')
     (source / 'train.csv').write_text('\ufeff' + text, encoding='utf-8')
     prepare(source, target)
@@ -401,6 +402,7 @@ def test_a_fault_leaves_a_finished_folder_alone(source, target):
         (dict(size=20), r'size 30 \(now 20\)', 10),
         (dict(folds=3), r'folds 2 \(now 3\)', 0),
         (dict(seed=1), r'seed 0 \(now 1\)', 0),
+        (dict(resized=True), r'resized False \(now True\)', 10),
     ],
 )
 def test_other_settings_need_overwrite(source, target, options, named, remade):

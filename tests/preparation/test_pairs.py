@@ -230,6 +230,15 @@ def test_empty_masks(source, target, empty, expected):
     assert 'nothing to do' in prepare(source, target, empty=empty)
 
 
+def test_other_rule_for_empty_masks_is_applied_to_finished_images(source, target):
+    save(source / MASK, np.zeros((40, 60), np.uint8))
+    prepare(source, target, empty='keep')
+    with pytest.raises(PreparationError, match='the mask is empty'):
+        prepare(source, target, empty='refuse', overwrite=True)
+    prepare(source, target, empty='skip', overwrite=True)
+    assert not (target / 'images' / 'tile 0.v2.png').exists()
+
+
 def test_nothing_but_empty_masks(source, target):
     with pytest.raises(PreparationError, match='no image is left'):
         prepare(source, target, foreground=(9,), empty='skip')

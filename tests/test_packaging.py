@@ -1,0 +1,103 @@
+"""The wheel, the recipe of the image, and the paths that the documents name."""
+
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCUMENTS = ['README.md', 'docker/Dockerfile', *map(str, ROOT.glob('docs/*.md'))]
+
+
+@pytest.fixture(scope='module')
+def wheel(tmp_path_factory):
+    """Build a wheel from a copy of what git tracks."""
+    source = tmp_path_factory.mktemp('source of wheel')
+    listed = subprocess.run(
+        ['git', 'ls-files', '-z'], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    for name in filter(None, listed.stdout.split('\0')):
+        if (ROOT / name).is_file():
+            (source / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, source / name)
+    command = [sys.executable, '-m', 'pip', 'wheel', '--no-deps', '--quiet']
+    command += ['--no-build-isolation', '--wheel-dir', str(source / 'out'), str(source)]
+    subprocess.run(command, check=True, capture_output=True)
+    (built,) = (source / 'out').glob('*.whl')
+    return built
+
+
+def test_wheel_holds_the_package_and_its_configs_only(wheel):
+    names = zipfile.ZipFile(wheel).namelist()
+    tops = {name.split('/')[0] for name in names}
+    assert {top for top in tops if not top.endswith('.dist-info')} == {'mmseg_ftu'}
+    assert 'mmseg_ftu/.mim/configs/ftu/coat_daformer_switch.py' in names
+    assert 'mmseg_ftu/.mim/configs/_base_/switch.py' in names
+    assert 'mmseg_ftu/.mim/tools/train.py' in names
+    modules = {str(p.relative_to(ROOT)) for p in ROOT.glob('mmseg_ftu/**/*.py')}
+    assert {m for m in modules if '/.mim/' not in m} <= set(names)
+    assert not any(name.endswith('.pyc') for name in names)
+
+
+def test_wheel_installs_and_its_configs_load(wheel, tmp_path):
+    command = [sys.executable, '-m', 'pip', 'install', '--no-deps', '--quiet']
+    subprocess.run([*command, '--target', str(tmp_path), str(wheel)], check=True)
+    code = """
+import mmseg_ftu
+from pathlib import Path
+from mmengine.config import Config
+here = Path(mmseg_ftu.__file__).parent
+print(here)
+cfg = Config.fromfile(here / '.mim' / 'configs' / 'ftu' / 'coat_daformer_switch.py')
+assert cfg.custom_hooks[0].type == 'SwitchAuxHook'
+"""
+    done = subprocess.run(
+        [sys.executable, '-c', code],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={'PYTHONPATH': str(tmp_path), 'PATH': ''},
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == str(tmp_path / 'mmseg_ftu')
+
+
+@pytest.mark.parametrize('document', DOCUMENTS)
+def test_paths_in_the_documents_exist(document):
+    text = (ROOT / document).read_text()
+    pattern = r'\b(?:tools|configs|docs|docker|benchmarks|mmseg_ftu|tests)/[\w./-]*\w'
+    paths = {path for path in re.findall(pattern, text) if '*' not in path}
+    assert paths or 'docs/' in document
+    missing = {p for p in paths if not (ROOT / p).exists() and p != 'mmseg_ftu/data'}
+    assert not {p for p in missing if not p.startswith('mmseg_ftu/work_dirs')}
+
+
+@pytest.mark.parametrize(
+    ('linter', 'files'),
+    [
+        ('hadolint', ['docker/Dockerfile']),
+        ('shellcheck', [*(f'tools/{n}' for n in ('dist_train.sh', 'dist_test.sh'))]),
+        ('shellcheck', ['tools/slurm_train.sh', '.ci/run']),
+    ],
+)
+def test_recipes_pass_their_linters(linter, files):
+    program = shutil.which(linter, path=str(Path(sys.executable).parent))
+    if program is None:
+        pytest.skip(f'{linter} is not installed (extra dev)')
+    done = subprocess.run(
+        [program, *files], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_image_copies_what_there_is():
+    text = (ROOT / 'docker' / 'Dockerfile').read_text()
+    sources = [
+        s for line in re.findall(r'^COPY (.+)$', text, re.M) for s in line.split()[:-1]
+    ]
+    assert len(sources) >= 5
+    assert all((ROOT / source).exists() for source in sources)

@@ -1,0 +1,212 @@
+"""The whole path in real processes: sample data to picture, as a user types it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import pandas as pd
+import pytest
+import torch
+from mmengine.config import Config
+from mmseg.registry import MODELS
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIG = 'configs/quickstart/coat_daformer_switch.py'
+# crops of 64 px, 2 epochs, the switch after the first
+SMALL = [
+    'train_cfg.max_epochs=2',
+    'train_cfg.val_interval=1',
+    'custom_hooks.0.schedule.1.begin=1',
+    'train_dataloader.dataset.pipeline.2.transforms.0.size=(64,64)',
+    'train_dataloader.num_workers=0',
+    'train_dataloader.persistent_workers=False',
+    'val_dataloader.num_workers=0',
+    'val_dataloader.persistent_workers=False',
+    'test_dataloader.num_workers=0',
+    'test_dataloader.persistent_workers=False',
+]
+
+pytestmark = pytest.mark.slow
+
+
+def run(*command, data=None, check=True, **environment):
+    env = dict(os.environ, **environment)
+    env['PATH'] = f'{Path(sys.executable).parent}{os.pathsep}{env["PATH"]}'
+    if data is not None:
+        env['FTU_DATA'] = str(data)
+    if str(command[0]).endswith('.py'):
+        command = (sys.executable, *command)
+    done = subprocess.run(
+        [str(part) for part in command],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env=env,
+        timeout=500,
+    )
+    if check:
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done
+
+
+@pytest.fixture(scope='module')
+def work(tmp_path_factory):
+    """A folder with a space in its name that holds prepared sample data."""
+    folder = tmp_path_factory.mktemp('my work')
+    run('tools/make_sample_data.py', folder / 'raw', '--images', 20, '--size', 128)
+    run(
+        *('tools/prepare_hubmap.py', folder / 'raw', folder / 'data'),
+        *('--size', 64, '--folds', 2, '--workers', 0),
+    )
+    return folder
+
+
+@pytest.fixture(scope='module')
+def trained(work):
+    """The folder of a finished training run."""
+    done = run(
+        *('tools/train.py', CONFIG, '--work-dir', work / 'run'),
+        *('--cfg-options', *SMALL),
+        data=work / 'data',
+    )
+    assert 'OneDL' not in done.stdout
+    assert 'MultiScaleDeformableAttention' not in done.stderr
+    return work / 'run'
+
+
+def scalars(run_folder):
+    path = sorted(run_folder.glob('*/vis_data/scalars.json'))[-1]
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_training_crosses_the_switch(trained):
+    log = next(trained.glob('*/*.log')).read_text()
+    assert 'Auxiliary loss switched: encoder stage 1 -> 0 (0-based) at epoch 2' in log
+    assert 'no pretrained weights' in log
+    lines = scalars(trained)
+    train = [line for line in lines if 'aux.loss_bce' in line]
+    assert [line['aux_in_index'] for line in train] == [1, 0]
+    assert all(0 < line['loss'] < 10 for line in train)
+    val = [line for line in lines if 'Dice' in line]
+    assert len(val) == 2
+    assert {'Dice/kidney', 'Dice/HPA', 'val_loss_bce'} <= set(val[0])
+    assert list(trained.glob('*/vis_data/events.out.tfevents*'))
+    assert list(trained.glob('best_Dice_epoch_*.pth'))
+
+
+def test_resume_goes_on_and_says_when_there_is_nothing(trained, work):
+    options = ['train_cfg.max_epochs=3', *SMALL[1:]]
+    done = run(
+        *('tools/train.py', CONFIG, '--work-dir', trained, '--resume'),
+        *('--cfg-options', *options),
+        data=work / 'data',
+    )
+    assert 'Epoch(train) [3]' in done.stdout
+    assert 'Epoch(train) [2]' not in done.stdout
+    assert scalars(trained)[0]['aux_in_index'] == 0
+    options = ['train_cfg.max_epochs=1', 'custom_hooks=None', *SMALL[1:2], *SMALL[3:]]
+    done = run(
+        *('tools/train.py', CONFIG, '--work-dir', work / 'new', '--resume'),
+        *('--cfg-options', *options),
+        data=work / 'data',
+    )
+    assert 'no checkpoint in' in done.stdout
+
+
+def test_evaluation_with_tta_writes_masks_and_table_at_original_size(trained, work):
+    checkpoint = next(trained.glob('best_Dice_epoch_*.pth'))
+    done = run(
+        *('tools/test.py', CONFIG, checkpoint, '--tta', '--out', work / 'result'),
+        *('--work-dir', trained, '--cfg-options', *SMALL),
+        data=work / 'data',
+    )
+    table = pd.read_csv(work / 'result' / 'dice_per_image.csv', dtype={'img_id': str})
+    folds = pd.read_csv(work / 'data' / 'folds.csv', dtype={'id': str})
+    assert sorted(table.img_id) == sorted(folds.id[folds.fold == 0])
+    for name in table.img_id:
+        mask = cv2.imread(str(work / 'result' / f'{name}.png'), cv2.IMREAD_UNCHANGED)
+        assert mask.shape == (128, 128)
+    assert f'{table.dice.mean():.4f}' in done.stdout
+    run('tools/draw_overlays.py', work / 'data', work / 'result', work / 'sheet.png')
+    assert cv2.imread(str(work / 'sheet.png')).std() > 10
+    done = run('tools/colour_baseline.py', work / 'data', '--result', work / 'result')
+    assert 'colour Dice' in done.stdout
+    assert f'{table.dice.mean():.3f}' in done.stdout
+
+
+def test_show_dir_paints_predictions(trained, work):
+    checkpoint = next(trained.glob('best_Dice_epoch_*.pth'))
+    run(
+        *('tools/test.py', CONFIG, checkpoint, '--show-dir', work / 'painted'),
+        *('--work-dir', trained, '--cfg-options', *SMALL),
+        data=work / 'data',
+    )
+    pictures = list((work / 'painted').rglob('*.png'))
+    folds = pd.read_csv(work / 'data' / 'folds.csv')
+    assert len(pictures) == (folds.fold == 0).sum()
+
+
+def test_constant_low_probability_finds_nothing_with_tta(work):
+    """p = .018 everywhere: mmseg's own TTA calls all of it foreground."""
+    model = MODELS.build(Config.fromfile(ROOT / CONFIG).model)
+    torch.nn.init.zeros_(model.decode_head.conv_seg.weight)
+    bias = torch.logit(torch.tensor(0.018)).item()
+    torch.nn.init.constant_(model.decode_head.conv_seg.bias, bias)
+    torch.save(dict(state_dict=model.state_dict()), work / 'constant.pth')
+    run(
+        *('tools/test.py', CONFIG, work / 'constant.pth', '--tta'),
+        *('--out', work / 'constant', '--work-dir', work / 'constant_run'),
+        *('--cfg-options', *SMALL),
+        data=work / 'data',
+    )
+    masks = list((work / 'constant').glob('*.png'))
+    assert len(masks) >= 8
+    assert not any(cv2.imread(str(m), cv2.IMREAD_UNCHANGED).any() for m in masks)
+
+
+def test_two_processes_by_the_launchers(trained, work):
+    run(
+        *('tools/dist_train.sh', CONFIG, 2, '--work-dir', work / 'two'),
+        *('--cfg-options', *SMALL),
+        data=work / 'data',
+        PORT='29683',
+    )
+    assert [x['aux_in_index'] for x in scalars(work / 'two') if 'lr' in x] == [1, 0]
+    checkpoint = next(trained.glob('best_Dice_epoch_*.pth'))
+    tables = []
+    for devices in (1, 2):
+        out = work / f'result of {devices}'
+        run(
+            *('tools/dist_test.sh', CONFIG, checkpoint, devices, '--out', out),
+            *('--work-dir', work / 'two', '--cfg-options', *SMALL),
+            data=work / 'data',
+            PORT='29684',
+        )
+        tables.append(pd.read_csv(out / 'dice_per_image.csv').sort_values('img_id'))
+    assert tables[0].img_id.tolist() == tables[1].img_id.tolist()
+    assert tables[0].dice.tolist() == pytest.approx(tables[1].dice.tolist(), abs=1e-6)
+
+
+def test_mixed_precision_without_an_accelerator_is_refused(work):
+    if torch.cuda.is_available():
+        pytest.skip('this machine has an accelerator')
+    done = run(
+        *('tools/train.py', CONFIG, '--amp', '--work-dir', work / 'amp'),
+        data=work / 'data',
+        check=False,
+    )
+    assert done.returncode != 0
+    assert '--amp needs an accelerator' in done.stderr
+
+
+def test_data_that_are_not_prepared_are_named(work):
+    done = run(
+        *('tools/train.py', CONFIG, '--work-dir', work / 'none'),
+        data=work / 'nothing here',
+        check=False,
+    )
+    assert done.returncode != 0
+    assert 'Prepare it with `python tools/prepare_hubmap.py' in done.stderr
