@@ -23,7 +23,7 @@ $(VENV)/installed: setup.py pyproject.toml
 	@touch $@
 
 quickstart: env  ## sample data, training across a switch, evaluation, pictures
-	$(PY) tools/make_sample_data.py $(QS)/raw --images 40 --size 512
+	$(PY) tools/make_sample_data.py $(QS)/raw --images 80 --size 512
 	$(PY) tools/prepare_hubmap.py $(QS)/raw $(QS)/prepared --size 256
 	$(PY) tools/train.py $(QS_CONFIG) --work-dir $(QS)/run
 	$(PY) tools/test.py $(QS_CONFIG) $(QS)/run/best_Dice_epoch_*.pth --tta --out $(QS)/result \

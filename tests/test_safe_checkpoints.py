@@ -28,10 +28,12 @@ def test_checkpoint_of_a_run_loads(tmp_path):
 def test_malicious_checkpoint_is_refused_and_not_run(tmp_path):
     proof = tmp_path / 'proof'
     torch.save(dict(state_dict={}, extra=Bomb(str(proof))), tmp_path / 'bad.pth')
-    with pytest.raises(ValueError, match=r'bad\.pth holds objects that could run code'):
+    with pytest.raises(
+        ValueError, match=r'bad\.pth is refused: besides weights it holds'
+    ):
         load_local(str(tmp_path / 'bad.pth'))
     cfg = tiny_config(tmp_path / 'run', load_from=str(tmp_path / 'bad.pth'))
-    with pytest.raises(ValueError, match='could run code'):
+    with pytest.raises(ValueError, match='is to run code from the file'):
         build(cfg).train()
     assert not proof.exists()
 
@@ -41,7 +43,9 @@ def test_truncated_checkpoint_is_named(tmp_path):
     data = (tmp_path / 'a.pth').read_bytes()
     for size in (0, 100, len(data) // 2):
         (tmp_path / 'half.pth').write_bytes(data[:size])
-        with pytest.raises(ValueError, match=r'half\.pth'):
+        with pytest.raises(
+            ValueError, match=r'half\.pth .* is damaged or no checkpoint'
+        ):
             load_local(str(tmp_path / 'half.pth'))
 
 
@@ -57,3 +61,20 @@ def test_url_is_downloaded_once_and_loaded_safely(tmp_path):
     assert load_url(url, 'cpu', model_dir=cache)['state_dict']['a'] == 1
     (tmp_path / 'model.pth').unlink()
     assert load_url(url, 'cpu', model_dir=cache)['state_dict']['a'] == 1
+
+
+def test_url_that_can_not_be_had_says_where_to_put_the_file(tmp_path):
+    url = (tmp_path / 'nothing.pth').as_uri()
+    with pytest.raises(FileNotFoundError, match=r'copy it to .*nothing\.pth'):
+        load_url(url, model_dir=tmp_path / 'cache')
+
+
+class Getattr:
+    def __reduce__(self):
+        return (getattr, (os, 'system'))
+
+
+def test_getattr_is_no_way_round(tmp_path):
+    torch.save(dict(extra=Getattr()), tmp_path / 'sly.pth')
+    with pytest.raises(ValueError, match=r'sly\.pth'):
+        load_local(tmp_path / 'sly.pth')

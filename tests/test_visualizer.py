@@ -9,7 +9,9 @@ from mmseg.structures import SegDataSample
 
 
 def test_masks_are_brought_to_the_size_of_the_image(tmp_path):
-    visualizer = VISUALIZERS.build(dict(type='FTULocalVisualizer', alpha=1.0))
+    visualizer = VISUALIZERS.build(
+        dict(type='FTULocalVisualizer', name=str(tmp_path), alpha=1.0)
+    )
     visualizer.dataset_meta = dict(
         classes=('background', 'ftu'), palette=[[0, 0, 0], [255, 200, 0]]
     )

@@ -15,10 +15,15 @@ the same weights and input, the same maps. Deviations from timm:
 
 ``small_plus1`` is what the switched-auxiliary-loss paper (arXiv 2308.10994) calls
 CoaT: CoaT-Small and a fifth scale at stride 64, 26,733,864 parameters. That is also
-the number in its authors' code, but there the fifth scale runs through the fourth's
-modules, and 2,885,760 parameters never get a gradient. Here the fifth scale uses and
-trains modules of its own; only the MLP of a parallel block is shared by its scales,
-as in the official code.
+the number in its authors' public code; what is different from that code:
+
+* there the fifth scale borrows the fourth's patch embedding, relative encoding and
+  parallel attention, so its own (2,885,760 parameters) never get a gradient; here
+  they are used and trained. The MLP of a parallel block is shared by all scales, as
+  in the official code;
+* there only some scales are added up: 2 takes 3 and 4, 3 takes 2 and 4, 4 takes 2 and
+  5, 5 takes 2 and 4. Here each takes all others, which is the official rule;
+* there the fifth scale's serial blocks start at random, here as copies of the fourth's.
 """
 
 from collections.abc import Callable, Mapping

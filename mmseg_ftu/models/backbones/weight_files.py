@@ -1,55 +1,27 @@
-"""Find published weight files and read them without running code from them.
+"""Find published weight files and read their tensors.
 
 Sources: ``timm://<model>.<tag>`` (Hugging Face cache, safetensors), an http(s) URL, or
-a local file (``.safetensors``, otherwise the format of ``torch.save``). Pickles are
-read with ``weights_only=True`` and in no other way; mmengine's loader falls back to
-unrestricted unpickling by itself, which lets a file run code.
+a local file (``.safetensors``, otherwise the format of ``torch.save``, which
+``mmseg_ftu/safe_checkpoints.py`` reads without running code from it).
 """
 
-import argparse
-import pickle
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from urllib.parse import urlparse
 
-import numpy as np
 import safetensors.torch
-import torch
 from huggingface_hub import constants as hub_constants
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError
-from mmengine.logging import HistoryBuffer
 from safetensors import SafetensorError
 from timm.models import get_pretrained_cfg, list_pretrained
 from torch import Tensor
+
+from ...safe_checkpoints import damaged, download, load_local
 
 StateDict = dict[str, Tensor]
 
 # Entries that hold the weights in published files, best first (timm's order).
 NESTS = ('state_dict_ema', 'state_dict', 'model')
-
-
-def _statistic(owner: type, name: str) -> object:
-    """Stand in for ``getattr``, by which a ``HistoryBuffer`` names its four methods."""
-    if owner is HistoryBuffer and name in ('min', 'max', 'mean', 'current'):
-        return vars(HistoryBuffer)[name]
-    raise pickle.UnpicklingError(f'GLOBAL getattr({owner.__name__},{name!r})')
-
-
-# Plain data that training scripts (DeiT's descendants, mmengine) store next to the
-# weights. Rebuilding these runs no code from the file.
-SAFE_GLOBALS = [
-    argparse.Namespace,
-    HistoryBuffer,
-    (_statistic, 'builtins.getattr'),
-    np.ndarray,
-    np.dtype,
-    np.dtypes.Float64DType,
-    np.dtypes.Int64DType,
-    np.empty(0).__reduce__()[0],  # _reconstruct; numpy 2 moved it
-    np.float64(0).__reduce__()[0],  # scalar, likewise
-]
 
 
 def find_checkpoint(checkpoint: str | Path) -> Path:
@@ -66,7 +38,7 @@ def find_checkpoint(checkpoint: str | Path) -> Path:
     if checkpoint.startswith('timm://'):
         return _find_in_hub(checkpoint)
     if checkpoint.startswith(('http://', 'https://')):
-        return _download(checkpoint)
+        return download(checkpoint)
     path = Path(checkpoint).expanduser()
     if not path.is_file():
         raise FileNotFoundError(
@@ -103,23 +75,6 @@ def _find_in_hub(checkpoint: str) -> Path:
         ) from error
 
 
-def _download(url: str) -> Path:
-    file = Path(urlparse(url).path).name
-    path = Path(torch.hub.get_dir()) / 'checkpoints' / file
-    if path.is_file():
-        return path
-    path.parent.mkdir(parents=True, exist_ok=True)
-    digest = re.search(r'-([0-9a-f]{8,64})\.', file)  # torch.hub's naming rule
-    try:
-        torch.hub.download_url_to_file(url, str(path), digest and digest[1])
-    except (OSError, RuntimeError) as error:
-        raise FileNotFoundError(
-            f'{url} could not be downloaded ({error}). Fetch it elsewhere and copy it '
-            f'to {path}, or give its path as init_cfg.checkpoint'
-        ) from error
-    return path
-
-
 def read_state_dict(path: Path, prefix: str | None = None) -> StateDict:
     """Read the tensors of a checkpoint without running code from it.
 
@@ -134,9 +89,9 @@ def read_state_dict(path: Path, prefix: str | None = None) -> StateDict:
         try:
             content = safetensors.torch.load_file(path)
         except (SafetensorError, OSError) as error:
-            raise ValueError(_damaged(path, error)) from error
+            raise ValueError(damaged(path, error)) from error
     else:
-        content = _read_pickle(path)
+        content = load_local(path, 'cpu')
     for nest in NESTS:
         if isinstance(content, Mapping) and isinstance(content.get(nest), Mapping):
             content = content[nest]
@@ -152,24 +107,6 @@ def read_state_dict(path: Path, prefix: str | None = None) -> StateDict:
     return state
 
 
-def _read_pickle(path: Path) -> object:
-    try:
-        with torch.serialization.safe_globals(SAFE_GLOBALS):
-            return torch.load(path, map_location='cpu', weights_only=True)
-    except pickle.UnpicklingError as error:
-        found = re.search(r'GLOBAL (\S+)', str(error))
-        if found is None:
-            raise ValueError(_damaged(path, error)) from error
-        raise ValueError(
-            f'{path} is refused: besides weights it holds {found[1]}, and to load that '
-            'is to run code from the file. Take the safetensors file of the same '
-            'model, or, if you trust its author, load it yourself and save the '
-            'weights alone: torch.save(model.state_dict(), path)'
-        ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        raise ValueError(_damaged(path, error)) from error
-
-
 def _strip_prefixes(state: StateDict, prefix: str | None) -> StateDict:
     """Cut off wrappers' names; of a whole segmentor keep the backbone."""
     if prefix:
@@ -181,16 +118,6 @@ def _strip_prefixes(state: StateDict, prefix: str | None) -> StateDict:
             state = {name.removeprefix(wrapper): v for name, v in state.items()}
     inner = {k: v for k, v in state.items() if k.startswith('backbone.')}
     return {k.removeprefix('backbone.'): v for k, v in inner.items()} or state
-
-
-def _damaged(path: Path, error: Exception) -> str:
-    # torch's own text starts with advice to unpickle without restriction
-    text = str(error).partition('WeightsUnpickler error:')[2] or str(error)
-    reason = text.strip().split('\n')[0].rstrip('.') or 'unknown format'
-    return (
-        f'{path} ({path.stat().st_size} bytes) is damaged or no checkpoint: {reason}. '
-        'Delete it and download it again'
-    )
 
 
 def some_of(names: Iterable[str], limit: int = 6) -> str:

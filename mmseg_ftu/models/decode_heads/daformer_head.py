@@ -11,9 +11,9 @@ Built on mmseg's and mmcv's modules. Two settings are in use:
   public code), which has no ASPP: ``embed='conv'``, ``upsample='mix'`` and
   ``fusion='conv1x1'`` (CoaT, MiT) or ``'conv3x3'`` (PVTv2), 320 channels.
 
-Deviations from the authors' decoder: the finest level isn't resized, so it has no
-mixing weight; a 1 x 1 fusion is applied before up-sampling, not after (see
-:meth:`DAFormerHead._fuse_early`).
+Deviations from the authors' decoder: a 1 x 1 fusion is applied before up-sampling,
+not after, with the same result (see :meth:`DAFormerHead._fuse_early`); dropout is
+mmseg's, of whole channels, theirs of single values.
 """
 
 from collections.abc import Sequence
@@ -47,9 +47,9 @@ class DAFormerHead(BaseDecodeHead):
         embed: ``'mlp'``: a linear layer for each pixel, without norm and activation;
             ``'conv'``: 1 x 1 convolution, norm and activation.
         upsample: ``'bilinear'``, or ``'mix'``: ``w * bilinear + (1 - w) * nearest``
-            with one learnable ``w`` per resized level. It starts at 0.5 and isn't
-            squashed by a sigmoid, as in the authors' code: the optimum at either
-            end can be reached, and a value outside 0..1 extrapolates.
+            with one learnable ``w`` for each level but the first, which keeps its
+            size. As in the authors' code it starts at 0.5 and isn't squashed by a
+            sigmoid: both ends can be reached, and beyond 0..1 it extrapolates.
         fusion: ``'sep_aspp'``: depthwise separable ASPP and a 3 x 3 bottleneck;
             ``'conv1x1'`` or ``'conv3x3'``: one convolution. Each with norm and
             activation.
