@@ -1,5 +1,5 @@
-# CoaT + DAFormer decoder, small enough for two CPU cores: a slim CoaT-Lite from scratch,
-# crops of 256 px, one warm-up and one cosine over few epochs.
+# CoaT + DAFormer decoder, small enough for two CPU cores: a slim CoaT-Lite without
+# pretrained weights, crops of 256 px, one warm-up and one cosine over few epochs.
 _base_ = [
     '../_base_/models/coat_daformer.py',
     '../_base_/datasets/tissue_256x256.py',
