@@ -71,7 +71,7 @@ def test_url_that_can_not_be_had_says_where_to_put_the_file(tmp_path):
 
 class Getattr:
     def __reduce__(self):
-        return (getattr, (os, 'system'))
+        return (getattr, (str, 'upper'))
 
 
 def test_getattr_is_no_way_round(tmp_path):
