@@ -22,6 +22,7 @@ $(VENV)/installed: setup.py pyproject.toml
 	$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[dev,staintools]'
 	@touch $@
 
+quickstart: export FTU_DATA := $(QS)/prepared
 quickstart: env  ## sample data, training across a switch, evaluation, pictures
 	$(PY) tools/make_sample_data.py $(QS)/raw --images 80 --size 512
 	$(PY) tools/prepare_hubmap.py $(QS)/raw $(QS)/prepared --size 256
