@@ -60,6 +60,7 @@ setup(
         'timm>=1.0.15,<2',
         'huggingface_hub',
         'safetensors',
+        'segmentation-models-pytorch>=0.5',
         'albumentations==2.0.8',
         'opencv-python',
         'numpy',
@@ -74,6 +75,8 @@ setup(
     extras_require={
         'staintools': ['staintools==2.1.2', 'spams-bin'],
         'wandb': ['wandb'],
+        'onnx': ['onnx', 'onnxscript', 'onnxruntime'],
+        'bench': ['transformers'],
         'dev': [
             'pytest',
             'pytest-xdist',

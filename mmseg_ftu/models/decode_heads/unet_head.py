@@ -1,0 +1,108 @@
+"""U-Net decoder over the maps of any backbone.
+
+Paper: Ronneberger et al., "U-Net", https://arxiv.org/abs/1505.04597. Blocks as usual
+with pretrained encoders: nearest up-sampling, skip by concatenation, two 3 x 3
+convolutions with norm. A test shows that for equal weights they give the same as those
+of segmentation_models_pytorch.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from mmcv.cnn import ConvModule
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+
+
+@MODELS.register_module()
+class UNetHead(BaseDecodeHead):
+    """Decode from the deepest map up, adding the other maps on the way.
+
+    The first ``len(in_channels) - 1`` blocks each take a map as skip and bring the
+    result to its size; each further block doubles height and width without a skip.
+
+    Args:
+        in_channels: Channels of the maps that are used, shallow to deep.
+        in_index: Their indices among the backbone's maps (0-based); default: the
+            first ``len(in_channels)``.
+        decoder_channels: Channels of each block, deep to shallow.
+        norm_cfg: Of all norms.
+        **kwargs: Of mmseg's ``BaseDecodeHead`` but ``channels``, which is that of the
+            last block. With one output channel ``threshold`` must be given.
+
+    Raises:
+        ValueError: Fewer blocks than skips, or one output channel without threshold.
+    """
+
+    def __init__(
+        self,
+        in_channels: Sequence[int],
+        in_index: Sequence[int] | None = None,
+        decoder_channels: Sequence[int] = (256, 128, 64, 32),
+        norm_cfg: dict | None = dict(type='BN'),  # noqa: B006 (never modified)
+        **kwargs,
+    ) -> None:
+        in_index = list(range(len(in_channels)) if in_index is None else in_index)
+        skips = list(in_channels[-2::-1])
+        if len(decoder_channels) < max(len(skips), 1):
+            raise ValueError(
+                f'UNetHead decoder_channels={tuple(decoder_channels)}: '
+                f'{len(in_channels)} maps need at least {max(len(skips), 1)} blocks'
+            )
+        out_channels = kwargs.get('out_channels') or kwargs.get('num_classes')
+        if out_channels == 1 and kwargs.get('threshold') is None:
+            raise ValueError(
+                'UNetHead with one output channel needs threshold=..., e.g. 0.5; mmseg '
+                'would take 0.3'
+            )
+        super().__init__(
+            in_channels=list(in_channels),
+            in_index=in_index,
+            channels=decoder_channels[-1],
+            input_transform='multiple_select',
+            norm_cfg=norm_cfg,
+            **kwargs,
+        )
+        skips += [0] * (len(decoder_channels) - len(skips))
+        widths = [in_channels[-1], *decoder_channels]
+        self.blocks = nn.ModuleList(
+            nn.Sequential(
+                self._conv(width + skip, out_width), self._conv(out_width, out_width)
+            )
+            for width, skip, out_width in zip(
+                widths[:-1], skips, decoder_channels, strict=True
+            )
+        )
+
+    def _conv(self, in_channels: int, out_channels: int) -> ConvModule:
+        return ConvModule(
+            in_channels,
+            out_channels,
+            3,
+            padding=1,
+            conv_cfg=self.conv_cfg,
+            norm_cfg=self.norm_cfg,
+            act_cfg=self.act_cfg,
+        )
+
+    def forward(self, inputs: Sequence[Tensor]) -> Tensor:
+        """Compute the logits at the size of the last block.
+
+        Args:
+            inputs: Maps of the backbone, ``(N, C, h, w)`` each.
+
+        Returns:
+            ``(N, out_channels, h, w)``; mmseg resizes it.
+        """
+        *skips, x = self._transform_inputs(inputs)
+        for block in self.blocks:
+            if skips:
+                skip = skips.pop()
+                x = F.interpolate(x, skip.shape[2:], mode='nearest')
+                x = torch.cat((x, skip), dim=1)
+            else:
+                x = F.interpolate(x, scale_factor=2, mode='nearest')
+            x = block(x)
+        return self.cls_seg(x)

@@ -1,0 +1,197 @@
+"""One contract for all backbones: maps, sizes, memory, gradients and weights."""
+
+import logging
+
+import pytest
+import torch
+from mmengine.logging import MMLogger
+from mmengine.runner import save_checkpoint
+from mmseg.registry import MODELS
+
+LITE = dict(embed_dims=(16, 24, 32, 40), serial_depths=(1, 2, 1, 1))
+SLIM = dict(
+    embed_dims=(16, 32, 40, 64),
+    depths=(1, 2, 1, 1),
+    num_heads=(1, 2, 5, 8),
+    mlp_ratios=(2, 2, 2, 2),
+)
+BACKBONES = {
+    'CoaT': dict(type='CoaT', arch=LITE),
+    'MiT': dict(type='MiT', arch=SLIM),
+    'PVTv2': dict(type='PVTv2', arch=SLIM),
+    'PVTv2-Li': dict(type='PVTv2', arch='b2_li'),
+    'EfficientNet': dict(type='EfficientNet', arch='b0'),
+    'FTUResNet': dict(type='FTUResNet', depth=18),
+}
+WITH_DROP_PATH = ['CoaT', 'MiT', 'PVTv2', 'EfficientNet']
+each_backbone = pytest.mark.parametrize('name', list(BACKBONES))
+
+
+def build(name: str, **kwargs):
+    torch.manual_seed(0)
+    model = MODELS.build(dict(BACKBONES[name], **kwargs))
+    model.init_weights()
+    return model
+
+
+def images(*shape: int) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize('size', [(32, 32), (33, 47), (64, 96), (101, 65)])
+@each_backbone
+def test_maps_are_a_list_from_stride_4_to_32_whatever_the_size(name, size):
+    model = build(name).eval()
+    with torch.no_grad():
+        maps = model(images(2, 3, *size))
+    assert isinstance(maps, list)
+    assert model.strides == [4, 8, 16, 32]
+    assert [tuple(m.shape) for m in maps] == [
+        (2, c, -(-size[0] // s), -(-size[1] // s))
+        for c, s in zip(model.out_channels, model.strides, strict=True)
+    ]
+
+
+@each_backbone
+def test_input_is_not_modified(name):
+    x = images(1, 3, 64, 64)
+    before = x.clone()
+    build(name).eval()(x)
+    assert torch.equal(x, before)
+
+
+@each_backbone
+def test_every_parameter_gets_a_gradient(name):
+    model = build(name).train()
+    sum(m.square().mean() for m in model(images(2, 3, 64, 64))).backward()
+    assert [n for n, p in model.named_parameters() if p.grad is None] == []
+
+
+@each_backbone
+def test_checkpointing_changes_nothing(name):
+    plain, saving = build(name), build(name, with_cp=True)
+    saving.load_state_dict(plain.state_dict())
+    x = images(2, 3, 64, 64)
+    for model in (plain, saving):
+        model.train()
+        sum(m.square().mean() for m in model(x)).backward()
+    assert any(p.grad.abs().sum() > 0 for p in plain.parameters())
+    for (key, a), b in zip(plain.named_parameters(), saving.parameters(), strict=True):
+        torch.testing.assert_close(a.grad, b.grad, msg=key)
+
+
+@each_backbone
+def test_checkpointing_saves_memory(name):
+    def saved_bytes(model):
+        total = 0
+
+        def pack(tensor):
+            nonlocal total
+            total += tensor.numel() * tensor.element_size()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
+            model.train()(images(2, 3, 64, 64))
+        return total
+
+    assert saved_bytes(build(name, with_cp=True)) < 0.7 * saved_bytes(build(name))
+
+
+@pytest.mark.parametrize('name', WITH_DROP_PATH)
+def test_drop_path_only_in_training(name):
+    plain, dropping = build(name), build(name, drop_path_rate=0.9)
+    dropping.load_state_dict(plain.state_dict())
+    x = images(2, 3, 64, 64)
+    for a, b in zip(plain.eval()(x), dropping.eval()(x), strict=True):
+        assert torch.equal(a, b)
+    deepest = [m.train()(x)[3] for m in (plain, dropping)]
+    assert not torch.allclose(*deepest)
+
+
+@each_backbone
+def test_bf16_autocast_stays_near_float32(name):
+    model = build(name).train()
+    x = images(2, 3, 64, 64)
+    expected = model(x)[1]
+    with torch.autocast('cpu', torch.bfloat16):
+        got = model(x)
+    sum(m.float().square().mean() for m in got).backward()
+    assert (expected - got[1].float()).norm() / expected.norm() < 0.05
+    assert all(torch.isfinite(p.grad).all() for p in model.parameters())
+
+
+@each_backbone
+def test_own_weights_load_from_a_whole_segmentors_checkpoint(name, tmp_path):
+    reference = build(name)
+    state = {f'backbone.{k}': v for k, v in reference.state_dict().items()}
+    save_checkpoint(dict(state_dict=state), str(tmp_path / 'epoch_1.pth'))
+    init_cfg = dict(type='Pretrained', checkpoint=str(tmp_path / 'epoch_1.pth'))
+    torch.manual_seed(5)
+    model = MODELS.build(dict(BACKBONES[name], init_cfg=init_cfg))
+    model.init_weights()
+    for key, value in model.state_dict().items():
+        assert torch.equal(value, reference.state_dict()[key]), key
+
+
+@each_backbone
+def test_a_wrong_file_is_refused(name, tmp_path):
+    torch.save({'some.weight': torch.ones(3)}, tmp_path / 'other.pth')
+    init_cfg = dict(type='Pretrained', checkpoint=str(tmp_path / 'other.pth'))
+    model = MODELS.build(dict(BACKBONES[name], init_cfg=init_cfg))
+    with pytest.raises(ValueError, match=r'other\.pth.*missing in the file'):
+        model.init_weights()
+
+
+@each_backbone
+def test_random_initialisation_is_logged(name, caplog):
+    logger = MMLogger.get_current_instance()
+    logger.addHandler(caplog.handler)
+    try:
+        with caplog.at_level(logging.INFO):
+            build(name)
+    finally:
+        logger.removeHandler(caplog.handler)
+    assert f'{BACKBONES[name]["type"]}: no pretrained weights' in caplog.text
+
+
+@pytest.mark.parametrize(
+    ('cfg', 'said'),
+    [
+        (dict(type='MiT', arch='b9'), "MiT arch='b9'.*b0, b1, b2, b3, b4, b5"),
+        (dict(type='PVTv2', arch=dict(depths=(1,))), 'embed_dims, depths, num_heads'),
+        (dict(type='MiT', arch=dict(SLIM, depths=(1,))), 'lists of one length, 1 to 4'),
+        (dict(type='MiT', arch=dict(SLIM, num_heads=(3,) * 4)), 'multiples of num_he'),
+        (dict(type='EfficientNet', arch='b9'), "arch='b9': expected one of"),
+        (dict(type='EfficientNet', output_stride=4), 'expected 8, 16 or 32'),
+        (dict(type='FTUResNet', depth=7), 'depth=7: expected one of'),
+        (dict(type='FTUResNet', output_stride=64), 'expected 8, 16 or 32'),
+    ],
+)
+def test_wrong_arguments(cfg, said):
+    with pytest.raises(ValueError, match=said):
+        MODELS.build(cfg)
+
+
+@pytest.mark.parametrize('name', ['CoaT', 'MiT', 'PVTv2'])
+@pytest.mark.parametrize('size', [(31, 64), (64, 16)])
+def test_too_small_an_image(name, size):
+    with pytest.raises(ValueError, match=f'height {size[0]} and width {size[1]}'):
+        build(name)(images(1, 3, *size))
+
+
+@pytest.mark.parametrize('output_stride', [32, 16, 8])
+@pytest.mark.parametrize('name', ['EfficientNet', 'FTUResNet'])
+def test_output_stride(name, output_stride):
+    model = build(name, output_stride=output_stride).eval()
+    with torch.no_grad():
+        maps = model(images(1, 3, 96, 64))
+    strides = [min(s, output_stride) for s in (4, 8, 16, 32)]
+    assert model.strides == strides
+    assert [tuple(m.shape[2:]) for m in maps] == [(96 // s, 64 // s) for s in strides]
+    assert [m.shape[1] for m in maps] == build(name).out_channels
+
+
+@pytest.mark.parametrize('name', ['EfficientNet', 'FTUResNet'])
+def test_dilation_keeps_the_weights_names(name):
+    plain, dilated = build(name), build(name, output_stride=8)
+    dilated.load_state_dict(plain.state_dict())
