@@ -5,12 +5,22 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
-from mmseg.registry import MODELS
+from one_step import batch, build
 
 from mmseg_ftu.switched_aux_loss import AuxiliaryHead
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
-MODEL_NAMES = ['coat_daformer']
+# Widths of the stages that the auxiliary head can read.
+STAGE_CHANNELS = {
+    'coat_daformer': [152, 320, 320, 320, 320],
+    'pvtv2_daformer': [64, 128, 320, 512],
+    'mit_daformer': [64, 128, 320, 512],
+    'enetb5_unet': [40, 64, 176, 512],
+    'r101_unet': [256, 512, 1024, 2048],
+    'enetb5_dlv3plus': [40, 64, 176, 512],
+    'r101_dlv3plus': [256, 512, 1024, 2048],
+}
+MODEL_NAMES = list(STAGE_CHANNELS)
 SUFFIXES = ['', '_aux', '_switch']
 FILES = [f'{model}{suffix}.py' for model in MODEL_NAMES for suffix in SUFFIXES]
 
@@ -26,6 +36,7 @@ def differences(left, right):
 
 def test_these_files_are_there():
     assert sorted(p.name for p in (CONFIGS / 'ftu').glob('*.py')) == sorted(FILES)
+    assert len(FILES) == 21
 
 
 @pytest.mark.parametrize('model', MODEL_NAMES)
@@ -53,21 +64,45 @@ def test_files_are_short(name):
     assert len([line for line in lines if not line.startswith('#')]) <= 6
 
 
-@pytest.mark.parametrize('name', [f'{m}_switch.py' for m in MODEL_NAMES])
-def test_model_takes_one_step_and_predicts(name):
-    cfg = load(name)
-    cfg.model.backbone.init_cfg = None
-    model = MODELS.build(cfg.model)
-    head = model.auxiliary_head
+@pytest.mark.parametrize('name', FILES)
+def test_each_config_takes_one_step_and_predicts(name):
+    model = build(load(name))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    before = [p.detach().clone() for p in model.decode_head.parameters()]
+    losses = model.forward(**model.data_preprocessor(batch(), True), mode='loss')
+    expected = {'decode.loss_bce'}
+    if '_aux' in name or '_switch' in name:
+        expected.add('aux.loss_bce')
+    assert set(losses) == expected
+    total = sum(losses.values())
+    assert torch.isfinite(total)
+    total.backward()
+    optimizer.step()
+    after = list(model.decode_head.parameters())
+    assert not all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
+    model.eval()
+    with torch.no_grad():
+        result = model.test_step(batch())
+    probability = result[0].seg_logits.data
+    assert probability.shape == (1, 64, 96)
+    assert 0 <= probability.min() <= probability.max() <= 1
+
+
+@pytest.mark.parametrize('model', MODEL_NAMES)
+def test_the_auxiliary_head_reads_every_stage_at_its_width(model):
+    cfg = load(f'{model}_switch.py')
+    assert list(cfg.stage_channels) == STAGE_CHANNELS[model]
+    built = build(cfg)
+    head = built.auxiliary_head
     assert isinstance(head, AuxiliaryHead)
-    assert [s.in_channels for s in head.stems] == list(model.backbone.out_channels)
-    images = torch.randn(2, 3, 64, 96)
-    maps = model.extract_feat(images)
-    for index in range(len(maps)):
-        head.in_index = index
-        assert head(maps).shape == (2, 1, *maps[index].shape[-2:])
-    result = model.eval().predict(images)
-    assert result[0].seg_logits.data.shape == (1, 64, 96)
+    assert list(built.backbone.out_channels) == STAGE_CHANNELS[model]
+    assert [s.in_channels for s in head.stems] == STAGE_CHANNELS[model]
+    assert built.backbone.strides[:2] == [4, 8]  # blocks 1 and 2 of the paper
+    with torch.no_grad():
+        maps = built.eval().extract_feat(torch.randn(1, 3, 64, 96))
+        for index, stride in enumerate(built.backbone.strides):
+            head.in_index = index
+            assert head(maps).shape == (1, 1, -(-64 // stride), -(-96 // stride))
 
 
 def test_paper_values_stand_in_the_base_files():

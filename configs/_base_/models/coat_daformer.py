@@ -1,5 +1,6 @@
 # CoaT-Small with a fifth scale and the decoder of the authors' public code, the model
 # behind the paper's CoaT row.
+# Block 1 (index 0) is the map at stride 4, block 2 (index 1) that at stride 8.
 stage_channels = [152, 320, 320, 320, 320]  # widths at strides 4, 8, 16, 32, 64
 norm_cfg = dict(type='BN', requires_grad=True)  # several GPUs: sync_bn=torch
 model = dict(

@@ -1,0 +1,2 @@
+# MiT-B2 + DAFormer decoder, auxiliary loss switched from one stage to another.
+_base_ = ['./mit_daformer_aux.py', '../_base_/switch.py']
