@@ -1,0 +1,121 @@
+"""Time contestants by turns in one process; what train_step.py and inference.py share.
+
+Machines are noisy, so contestants take turns in every round, and what counts is the
+ratio within a round: each table gives the median time and the median ratio with its
+range.
+"""
+
+import argparse
+import gc
+import platform
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from statistics import median
+
+import torch
+from contestants import GROUPS, build_group
+from torch import nn
+
+Step = Callable[[nn.Module, torch.Tensor], None]
+
+
+def parse_args(doc: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        '--models', nargs='+', default=list(GROUPS), metavar='NAME', help='rows to run'
+    )
+    parser.add_argument('--size', type=int, default=768, help='image side, px')
+    parser.add_argument('--batch', type=int, default=1)
+    parser.add_argument('--rounds', type=int, default=5)
+    parser.add_argument(
+        '--device', default='cuda' if torch.cuda.is_available() else 'cpu'
+    )
+    parser.add_argument('--bf16', action='store_true', help='autocast to bfloat16')
+    parser.add_argument('--channels-last', action='store_true')
+    parser.add_argument('--compile', action='store_true', help='torch.compile all')
+    args = parser.parse_args()
+    unknown = set(args.models) - set(GROUPS)
+    if unknown:
+        parser.error(f'--models: unknown {sorted(unknown)}, choose from {list(GROUPS)}')
+    return args
+
+
+def precision(args: argparse.Namespace) -> AbstractContextManager:
+    if args.bf16:
+        return torch.autocast(args.device, torch.bfloat16)
+    return nullcontext()
+
+
+def run(args: argparse.Namespace, step: Step, training: bool) -> None:
+    """Print a table of all chosen models."""
+    print(describe(args), flush=True)
+    print('| model | contestant | s | times slower than ours | peak MiB |')
+    print('|---|---|---|---|---|')
+    for name in args.models:
+        for line in compare(args, name, step, training):
+            print(line, flush=True)
+
+
+def compare(
+    args: argparse.Namespace, name: str, step: Step, training: bool
+) -> list[str]:
+    """Time the contestants of a model and return the rows of the table."""
+    models = build_group(name, args.size)
+    x = torch.rand(args.batch, 3, args.size, args.size, device=args.device) * 2 - 1
+    if args.channels_last:
+        x = x.contiguous(memory_format=torch.channels_last)
+    for key, model in models.items():
+        model = model.to(args.device).train(training)
+        if args.channels_last:
+            model = model.to(memory_format=torch.channels_last)
+        models[key] = torch.compile(model) if args.compile else model
+    peaks = {}
+    for key, model in models.items():  # warm up
+        if args.device == 'cuda':
+            torch.cuda.reset_peak_memory_stats()
+        for _ in range(3 if args.device == 'cuda' else 1):
+            step(model, x)
+        if args.device == 'cuda':
+            peaks[key] = torch.cuda.max_memory_allocated() / 2**20
+    times = {key: [] for key in models}
+    repeats = 10 if args.device == 'cuda' else 1
+    for _ in range(args.rounds):
+        for key, model in models.items():
+            times[key].append(clock(args, lambda m=model: step(m, x), repeats))
+    rows = []
+    for key in models:
+        ratios = [t / o for t, o in zip(times[key], times['ours'], strict=True)]
+        ratio = f'{median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})'
+        seconds = f'{median(times[key]):.3g}'
+        peak = f'{peaks[key]:.0f}' if key in peaks else ''
+        ratio = '' if key == 'ours' else ratio
+        rows.append(f'| {name} | {key} | {seconds} | {ratio} | {peak} |')
+    del models
+    gc.collect()
+    return rows
+
+
+def clock(args: argparse.Namespace, call: Callable[[], None], repeats: int) -> float:
+    """Return the seconds of one call."""
+    if args.device == 'cuda':
+        torch.cuda.synchronize()
+    start = time.perf_counter()
+    for _ in range(repeats):
+        call()
+    if args.device == 'cuda':
+        torch.cuda.synchronize()
+    return (time.perf_counter() - start) / repeats
+
+
+def describe(args: argparse.Namespace) -> str:
+    device = f'{platform.machine()} CPU, {torch.get_num_threads()} threads'
+    if args.device == 'cuda':
+        device = torch.cuda.get_device_name()
+    options = [o for o in ('bf16', 'channels_last', 'compile') if getattr(args, o)]
+    return (
+        f'torch {torch.__version__}, {device}, batch {args.batch}, {args.size} px, '
+        f'{args.rounds} rounds, {", ".join(options) or "float32"}\n'
+    )
