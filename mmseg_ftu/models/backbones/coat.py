@@ -166,7 +166,9 @@ class CoaT(PretrainedBackbone):
                 f'{height} and width {width}: resize or pad them in the pipeline'
             )
         last = self.strides[-1]
-        x = mirror(mirror(x, 2, -height % last), 3, -width % last)
+        # -height % last, in a form that the ONNX exporter can follow
+        padding = [(last - side % last) % last for side in (height, width)]
+        x = mirror(mirror(x, 2, padding[0]), 3, padding[1])
         sizes = [(x.shape[-2] // s, x.shape[-1] // s) for s in self.strides]
         tokens = self._serial(x, sizes)
         if self.parallel_blocks:
@@ -288,8 +290,6 @@ def mirror(x: Tensor, dim: int, padding: int) -> Tensor:
 
     ``F.pad(mode='reflect')`` refuses a padding that is as long as the image.
     """
-    if padding == 0:
-        return x
     length = x.shape[dim]
     index = torch.arange(length + padding, device=x.device)
     mirrored = (2 * (length - 1) - index).clamp(min=0)
