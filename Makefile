@@ -44,7 +44,11 @@ format: env  ## mend the style
 	$(PY) -m ruff format .
 
 bench: env  ## side-by-side timings
+	$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	$(PY) benchmarks/pipeline.py
+	$(PY) benchmarks/attention.py
+	$(PY) benchmarks/inference.py
+	$(PY) benchmarks/train_step.py
 
 clean:  ## remove the environment and what the quickstart made
 	rm -rf $(VENV) $(QS) work_dirs

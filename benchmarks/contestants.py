@@ -6,6 +6,7 @@ of the same kind and width.
 """
 
 from collections.abc import Callable
+from pathlib import Path
 
 import segmentation_models_pytorch as smp
 import timm
@@ -14,6 +15,7 @@ import torch.nn.functional as F
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.models.backbones import MixVisionTransformer
+from mmseg.models.backbones import ResNet as MMSegResNet
 from mmseg.models.decode_heads import SegformerHead
 from mmseg.registry import MODELS
 from timm.models.coat import CoaT as TimmCoaT
@@ -25,6 +27,7 @@ from mmseg_ftu.models.backbones.coat_variants import resolve_arch
 from mmseg_ftu.models.backbones.mit import ARCHS as MIT_ARCHS
 from mmseg_ftu.models.decode_heads import DAFormerHead
 
+CONFIGS = Path(__file__).parents[1] / 'configs/_base_/models'
 B2 = MIT_ARCHS['b2']
 SEGFORMER_WIDTH = 256  # of the decoder in mmseg's and smp's SegFormer
 HEAD = dict(num_classes=2, out_channels=1, threshold=0.5, align_corners=False)
@@ -78,7 +81,7 @@ def resize(logits: Tensor, x: Tensor) -> Tensor:
 
 
 def config_model(name: str) -> Config:
-    config = Config.fromfile(f'{__file__}/../../configs/_base_/models/{name}.py')
+    config = Config.fromfile(CONFIGS / f'{name}.py')
     config.model.backbone.init_cfg = None
     return config.model
 
@@ -138,12 +141,32 @@ def coat_lite_small(backbone: nn.Module) -> nn.Module:
     return Network(backbone, MODELS.build(cfg))
 
 
+def resnet_mmseg() -> nn.Module:
+    """Build mmseg's own ResNet with the head of our config, as its users would."""
+    dilated = dict(strides=(1, 2, 2, 1), dilations=(1, 1, 1, 2))
+    head = MODELS.build(config_model('r101_dlv3plus').decode_head)
+    return Network(MMSegResNet(101, **dilated), head)
+
+
+def efficientnet_timm() -> nn.Module:
+    backbone = timm.create_model(
+        'efficientnet_b5',
+        features_only=True,
+        out_indices=(1, 2, 3, 4),
+        output_stride=16,
+    )
+    head = MODELS.build(config_model('enetb5_dlv3plus').decode_head)
+    return Network(backbone, head)
+
+
 def pvtv2_timm() -> nn.Module:
     backbone = timm.create_model('pvt_v2_b2', features_only=True)
     return Network(backbone, MODELS.build(config_model('pvtv2_daformer').decode_head))
 
 
-# model -> contestant -> builder; ours first. smp's DeepLabv3+ has its own dilations.
+# model -> contestant -> builder; ours first. smp's DeepLabv3+ has a lighter decoder
+# than mmseg's, which ours is: 1 x 1 in place of 3 x 3 after the ASPP, one separable
+# convolution in place of two.
 Builder = Callable[[int], nn.Module]
 GROUPS: dict[str, dict[str, Builder]] = {
     'MiT-B2 + SegFormer head': {
@@ -172,12 +195,14 @@ GROUPS: dict[str, dict[str, Builder]] = {
     },
     'EfficientNet-B5 + DeepLabv3+': {
         'ours': lambda size: ours('enetb5_dlv3plus'),
+        'timm + mmseg head': lambda size: efficientnet_timm(),
         'smp': lambda size: from_smp(
             'DeepLabV3Plus', 'tu-efficientnet_b5', encoder_output_stride=16
         ),
     },
     'ResNet-101 + DeepLabv3+': {
         'ours': lambda size: ours('r101_dlv3plus'),
+        'mmseg': lambda size: resnet_mmseg(),
         'smp': lambda size: from_smp(
             'DeepLabV3Plus', 'resnet101', encoder_output_stride=16
         ),

@@ -28,6 +28,7 @@ from .version import __version__
 OPSET = 20
 TOLERANCE = 1e-4  # of a probability
 MIN_SIZE, MAX_SIZE = 64, 16384  # px, of height and width
+TRACED_SHAPE = (2, 3, 128, 160)  # 1 would be taken for a constant
 # Other sizes than the one the graph was traced at, odd ones among them.
 CHECKED_SHAPES = ((1, 3, 256, 256), (2, 3, 200, 301), (1, 3, MIN_SIZE, 97))
 
@@ -78,7 +79,7 @@ def export_onnx(
     onnx = import_onnx()
     cfg = load_config(config, None, cfg_options)
     model = load_model(cfg, checkpoint)
-    image = example_image(CHECKED_SHAPES[0])
+    image = example_image(TRACED_SHAPE)
     program = torch.onnx.export(
         model,
         (image,),
@@ -138,7 +139,7 @@ def load_model(cfg: Config, checkpoint: str) -> Probability:
             f'model.type is {type(model).__name__}, but only BinaryEncoderDecoder (one '
             'output channel) can be exported'
         )
-    if not model.data_preprocessor.channel_conversion:
+    if not cfg.model.data_preprocessor.get('bgr_to_rgb'):
         raise ValueError(
             'model.data_preprocessor.bgr_to_rgb is not set: the exported graph takes '
             'RGB, and this model was trained on BGR'

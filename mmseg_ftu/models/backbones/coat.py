@@ -166,7 +166,7 @@ class CoaT(PretrainedBackbone):
                 f'{height} and width {width}: resize or pad them in the pipeline'
             )
         last = self.strides[-1]
-        # -height % last, in a form that the ONNX exporter can follow
+        # no division of negative numbers: ONNX rounds it the other way
         padding = [(last - side % last) % last for side in (height, width)]
         x = mirror(mirror(x, 2, padding[0]), 3, padding[1])
         sizes = [(x.shape[-2] // s, x.shape[-1] // s) for s in self.strides]
@@ -174,7 +174,9 @@ class CoaT(PretrainedBackbone):
         if self.parallel_blocks:
             tokens[1:] = self._parallel(tokens[1:], sizes[1:])
         return [
-            to_map(t, size)[..., : -(-height // s), : -(-width // s)].contiguous()
+            to_map(t, size)[
+                ..., : (height + s - 1) // s, : (width + s - 1) // s
+            ].contiguous()
             for t, size, s in zip(tokens, sizes, self.strides, strict=True)
         ]
 

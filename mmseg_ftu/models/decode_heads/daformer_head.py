@@ -188,9 +188,7 @@ class DAFormerHead(BaseDecodeHead):
         return [first, *resized]
 
 
-def fold(
-    weight: Tensor, conv: nn.Conv2d, bias: Tensor | None
-) -> tuple[Tensor, Tensor]:
+def fold(weight: Tensor, conv: nn.Conv2d, bias: Tensor | None) -> tuple[Tensor, Tensor]:
     """Return weight and bias of ``x -> weight @ conv(x) + bias``, as one convolution.
 
     Args:
