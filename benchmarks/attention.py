@@ -3,17 +3,16 @@
     python benchmarks/attention.py [--size 768] [--rounds 7]
 
 The attention block of MiT-B2 alone, forward + backward, equal weights, batch 1; time by
-turns in one process, peak memory in a fresh process for each (growth of the resident
-set over an identical process that stops before the block runs).
+turns in one process, peak memory in a fresh process for each.
 """
 
 import argparse
-import resource
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from statistics import median
 
 import torch
@@ -72,25 +71,28 @@ def clock(call: Callable[[], Tensor]) -> float:
 
 
 def peak_mib(stage: int, size: int, name: str) -> float:
-    """Return the memory that the block needs beyond its input, in MiB."""
-
-    def resident(mode: str) -> float:
-        command = [sys.executable, __file__, '--size', str(size)]
-        command += ['--probe', str(stage), name, mode]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        return float(done.stdout.split()[-1])
-
-    return resident('run') - resident('idle')
+    """Return the memory that a step takes beyond what was there, in MiB."""
+    command = [sys.executable, '-W', 'ignore', __file__, '--size', str(size)]
+    command += ['--probe', str(stage), name]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return float(done.stdout.split()[-1])
 
 
-def probe(stage: int, size: int, name: str, mode: str) -> None:
-    """Print the peak resident set of this process, in MiB."""
+def probe(stage: int, size: int, name: str) -> None:
+    """Print the growth of this process's peak resident set, in MiB (Linux)."""
     block, x = build(stage)[name], tokens(stage, size)
     small = torch.randn(1, 32, 32, B2.embed_dims[stage], requires_grad=True)
     step(block, small)  # libraries load their parts
-    if mode == 'run':
-        step(block, x)
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    Path('/proc/self/clear_refs').write_text('5')  # forget the peak of the imports
+    before = status('VmRSS')
+    step(block, x)
+    print((status('VmHWM') - before) / 1024)
+
+
+def status(key: str) -> int:
+    """Return an entry of this process's status, in KiB."""
+    lines = Path('/proc/self/status').read_text().splitlines()
+    return int(next(line for line in lines if line.startswith(key)).split()[1])
 
 
 def main(size: int, rounds: int) -> None:
@@ -124,9 +126,9 @@ if __name__ == '__main__':
     )
     parser.add_argument('--size', type=int, default=768, help='image side, px')
     parser.add_argument('--rounds', type=int, default=7)
-    parser.add_argument('--probe', nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument('--probe', nargs=2, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.probe:
-        probe(int(args.probe[0]), args.size, *args.probe[1:])
+        probe(int(args.probe[0]), args.size, args.probe[1])
     else:
         main(args.size, args.rounds)
