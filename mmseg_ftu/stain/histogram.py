@@ -1,9 +1,9 @@
 """The colours of an image of any size, counted in 128 x 128 x 128 cells.
 
 A stain fit asks only which colours occur how often. A cell holds two neighbouring
-intensities of each channel, which moves a stain vector by some thousandths of a degree;
-the counts of a whole slide take 16 MB however large it is, and don't depend on the order
-or the size of its tiles.
+intensities of each channel, which moves a stain vector by some hundredths of a degree.
+The counts of a slide take 16 MB however large it is, and don't depend on the order or
+the size of its tiles.
 
 Tries at 3000 x 3000 px, one thread: OpenCV's calcHist takes 40 ms with 128 cells a
 channel, 30 ms with 64, 27 ms with 32, so the finer cells are nearly free. Fitted on 64
@@ -63,9 +63,7 @@ class ColourHistogram:
         check_rgb(tile, 'tile')
         for rows in row_blocks(tile, BLOCK):
             part = np.ascontiguousarray(tile[rows])
-            self._add(
-                cv2.calcHist([part], [0, 1, 2], None, [CELLS] * 3, [0, 256] * 3)
-            )
+            self._add(cv2.calcHist([part], [0, 1, 2], None, [CELLS] * 3, [0, 256] * 3))
         return self
 
     def merge(self, other: ColourHistogram) -> ColourHistogram:
@@ -74,10 +72,26 @@ class ColourHistogram:
             self._add(other._counts)
         return self
 
+    @classmethod
+    def of_counts(cls, counts: np.ndarray) -> ColourHistogram:
+        """Return a histogram with these counts.
+
+        Args:
+            counts: ``(128, 128, 128)`` by red, green and blue, each halved.
+
+        Raises:
+            ValueError: If the shape is another.
+        """
+        if counts.shape != (CELLS,) * 3:
+            raise ValueError(f'counts have shape {counts.shape}: expected {CELLS}^3')
+        histogram = cls()
+        histogram._counts = counts.astype(np.float64)
+        return histogram
+
     def cells(self) -> ColourCells:
         """Return the colours that occur."""
         if self._counts is None:
-            return ColourCells(*(np.zeros(n, np.int64) for n in (0, 0)))
+            return ColourCells(np.zeros(0, np.int64), np.zeros(0))
         flat = self._counts.ravel()
         index = np.flatnonzero(flat != 0)
         return ColourCells(index, flat[index].astype(np.float64))
@@ -99,11 +113,12 @@ class ColourCells:
     @property
     def levels(self) -> np.ndarray:
         """Place of each cell in R, G and B, ``(3, n)``, 0..127."""
-        return np.stack(np.unravel_index(self.index, (CELLS,) * 3))
+        index = self.index.astype(np.int32)  # three times faster than np.unravel_index
+        return np.stack([index >> 14, index >> 7 & 127, index & 127])
 
     def densities(self) -> np.ndarray:
-        """Return the mean optical density of each cell, ``(n, 3)`` float64."""
-        return CELL_DENSITY[self.levels].T
+        """Return the mean optical density of each cell, ``(3, n)`` float64."""
+        return CELL_DENSITY[self.levels]
 
     def colours(self, corner: int = 0) -> np.ndarray:
         """Return a colour of each cell, ``(n, 3)`` uint8; corner 0 (000) .. 7 (111)."""
@@ -130,4 +145,3 @@ def _is_tissue(colours: np.ndarray, luminosity: float) -> np.ndarray:
         return np.zeros(0, bool)
     lab = cv2.cvtColor(colours[:, None], cv2.COLOR_RGB2LAB)
     return lab[:, 0, 0] / 255 < luminosity
-

@@ -1,4 +1,4 @@
-"""Macenko's stain vectors: the robust extremes of the angles in the plane of the stains.
+"""Macenko's stain vectors: robust extremes of the angles in the plane of the stains.
 
 M. Macenko et al., "A method for normalizing histology slides for quantitative
 analysis", ISBI 2009. Conventions of staintools 2.1.2: covariance over tissue, angles
@@ -32,8 +32,9 @@ def macenko_stains(
     plane = np.linalg.eigh(covariance)[1][:, [2, 1]]
     plane = plane * np.where(plane[0] < 0, -1, 1)  # eigenvectors have no sign
     along, across = (np.einsum('cn,c->n', density, axis) for axis in plane.T)
-    angles = weighted_percentile(
-        np.arctan2(across, along), weights, [100 - percentile, percentile]
+    angle = np.arctan2(across, along)
+    angles = np.array(
+        [weighted_percentile(angle, weights, p) for p in (100 - percentile, percentile)]
     )
     return order_stains(np.stack([np.cos(angles), np.sin(angles)], axis=1) @ plane.T)
 

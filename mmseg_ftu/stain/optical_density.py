@@ -34,9 +34,7 @@ def optical_density(image: np.ndarray) -> np.ndarray:
     return DENSITY[check_rgb(image)]
 
 
-def tissue_mask(
-    image: np.ndarray, luminosity: float = TISSUE_LUMINOSITY
-) -> np.ndarray:
+def tissue_mask(image: np.ndarray, luminosity: float = TISSUE_LUMINOSITY) -> np.ndarray:
     """Return where the image is darker than the empty slide.
 
     Args:

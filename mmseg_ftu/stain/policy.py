@@ -18,13 +18,15 @@ LEAST_TISSUE = 0.01  # of the pixels
 MOST_BLACK = 0.01  # of the pixels
 BLACK_LEVELS = 4  # cells, so intensities below 8 in all channels (JPEG blurs borders)
 LEAST_SPREAD = 0.02  # of colours around their mean direction, radians
-LEAST_ANGLE = 4.0  # between two stains, degrees; 8 is the least seen in real sections
+LEAST_ANGLE = 6.0  # between stains, degrees; real sections 8 up, JPEG of one stain 5.6
 LEAST_STRENGTH = 0.05  # 99th percentile of a stain, optical density
 
 NO_TISSUE = 'less than 1 % of the image is tissue'
 BLACK = 'the image is black'
 ONE_STAIN = 'the image has one stain only'
+NO_STAINS = 'the colours of the image are not those of two stains'
 FAINT = 'one of the stains is hardly there'
+FAINT_COLOUR = 'the image has hardly any colour'
 
 
 class StainFitError(ValueError):
@@ -77,8 +79,10 @@ def check_colours(density: np.ndarray, weights: np.ndarray) -> str | None:
 
 
 def check_stains(stains: np.ndarray) -> str | None:
-    """Return why two stain vectors can't be told apart, or None."""
+    """Return why two vectors can't be a pair of stains, or None."""
     cosine = float((stains[0] * stains[1]).sum())
+    if cosine < 0:  # Macenko's vectors may be so, on what is no section
+        return NO_STAINS
     return ONE_STAIN if cosine > np.cos(np.radians(LEAST_ANGLE)) else None
 
 

@@ -26,6 +26,7 @@ COARSEST = 24  # the sample takes at least every so many colours
 ROUGHLY = 1e-3  # length of the last step on the sample, radians
 TOLERANCE = 2e-5  # length of the last step, radians: 0.001 degrees
 DIFFERENCE = 3e-3  # of the numeric second derivative, radians; wider than its kinks
+PARALLEL = 1 - 1e-8  # cosine beyond which two stains can't be told apart
 LONGEST = 0.3  # no step is longer, radians
 #: Common haematoxylin, eosin and DAB (Ruifrok & Johnston 2001); starts besides Macenko.
 H, E, DAB = [0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]
@@ -78,6 +79,8 @@ def _objective(density: np.ndarray, weights: np.ndarray) -> Gradient:
     square = np.einsum('n,cn,cn->', weights, density, density)
 
     def evaluate(stains: np.ndarray) -> tuple[float, np.ndarray]:
+        if (stains[0] * stains[1]).sum() > PARALLEL:
+            return np.inf, np.zeros((2, 3))
         a = codes(density, stains, PENALTY)
         weighted = a * weights
         among = np.einsum('in,jn->ij', weighted, a)
