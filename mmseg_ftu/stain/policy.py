@@ -16,7 +16,8 @@ POLICIES = ('identity', 'target', 'raise')
 LEAST_TISSUE = 0.01  # of the pixels
 #: A border that a reader filled in, not pigment, if it covers more than that.
 MOST_BLACK = 0.01  # of the pixels
-BLACK_LEVELS = 4  # cells, so intensities below 8 in all channels (JPEG blurs borders)
+BLACK_LEVELS = 4  # cells, so intensities below 8 in all channels
+BORDER_LEVELS = 24  # what JPEG makes of it: below 48; tissue lets more light through
 LEAST_SPREAD = 0.02  # of colours around their mean direction, radians
 LEAST_ANGLE = 6.0  # between stains, degrees; real sections 8 up, JPEG of one stain 5.6
 LEAST_STRENGTH = 0.05  # 99th percentile of a stain, optical density
@@ -58,9 +59,10 @@ class Tissue:
 def find_tissue(cells: ColourCells) -> Tissue:
     """Drop a black border and weigh the tissue."""
     total = cells.counts.sum()
-    black = (cells.levels < BLACK_LEVELS).all(axis=0)
-    if cells.counts[black].sum() > MOST_BLACK * total:
-        cells = ColourCells(cells.index[~black], cells.counts[~black])
+    brightest = cells.levels.max(axis=0)
+    if cells.counts[brightest < BLACK_LEVELS].sum() > MOST_BLACK * total:
+        kept = brightest >= BORDER_LEVELS
+        cells = ColourCells(cells.index[kept], cells.counts[kept])
         if cells.counts.sum() < LEAST_TISSUE * total:
             return Tissue(cells, np.zeros(len(cells.index)), BLACK)
     part = cells.tissue()

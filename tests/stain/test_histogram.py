@@ -40,13 +40,13 @@ def test_tissue_is_that_of_the_pixels():
 
 def test_edge_cells_are_shared_out():
     """Of a cell that the threshold cuts, each of the eight colours counts."""
-    levels = np.arange(200, 208, dtype=np.uint8)
+    levels = np.arange(190, 206, dtype=np.uint8)
     gray = cv2.cvtColor(levels[:, None], cv2.COLOR_GRAY2RGB)
     cells = ColourHistogram.of(gray).cells()
     parts = cells.tissue()
     colours = np.stack([cells.colours(corner) for corner in range(8)], axis=1)
     assert parts.tolist() == tissue_mask(colours).mean(axis=1).tolist()
-    assert 0 < (parts * cells.counts).sum() < 8
+    assert 0 < (parts * cells.counts).sum() < 16
 
 
 def test_empty_histogram():

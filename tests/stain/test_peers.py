@@ -64,11 +64,11 @@ def test_missing_staintools_is_told(monkeypatch):
     real = builtins.__import__
 
     def without(name, *args, **kwargs):
-        if name.startswith('staintools'):
+        if name.split('.')[0] == 'staintools':
             raise ImportError(f'No module named {name!r}')
         return real(name, *args, **kwargs)
 
-    for name in [name for name in sys.modules if name.startswith('staintools')]:
+    for name in [name for name in sys.modules if name.split('.')[0] == 'staintools']:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setattr(builtins, '__import__', without)
     with pytest.raises(ImportError, match=r"pip install 'mmseg_ftu\[staintools\]'"):
