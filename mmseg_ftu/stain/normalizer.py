@@ -1,0 +1,171 @@
+"""What the three normalisers share: fit a target, fit a source, apply.
+
+    normalizer = VahadaneNormalizer().fit(target)
+    out = normalizer.transform(image)
+
+is short for
+
+    source = normalizer.fit_source(image)  # source.reason says why it failed, if so
+    out = normalizer.apply(image, source)
+
+and the long form serves slides: fit the source once, on a thumbnail or on a
+`ColourHistogram` filled tile by tile, and apply it to each tile. The tiles equal the
+same region of the whole image, bit for bit.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import replace
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+
+from .histogram import ColourHistogram
+from .policy import POLICIES, StainFitError
+from .rgb import check_rgb
+from .stain_fit import Fit
+
+STATE_VERSION = 1
+Pixels = np.ndarray | ColourHistogram
+N = TypeVar('N', bound='Normalizer')
+
+
+class Normalizer(ABC):
+    """Give images the colours of a target.
+
+    Args:
+        on_failure: What an image gets that can't be fitted (white, black, one stain,
+            ...): ``'identity'`` leaves it as it is, ``'target'`` takes the target's own
+            stains for its own, ``'raise'`` raises `StainFitError`.
+
+    Attributes:
+        target: What was measured on the target; None before `fit`.
+
+    Raises:
+        ValueError: If ``on_failure`` is another word.
+    """
+
+    fit_type: ClassVar[type[Fit]]
+
+    def __init__(self, on_failure: str = 'identity') -> None:
+        if on_failure not in POLICIES:
+            raise ValueError(f'on_failure={on_failure!r}: choose one of {POLICIES}')
+        self.on_failure = on_failure
+        self.target: Any = None
+
+    def fit(self: N, target: Pixels) -> N:
+        """Measure the target.
+
+        Args:
+            target: ``(H, W, 3)`` uint8, RGB, or the histogram of a slide.
+
+        Returns:
+            The normaliser itself.
+
+        Raises:
+            StainFitError: If the target can't be fitted, whatever ``on_failure`` is.
+            ValueError: If it isn't RGB uint8.
+        """
+        fit = self._measure(target)
+        if fit.reason is not None:
+            raise StainFitError(fit.reason, 'target')
+        self.target = fit
+        return self
+
+    def fit_source(self, image: Pixels) -> Any:
+        """Measure an image that is to be normalised.
+
+        Args:
+            image: ``(H, W, 3)`` uint8, RGB, or the histogram of a slide.
+
+        Returns:
+            What `apply` needs; ``reason`` tells why the image couldn't be fitted.
+
+        Raises:
+            StainFitError: If it can't be fitted and ``on_failure`` is ``'raise'``.
+            ValueError: If it isn't RGB uint8, or no target was fitted.
+        """
+        self._require_target()
+        fit = self._measure(image)
+        if fit.reason is None or self.on_failure == 'identity':
+            return fit
+        if self.on_failure == 'raise':
+            raise StainFitError(fit.reason)
+        return replace(self.target, reason=fit.reason)
+
+    def apply(self, image: np.ndarray, source: Fit) -> np.ndarray:
+        """Give an image, or a part of it, the target's colours.
+
+        Args:
+            image: ``(H, W, 3)`` uint8, RGB. Not modified.
+            source: From `fit_source`, of this image or the whole that it is a part of.
+
+        Returns:
+            ``(H, W, 3)`` uint8, RGB, C-contiguous, of its own memory.
+
+        Raises:
+            ValueError: If the image isn't RGB uint8, the source is of another kind, or
+                no target was fitted.
+        """
+        self._require_target()
+        check_rgb(image)
+        if not isinstance(source, self.fit_type):
+            raise ValueError(
+                f'source is a {type(source).__name__}: expected the '
+                f'{self.fit_type.__name__} that fit_source returns'
+            )
+        if not source.found:
+            return np.array(image, order='C')
+        return self._paint(image, source)
+
+    def transform(self, image: np.ndarray) -> np.ndarray:
+        """Return the image in the target's colours; see `fit_source` and `apply`."""
+        return self.apply(image, self.fit_source(image))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the settings and the fitted target, fit for JSON."""
+        self._require_target()
+        return {
+            'version': STATE_VERSION,
+            'type': type(self).__name__,
+            **self._settings(),
+            'target': self.target.state_dict(),
+        }
+
+    @classmethod
+    def from_state_dict(cls: type[N], state: dict[str, Any]) -> N:
+        """Return a fitted normaliser.
+
+        Raises:
+            ValueError: If the state is of another class or version, or incomplete.
+        """
+        settings = dict(state)
+        found = settings.pop('type', None), settings.pop('version', None)
+        if found != (cls.__name__, STATE_VERSION):
+            raise ValueError(
+                f'state is of type {found[0]!r}, version {found[1]!r}: expected '
+                f'{cls.__name__!r}, {STATE_VERSION}; fit the target again'
+            )
+        if 'target' not in settings:
+            raise ValueError(f'state of a {cls.__name__} has no target; fit it again')
+        target = cls.fit_type.from_state_dict(settings.pop('target'))
+        normalizer = cls(**settings)
+        normalizer.target = target
+        return normalizer
+
+    def _settings(self) -> dict[str, Any]:
+        """Return the arguments of ``__init__``."""
+        return {'on_failure': self.on_failure}
+
+    def _require_target(self) -> None:
+        if self.target is None:
+            raise ValueError(f'{type(self).__name__} has no target: call fit first')
+
+    @abstractmethod
+    def _measure(self, image: Pixels) -> Fit:
+        """Return the fit of an image, with a reason and no values if it fails."""
+
+    @abstractmethod
+    def _paint(self, image: np.ndarray, source: Any) -> np.ndarray:
+        """Return the image in the target's colours; source and image are checked."""

@@ -1,0 +1,93 @@
+"""Which images can't be fitted, and what happens to them.
+
+staintools raises on some of these, and on others returns an all-black or all-white
+image without a word. Here each has a reason, a short text to log and to count, and the
+caller chooses: leave the image as it is, use the target's stains, or raise.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .histogram import ColourCells
+
+POLICIES = ('identity', 'target', 'raise')
+#: Strengths are 99th percentiles over all pixels: with less tissue they measure glass.
+LEAST_TISSUE = 0.01  # of the pixels
+#: A border that a reader filled in, not pigment, if it covers more than that.
+MOST_BLACK = 0.01  # of the pixels
+BLACK_LEVELS = 4  # cells, so intensities below 8 in all channels
+BORDER_LEVELS = 24  # what JPEG makes of it: below 48; tissue lets more light through
+LEAST_SPREAD = 0.02  # of colours around their mean direction, radians
+LEAST_ANGLE = 6.0  # between stains, degrees; real sections 8 up, JPEG of one stain 5.6
+LEAST_STRENGTH = 0.05  # 99th percentile of a stain, optical density
+
+NO_TISSUE = 'less than 1 % of the image is tissue'
+BLACK = 'the image is black'
+ONE_STAIN = 'the image has one stain only'
+NO_STAINS = 'the colours of the image are not those of two stains'
+FAINT = 'one of the stains is hardly there'
+FAINT_COLOUR = 'the image has hardly any colour'
+
+
+class StainFitError(ValueError):
+    """An image can't be fitted; ``reason`` says why."""
+
+    def __init__(self, reason: str, name: str = 'image') -> None:
+        super().__init__(
+            f'{name}: {reason}, so that its stains cannot be fitted; leave it out, or '
+            "choose on_failure='identity' or 'target'"
+        )
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class Tissue:
+    """What a fit looks at.
+
+    Attributes:
+        cells: Colours without those of a black border.
+        part: ``(n,)``, the tissue's part in each, 0..1.
+        reason: Why it can't be fitted, if so.
+    """
+
+    cells: ColourCells
+    part: np.ndarray
+    reason: str | None
+
+
+def find_tissue(cells: ColourCells) -> Tissue:
+    """Drop a black border and weigh the tissue."""
+    total = cells.counts.sum()
+    brightest = cells.levels.max(axis=0)
+    if cells.counts[brightest < BLACK_LEVELS].sum() > MOST_BLACK * total:
+        kept = brightest >= BORDER_LEVELS
+        cells = ColourCells(cells.index[kept], cells.counts[kept])
+        if cells.counts.sum() < LEAST_TISSUE * total:
+            return Tissue(cells, np.zeros(len(cells.index)), BLACK)
+    part = cells.tissue()
+    reason = None
+    if (part * cells.counts).sum() < LEAST_TISSUE * cells.counts.sum() or not total:
+        reason = NO_TISSUE
+    return Tissue(cells, part, reason)
+
+
+def check_colours(density: np.ndarray, weights: np.ndarray) -> str | None:
+    """Return why densities ``(3, n)`` of tissue can't hold two stains, or None."""
+    moments = np.einsum('in,jn->ij', density * weights, density)
+    sizes = np.linalg.eigvalsh(moments)
+    spread = np.sqrt(max(sizes[1], 0) / sizes[2]) if sizes[2] > 0 else 0
+    return ONE_STAIN if spread < LEAST_SPREAD else None
+
+
+def check_stains(stains: np.ndarray) -> str | None:
+    """Return why two vectors can't be a pair of stains, or None."""
+    cosine = float((stains[0] * stains[1]).sum())
+    if cosine < 0:  # Macenko's vectors may be so, on what is no section
+        return NO_STAINS
+    return ONE_STAIN if cosine > np.cos(np.radians(LEAST_ANGLE)) else None
+
+
+def check_strengths(strengths: np.ndarray) -> str | None:
+    """Return which of the two stains is missing, or None."""
+    return FAINT if strengths.min() < LEAST_STRENGTH else None

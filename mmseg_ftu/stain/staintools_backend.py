@@ -1,0 +1,63 @@
+"""Vahadane's method by the original, staintools and SPAMS, for those who want it.
+
+An optional extra, as SPAMS is under the GPL. Imported only when asked for.
+"""
+
+import numpy as np
+
+from .histogram import ColourHistogram
+from .normalizer import Pixels
+from .policy import check_colours, check_stains, check_strengths, find_tissue
+from .rgb import check_rgb
+from .stain_fit import StainFit
+
+
+class StaintoolsVahadane:
+    """Fit and paint with staintools, behind our checks, on copies of the image.
+
+    Raises:
+        ImportError: If staintools or SPAMS is missing.
+    """
+
+    def __init__(self) -> None:
+        try:
+            from staintools.miscellaneous.get_concentrations import get_concentrations
+            from staintools.stain_extraction.vahadane_stain_extractor import (
+                VahadaneStainExtractor,
+            )
+        except ImportError as error:
+            raise ImportError(
+                f"backend='staintools' needs staintools and SPAMS ({error}): "
+                "pip install 'mmseg_ftu[staintools]'"
+            ) from error
+        self._extract = VahadaneStainExtractor.get_stain_matrix
+        self._concentrations = get_concentrations
+
+    def measure(self, image: Pixels) -> StainFit:
+        """Return the stains that SPAMS found within its second."""
+        if isinstance(image, ColourHistogram):
+            raise ValueError(
+                "a histogram came, but backend='staintools' fits images only; pass a "
+                "thumbnail or take backend='exact'"
+            )
+        tissue = find_tissue(ColourHistogram.of(check_rgb(image)).cells())
+        weights = tissue.part * tissue.cells.counts
+        reason = tissue.reason or check_colours(tissue.cells.densities(), weights)
+        if reason is not None:
+            return StainFit(reason)
+        stains = self._extract(image.copy())  # it writes into its argument
+        reason = check_stains(stains)
+        if reason is not None:
+            return StainFit(reason)
+        codes = self._concentrations(image.copy(), stains)
+        strengths = np.percentile(codes, 99, axis=0)
+        reason = check_strengths(strengths)
+        return StainFit(reason) if reason else StainFit(None, stains, strengths)
+
+    def paint(
+        self, image: np.ndarray, source: StainFit, paint: np.ndarray
+    ) -> np.ndarray:
+        """Return the image with its stains replaced, ``(H, W, 3)`` uint8."""
+        codes = self._concentrations(image.copy(), source.stains)
+        light = 255 * np.exp(-codes @ paint)
+        return light.reshape(image.shape).astype(np.uint8)

@@ -1,0 +1,147 @@
+"""Normalisers that separate an image into two stains: Vahadane and Macenko."""
+
+from abc import abstractmethod
+from typing import Any
+
+import numpy as np
+
+from .histogram import ColourCells, ColourHistogram
+from .macenko import macenko_stains
+from .normalizer import Normalizer, Pixels
+from .optical_density import APPLY_PENALTY
+from .percentile import weighted_percentile
+from .policy import (
+    StainFitError,
+    check_colours,
+    check_stains,
+    check_strengths,
+    find_tissue,
+)
+from .recolour import recolour
+from .stain_fit import StainFit
+from .vahadane import codes, vahadane_stains
+
+STRENGTH_PERCENTILE = 99  # staintools: StainNormalizer
+BACKENDS = ('exact', 'staintools')
+
+
+class TwoStainNormalizer(Normalizer):
+    """Separate, scale each stain to the target's strength, paint in its colours."""
+
+    fit_type = StainFit
+
+    def stain_matrix(self, image: Pixels) -> np.ndarray:
+        """Return the two stain vectors of an image.
+
+        Args:
+            image: ``(H, W, 3)`` uint8, RGB, or the histogram of a slide.
+
+        Returns:
+            ``(2, 3)`` float64, unit rows in optical density, haematoxylin first.
+
+        Raises:
+            StainFitError: If the image can't be fitted, whatever ``on_failure`` is.
+            ValueError: If it isn't RGB uint8.
+        """
+        fit = self._measure(image)
+        if fit.reason is not None:
+            raise StainFitError(fit.reason)
+        return fit.stains
+
+    @abstractmethod
+    def _stains(self, density: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """Return ``(2, 3)`` stains of densities ``(3, n)`` that occur so often."""
+
+    def _measure(self, image: Pixels) -> StainFit:
+        tissue = find_tissue(ColourHistogram.of(image).cells())
+        if tissue.reason is not None:
+            return StainFit(tissue.reason)
+        weights = tissue.part * tissue.cells.counts
+        used = weights > 0
+        all_density = tissue.cells.densities()
+        density, weights = all_density[:, used], weights[used]
+        reason = check_colours(density, weights)
+        if reason is not None:
+            return StainFit(reason)
+        stains = self._stains(density, weights)
+        reason = check_stains(stains)
+        if reason is not None:
+            return StainFit(reason)
+        strengths = _strengths(all_density, tissue.cells, stains)
+        reason = check_strengths(strengths)
+        return StainFit(reason) if reason else StainFit(None, stains, strengths)
+
+    def _paint(self, image: np.ndarray, source: StainFit) -> np.ndarray:
+        return recolour(image, source.stains, paint_of(source, self.target))
+
+
+class MacenkoNormalizer(TwoStainNormalizer):
+    """Macenko's stain normalisation; see `macenko_stains`.
+
+    Concentrations are the same non-negative lasso as Vahadane's, as in staintools.
+    """
+
+    def _stains(self, density: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        return macenko_stains(density, weights)
+
+
+class VahadaneNormalizer(TwoStainNormalizer):
+    """Vahadane's stain normalisation; see `vahadane_stains`.
+
+    Args:
+        on_failure: See `Normalizer`.
+        backend: ``'exact'``, or ``'staintools'`` for the original by staintools and
+            SPAMS: much slower, another result on each run, and no histograms.
+
+    Raises:
+        ImportError: If the backend isn't installed.
+        ValueError: If ``on_failure`` or ``backend`` is another word.
+
+    Example:
+        >>> normalizer = VahadaneNormalizer().fit(target)  # doctest: +SKIP
+        >>> normalizer.transform(image)  # doctest: +SKIP
+    """
+
+    def __init__(self, on_failure: str = 'identity', backend: str = 'exact') -> None:
+        super().__init__(on_failure)
+        if backend not in BACKENDS:
+            raise ValueError(f'backend={backend!r}: choose one of {BACKENDS}')
+        self.backend = backend
+        self._original: Any = None
+        if backend == 'staintools':
+            from .staintools_backend import StaintoolsVahadane
+
+            self._original = StaintoolsVahadane()
+
+    def _settings(self) -> dict[str, Any]:
+        return {**super()._settings(), 'backend': self.backend}
+
+    def _stains(self, density: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        return vahadane_stains(density, weights)
+
+    def _measure(self, image: Pixels) -> StainFit:
+        if self._original is None:
+            return super()._measure(image)
+        return self._original.measure(image)
+
+    def _paint(self, image: np.ndarray, source: StainFit) -> np.ndarray:
+        if self._original is None:
+            return super()._paint(image, source)
+        return self._original.paint(image, source, paint_of(source, self.target))
+
+
+def paint_of(source: StainFit, target: StainFit) -> np.ndarray:
+    """Return what a unit of each source stain becomes, ``(2, 3)`` optical density."""
+    return target.stains * (target.strengths / source.strengths)[:, None]
+
+
+def _strengths(
+    density: np.ndarray, cells: ColourCells, stains: np.ndarray
+) -> np.ndarray:
+    """Return the 99th percentile of each stain over all colours, ``(2,)``."""
+    return np.array(
+        [
+            weighted_percentile(values, cells.counts, STRENGTH_PERCENTILE)
+            for values in codes(density, stains, APPLY_PENALTY)
+        ]
+    )

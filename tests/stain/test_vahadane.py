@@ -1,0 +1,127 @@
+import cv2
+import numpy as np
+import pytest
+from sections import EOSIN, HAEMATOXYLIN, section, unit_rows
+
+from mmseg_ftu.stain import (
+    VahadaneNormalizer,
+    concentrations,
+    optical_density,
+    tissue_mask,
+)
+
+REAL = [
+    'skimage_ihc.png',
+    'cmu_small_region_crop1024.png',
+    'tiatoolbox_target_image.png',
+    'stardist_histo.jpg',
+    'torchstain_source.png',
+    'torchstain_target.png',
+]
+TARGET = section(7)
+
+
+def objective(image, stains):
+    """The objective on every tissue pixel, not on a histogram."""
+    density = optical_density(image)[tissue_mask(image)]
+    codes = concentrations(density, stains, 0.1)
+    rest = density - codes @ stains
+    return (0.5 * (rest**2).sum(axis=1) + 0.1 * codes.sum(axis=1)).mean()
+
+
+def learn_with_spams(image, seconds):
+    spams = pytest.importorskip('spams')
+    density = np.asfortranarray(optical_density(image)[tissue_mask(image)].T)
+    stains = spams.trainDL(
+        X=density,
+        K=2,
+        lambda1=0.1,
+        mode=2,
+        modeD=0,
+        posAlpha=True,
+        posD=True,
+        verbose=False,
+        iter=-seconds,
+        numThreads=1,
+    ).T
+    return unit_rows(stains[np.argsort(-stains[:, 0])])
+
+
+def angles(a, b):
+    return np.degrees(np.arccos(np.clip((a * b).sum(axis=1), -1, 1)))
+
+
+def read(path, side=None):
+    image = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
+    return image[:side, :side]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', REAL)
+def test_reaches_the_minimum_of_spams_on_real_images(shared_data, name):
+    image = read(shared_data('stain_images') / name)
+    ours = VahadaneNormalizer(on_failure='raise').stain_matrix(image)
+    theirs = learn_with_spams(image, seconds=10)
+    assert objective(image, ours) <= objective(image, theirs) + 1e-6
+    assert angles(ours, theirs).max() < 1
+
+
+def test_reaches_the_minimum_of_spams_on_a_small_image():
+    image = section(size=64)
+    ours = VahadaneNormalizer().stain_matrix(image)
+    theirs = learn_with_spams(image, seconds=1)
+    assert objective(image, ours) <= objective(image, theirs) + 1e-6
+    assert angles(ours, theirs).max() < 1
+
+
+@pytest.mark.parametrize('seed', range(3))
+def test_no_other_stains_are_better(seed):
+    image = section(seed)
+    best = VahadaneNormalizer().stain_matrix(image)
+    rng = np.random.default_rng(seed)
+    for size in (0.003, 0.02, 0.2):
+        other = unit_rows(np.maximum(best + rng.normal(0, size, (8, 2, 3)), 0)[0])
+        assert objective(image, other) > objective(image, best) - 1e-7
+
+
+def test_finds_the_stains_that_were_painted():
+    stains = VahadaneNormalizer().stain_matrix(section(size=256))
+    assert angles(stains, unit_rows([HAEMATOXYLIN, EOSIN])).max() < 8
+    assert (stains >= 0).all()
+    np.testing.assert_allclose((stains**2).sum(axis=1), 1)
+    assert stains[0, 0] > stains[1, 0]
+
+
+def run_staintools(image, target, source, normalizer):
+    """staintools' pipeline, with stain vectors of ours, on all pixels."""
+    codes = pytest.importorskip('staintools.miscellaneous.get_concentrations')
+    strengths = []
+    for pixels, fit in ((target, normalizer.target), (image, source)):
+        amounts = codes.get_concentrations(pixels.copy(), fit.stains)
+        strengths.append(np.percentile(amounts, 99, axis=0))
+    amounts *= strengths[0] / strengths[1]
+    light = 255 * np.exp(-amounts @ normalizer.target.stains)
+    return light.reshape(image.shape).astype(np.uint8)
+
+
+def test_output_equals_staintools_with_the_same_stains():
+    image = section(3, stains=([0.5, 0.75, 0.43], [0.1, 0.95, 0.25]))
+    normalizer = VahadaneNormalizer().fit(TARGET)
+    ours = normalizer.transform(image)
+    theirs = run_staintools(image, TARGET, normalizer.fit_source(image), normalizer)
+    gap = np.abs(ours.astype(int) - theirs)
+    assert gap.mean() < 0.3
+    assert gap.max() <= 3
+    assert np.abs(ours.astype(int) - image).mean() > 5  # something did change
+
+
+@pytest.mark.parametrize('name', REAL)
+def test_output_equals_staintools_on_real_images(shared_data, name):
+    folder = shared_data('stain_images')
+    target = read(folder / 'tiatoolbox_target_image.png', 500)
+    image = read(folder / name)[-400:, -400:]
+    normalizer = VahadaneNormalizer(on_failure='raise').fit(target)
+    source = normalizer.fit_source(image)
+    ours = normalizer.apply(image, source)
+    theirs = run_staintools(image, target, source, normalizer)
+    assert np.abs(ours.astype(int) - theirs).mean() < 1
