@@ -15,6 +15,7 @@ os.environ.setdefault('NO_ALBUMENTATIONS_UPDATE', '1')
 with quiet_imports():
     check_dependencies()
     from . import (
+        check_stain_hook,
         datasets,
         evaluation,
         models,
@@ -25,6 +26,7 @@ with quiet_imports():
 
 __all__ = [
     '__version__',
+    'check_stain_hook',
     'datasets',
     'evaluation',
     'models',

@@ -34,10 +34,16 @@ CHECKED_SHAPES = ((1, 3, 256, 256), (2, 3, 200, 301), (1, 3, MIN_SIZE, 97))
 
 
 class Probability(nn.Module):
-    """Images ``(N, 3, H, W)``, RGB, 0..255, to probabilities ``(N, 1, H, W)``."""
+    """Images ``(N, 3, H, W)``, RGB, 0..255, to probabilities ``(N, 1, H, W)``.
 
-    def __init__(self, model: BinaryEncoderDecoder) -> None:
+    Args:
+        model: Trained segmentor.
+        stain: Name of the stain normalisation that it was trained on.
+    """
+
+    def __init__(self, model: BinaryEncoderDecoder, stain: str) -> None:
         super().__init__()
+        self.stain = stain
         self.backbone = model.backbone
         self.decode_head = model.decode_head
         self.align_corners = model.align_corners
@@ -97,7 +103,7 @@ def export_onnx(
         verbose=False,
     )
     proto = program.model_proto
-    onnx.helper.set_model_props(proto, describe(cfg, config, checkpoint))
+    onnx.helper.set_model_props(proto, describe(cfg, config, checkpoint, model.stain))
     content = proto.SerializeToString()
     difference = compare(model, content)
     if not difference < TOLERANCE:
@@ -145,12 +151,13 @@ def load_model(cfg: Config, checkpoint: str) -> Probability:
             'RGB, and this model was trained on BGR'
         )
     try:
-        load_checkpoint(model, checkpoint, map_location='cpu', strict=True)
+        loaded = load_checkpoint(model, checkpoint, map_location='cpu', strict=True)
     except RuntimeError as error:
         raise ValueError(
             f'{checkpoint} does not belong to this config: {error}'
         ) from error
-    return Probability(model).eval()
+    dataset = loaded.get('meta', {}).get('dataset_meta') or {}
+    return Probability(model, dataset.get('stain', 'unknown')).eval()
 
 
 def example_image(shape: tuple[int, ...]) -> Tensor:
@@ -178,7 +185,7 @@ def compare(model: Probability, content: bytes) -> float:
     return float(np.max(differences))
 
 
-def describe(cfg: Config, config: str, checkpoint: str) -> dict[str, str]:
+def describe(cfg: Config, config: str, checkpoint: str, stain: str) -> dict[str, str]:
     """Return the metadata that goes into the file."""
     evaluator = cfg.get('test_evaluator') or {}
     return dict(
@@ -191,5 +198,5 @@ def describe(cfg: Config, config: str, checkpoint: str) -> dict[str, str]:
         threshold=json.dumps(cfg.model.decode_head.threshold),
         thresholds=json.dumps(evaluator.get('thresholds', 'paper')),
         # outside the graph: normalise the image first, as the training data were
-        stain=json.dumps(cfg.get('stain', 'none')),
+        stain=stain,
     )

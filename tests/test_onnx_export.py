@@ -65,7 +65,8 @@ def write_inputs(name: str, folder: Path) -> tuple[Path, Path]:
         largest = max(model.decode_head(model.backbone(x)).std() for x in images)
         model.decode_head.conv_seg.weight /= 2 * largest
     cfg.dump(folder / 'config.py')
-    torch.save(dict(state_dict=model.state_dict()), folder / 'model.pth')
+    meta = dict(dataset_meta=dict(stain='vahadane-1 resize-first'))
+    torch.save(dict(state_dict=model.state_dict(), meta=meta), folder / 'model.pth')
     return folder / 'config.py', folder / 'model.pth'
 
 
@@ -95,13 +96,15 @@ def test_command_line_and_metadata(tmp_path):
     out = tmp_path / 'model.onnx'
     command = [sys.executable, ROOT / 'tools/export_onnx.py', config, checkpoint, out]
     done = subprocess.run(
-        [*command, '--cfg-options', 'stain=vahadane'], capture_output=True, text=True
+        [*command, '--cfg-options', 'img_scale=(512,512)'],
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
     assert 'largest difference to PyTorch' in done.stdout + done.stderr
     props = {p.key: p.value for p in onnx.load(out).metadata_props}
-    assert json.loads(props['stain']) == 'vahadane'
-    assert json.loads(props['training_size']) == [768, 768]
+    assert props['stain'] == 'vahadane-1 resize-first'
+    assert json.loads(props['training_size']) == [512, 512]
     assert json.loads(props['threshold']) == 0.5
     assert props['input'].startswith('RGB')
     assert props['config'] == 'config.py'

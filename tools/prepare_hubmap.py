@@ -5,6 +5,8 @@ import os
 import sys
 from pathlib import Path
 
+from stain_options import add_stain_options
+
 
 def parse_args() -> argparse.Namespace:
     """Parse the command line."""
@@ -31,6 +33,7 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='change the settings of a folder that was prepared before',
     )
+    add_stain_options(parser)
     return parser.parse_args()
 
 
@@ -39,5 +42,10 @@ if __name__ == '__main__':
     # Not at the top, since it loads torch: --help and typing errors answer at once.
     from mmseg_ftu.preparation.command import run_or_explain
     from mmseg_ftu.preparation.competition import prepare_hubmap
+    from mmseg_ftu.preparation.staining import take_stain_options
 
-    sys.exit(run_or_explain(prepare_hubmap, **options))
+    def prepare(**options) -> str:
+        """Prepare, with the options of stain normalisation as one."""
+        return prepare_hubmap(**take_stain_options(options))
+
+    sys.exit(run_or_explain(prepare, **options))

@@ -5,6 +5,8 @@ import os
 import sys
 from pathlib import Path
 
+from stain_options import add_stain_options
+
 
 def parse_args() -> argparse.Namespace:
     """Parse the command line."""
@@ -33,6 +35,7 @@ def parse_args() -> argparse.Namespace:
         help='change the settings of a folder that was prepared before',
     )
     add_meaning(parser.add_argument_group('images and masks (paths in the source)'))
+    add_stain_options(parser)
     return parser.parse_args()
 
 
@@ -66,5 +69,10 @@ if __name__ == '__main__':
     # Not at the top, since it loads torch: --help and typing errors answer at once.
     from mmseg_ftu.preparation.command import run_or_explain
     from mmseg_ftu.preparation.pairs import prepare_pairs_of
+    from mmseg_ftu.preparation.staining import take_stain_options
 
-    sys.exit(run_or_explain(prepare_pairs_of, **options))
+    def prepare(**options) -> str:
+        """Prepare, with the options of stain normalisation as one."""
+        return prepare_pairs_of(**take_stain_options(options))
+
+    sys.exit(run_or_explain(prepare, **options))

@@ -6,6 +6,7 @@ with one row an image, and ``manifest.json``, which is written last.
 """
 
 import csv
+import json
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,7 +14,9 @@ from mmengine.fileio import exists, get_text
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
+from ..stain import stain_id
 from .seeding import SeededPipelineMixin
+from .transforms.stain import StainNormalize
 
 MASK_DIRS = {'training': 'masks', 'original': 'masks_original'}
 SPLITS = ('train', 'val', 'all')
@@ -30,6 +33,7 @@ class HuBMAPDataset(SeededPipelineMixin, BaseSegDataset):
 
     Every sample carries ``img_id``, ``organ``, ``data_source``, ``pixel_size`` (um/px
     of the original image, None where unknown) and ``original_shape`` (h, w).
+    ``metainfo['stain']`` names the folder's and the pipeline's stain normalisation.
 
     Args:
         data_root: The prepared folder.
@@ -80,9 +84,26 @@ class HuBMAPDataset(SeededPipelineMixin, BaseSegDataset):
             **kwargs,
         )
 
+    def _stain(self) -> str:
+        """Name the stain normalisation of the folder and the pipeline.
+
+        It goes with ``metainfo`` into checkpoints, where ``CheckStainHook`` reads it.
+        """
+        path = str(Path(self.data_root) / 'manifest.json')
+        text = get_text(path, backend_args=self.backend_args)
+        stain = json.loads(text).get('settings', {}).get('stain')
+        names = [f'{stain["id"]} {stain["order"]}'] if stain else []
+        names += [
+            f'{stain_id(transform.normalizer)} online'
+            for transform in self.pipeline.transforms
+            if isinstance(transform, StainNormalize)
+        ]
+        return ', '.join(names) or 'none'
+
     def load_data_list(self) -> list[dict]:
         """Read the table and return one dict for each image of the split."""
         self._check_prepared()
+        self._metainfo['stain'] = self._stain()
         rows = self._select(self._read_table())
         infos = [self._data_info(line, row) for line, row in rows]
         missing = [

@@ -3,11 +3,13 @@
 from . import backbones, decode_heads
 from .binary_segmentor import BinaryEncoderDecoder, BinarySegTTAModel
 from .losses import BinaryLoss
+from .stain_data_preprocessor import StainDataPreProcessor
 
 __all__ = [
     'BinaryEncoderDecoder',
     'BinaryLoss',
     'BinarySegTTAModel',
+    'StainDataPreProcessor',
     'backbones',
     'decode_heads',
 ]

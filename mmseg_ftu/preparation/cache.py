@@ -26,7 +26,8 @@ from .image_io import read_image
 from .journal import Journal
 from .raster import MAX_PIXELS
 from .records import Fault, PreparationError, Record, file_key
-from .resizing import INTERPOLATION, resize_image, resize_mask, target_shape
+from .resizing import INTERPOLATION, resize_mask, target_shape
+from .staining import finisher, stain_summary
 
 FOLDERS = ('images', 'masks', 'masks_original')
 LARGEST_SIZE = math.isqrt(MAX_PIXELS)
@@ -50,8 +51,8 @@ def prepare_folder(
         records: The images.
         faults: Faults found while listing them.
         settings: ``size`` (px or None), ``folds``, ``seed``, ``resized``, ``empty``
-            (refuse, keep or skip) and whatever else shaped the records; kept in
-            the manifest.
+            (refuse, keep or skip), ``stain`` (of ``stain_settings``) and whatever
+            else shaped the records; kept in the manifest.
         workers: Threads; 0 works in the calling one.
         overwrite: Accept a folder begun with other settings.
 
@@ -81,12 +82,13 @@ def prepare_folder(
     journal.begin(settings, current)
     for name in FOLDERS:
         (folder / name).mkdir(exist_ok=True)
-    for record, _ in each(_writer(folder, settings), todo, workers, 'writing'):
-        journal.add(record.id, made_of[record.id])
+    for record, failure in each(_writer(folder, settings), todo, workers, 'writing'):
+        journal.add(record.id, made_of[record.id], failure)
     _remove_strays(folder, set(table['id']))
     write_bytes(folder / 'folds.csv', csv)
     journal.finish(_manifest(table, len(records), settings))
-    return f'{folder}: wrote {len(todo)} of {len(table)} images.\n{_summary(table)}'
+    summary = f'{folder}: wrote {len(todo)} of {len(table)} images.\n{_summary(table)}'
+    return summary + stain_summary(settings, journal.stain_failures)
 
 
 def _checked_table(
@@ -134,6 +136,8 @@ def _fingerprint(record: Record, settings: dict) -> str:
     """Return a text that changes with anything that the three files depend on."""
     parts = [LAYOUT, record.shape, file_key(record.image), record.mask.key()]
     parts += [settings[name] for name in ('size', 'resized', 'empty')]  # check again
+    if settings.get('stain'):
+        parts.append(settings['stain'])
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
@@ -149,16 +153,22 @@ def _is_finished(folder: Path, journal: Journal, csv: bytes, settings: dict) -> 
     return journal.finished and same_rows and journal.settings == settings
 
 
-def _writer(folder: Path, settings: dict) -> Callable[[Record], None]:
-    """Return the function that writes the three files of a record."""
+def _writer(folder: Path, settings: dict) -> Callable[[Record], str | None]:
+    """Return the function that writes the three files of a record.
 
-    def write(record: Record) -> None:
+    It returns why the image couldn't be stain-normalised, if so.
+    """
+    finish = finisher(settings.get('stain'))
+
+    def write(record: Record) -> str | None:
         shape = target_shape(record.shape, settings['size'])
         image, mask = read_image(record.image), record.mask.read()
         name = f'{record.id}.png'
-        write_png(folder / 'images' / name, resize_image(image, shape))
+        image, failure = finish(image, shape)
+        write_png(folder / 'images' / name, image)
         write_png(folder / 'masks' / name, resize_mask(mask, shape))
         write_png(folder / 'masks_original' / name, mask)
+        return failure
 
     return write
 

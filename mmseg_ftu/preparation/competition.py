@@ -28,6 +28,7 @@ def prepare_hubmap(
     folds: int = 5,
     seed: int = 0,
     workers: int = 2,
+    stain: dict | None = None,
     resized: bool = False,
     overwrite: bool = False,
 ) -> str:
@@ -40,6 +41,7 @@ def prepare_hubmap(
         folds: Number of folds.
         seed: Seed of the folds.
         workers: Threads; 0 works in the calling one.
+        stain: Stain normalisation, from ``staining.stain_settings``.
         resized: Accept images that are resized copies of what ``train.csv`` speaks of.
         overwrite: Accept a target begun with other settings.
 
@@ -59,6 +61,8 @@ def prepare_hubmap(
         'resized': resized,
         'empty': 'refuse',
     }
+    if stain:
+        settings['stain'] = stain
     return prepare_folder(source, target, records, faults, settings, workers, overwrite)
 
 

@@ -25,6 +25,7 @@ class Journal:
     Attributes:
         settings: Settings of the run that began it; None for a new folder.
         fingerprints: Of each finished image, by id.
+        stain_failures: Why a finished image couldn't be stain-normalised, by id.
         finished: Whether the run came to its end.
 
     Raises:
@@ -35,6 +36,7 @@ class Journal:
         self._manifest, self._progress = folder / MANIFEST, folder / PROGRESS
         self.settings: dict | None = None
         self.fingerprints: dict[str, str] = {}
+        self.stain_failures: dict[str, str] = {}
         self.finished = False
         if folder.exists() and not folder.is_dir():
             raise PreparationError(f'{folder} is a file; name a folder to write to')
@@ -74,22 +76,34 @@ class Journal:
     def begin(self, settings: dict, fingerprints: dict[str, str]) -> None:
         """Mark the folder as unfinished, with what is still valid."""
         entries = [{'made_by': MADE_BY, 'settings': settings}]
-        entries += [{'id': key, 'made_of': made} for key, made in fingerprints.items()]
+        failures = self.stain_failures
+        self.stain_failures = {k: failures[k] for k in fingerprints if k in failures}
+        entries += [self._entry(name, made) for name, made in fingerprints.items()]
         lines = ''.join(json.dumps(entry) + '\n' for entry in entries)
         write_bytes(self._progress, lines.encode())
         self._manifest.unlink(missing_ok=True)
         self.fingerprints = dict(fingerprints)
 
-    def add(self, name: str, fingerprint: str) -> None:
-        """Note that an image is finished."""
+    def add(self, name: str, fingerprint: str, failure: str | None = None) -> None:
+        """Note that an image is finished, and why its stains weren't normalised."""
         self.fingerprints[name] = fingerprint
+        if failure is not None:
+            self.stain_failures[name] = failure
         with open(self._progress, 'a', encoding='utf-8') as file:
-            file.write(json.dumps({'id': name, 'made_of': fingerprint}) + '\n')
+            file.write(json.dumps(self._entry(name, fingerprint)) + '\n')
+
+    def _entry(self, name: str, fingerprint: str) -> dict[str, str]:
+        entry = {'id': name, 'made_of': fingerprint}
+        if name in self.stain_failures:
+            entry['stain_failure'] = self.stain_failures[name]
+        return entry
 
     def finish(self, manifest: dict) -> None:
         """Write the manifest and drop the notes."""
         made_of = dict(sorted(self.fingerprints.items()))
-        manifest = {'made_by': MADE_BY, **manifest, 'made_of': made_of}
+        failures = dict(sorted(self.stain_failures.items()))
+        manifest = {'made_by': MADE_BY, **manifest, 'stain_failures': failures}
+        manifest['made_of'] = made_of
         text = json.dumps(manifest, indent=2, ensure_ascii=False) + '\n'
         write_bytes(self._manifest, text.encode())
         self._progress.unlink()
@@ -100,6 +114,7 @@ class Journal:
             manifest = json.loads(self._manifest.read_text(encoding='utf-8'))
             ours = manifest['made_by'] == MADE_BY
             self.settings, self.fingerprints = manifest['settings'], manifest['made_of']
+            self.stain_failures = manifest.get('stain_failures', {})
         except (ValueError, TypeError, KeyError):
             ours = False
         if not ours:
@@ -118,7 +133,10 @@ class Journal:
         try:
             ours = entries[0]['made_by'] == MADE_BY
             self.settings = entries[0]['settings']
-            self.fingerprints = {entry['id']: entry['made_of'] for entry in entries[1:]}
+            for entry in entries[1:]:
+                self.fingerprints[entry['id']] = entry['made_of']
+                if 'stain_failure' in entry:
+                    self.stain_failures[entry['id']] = entry['stain_failure']
         except (TypeError, KeyError, IndexError):
             ours = False
         if not ours:

@@ -26,6 +26,7 @@ def prepare_pairs(
     seed: int = 0,
     empty: str = 'refuse',
     workers: int = 2,
+    stain: dict | None = None,
     overwrite: bool = False,
 ) -> str:
     """Prepare a folder of pairs.
@@ -38,6 +39,7 @@ def prepare_pairs(
         seed: Seed of the folds.
         empty: ``'refuse'``, ``'keep'`` or ``'skip'`` images without foreground.
         workers: Threads; 0 works in the calling one.
+        stain: Stain normalisation, from ``staining.stain_settings``.
         overwrite: Accept a target begun with other settings.
 
     Returns:
@@ -59,6 +61,8 @@ def prepare_pairs(
         'foreground': foreground if isinstance(foreground, str) else list(foreground),
         'ignore': folders.ignore,
     }
+    if stain:
+        settings['stain'] = stain
     return prepare_folder(
         folders.source, target, records, faults, settings, workers, overwrite
     )

@@ -1,15 +1,18 @@
 """Stain normalisation: numpy, OpenCV and torch only."""
 
 from .histogram import ColourHistogram
+from .mosaic import choose_images, join_tiles, typical_tile
 from .normalizer import Normalizer
 from .optical_density import concentrations, optical_density, tissue_mask
 from .policy import StainFitError
 from .reinhard import ReinhardNormalizer
 from .stain_fit import Fit, LabFit, StainFit
+from .target import METHODS, load_target, stain_id
 from .torch_apply import apply_torch, fit_sources_torch
 from .two_stains import MacenkoNormalizer, VahadaneNormalizer
 
 __all__ = [
+    'METHODS',
     'ColourHistogram',
     'Fit',
     'LabFit',
@@ -20,8 +23,13 @@ __all__ = [
     'StainFitError',
     'VahadaneNormalizer',
     'apply_torch',
+    'choose_images',
     'concentrations',
     'fit_sources_torch',
+    'join_tiles',
+    'load_target',
     'optical_density',
+    'stain_id',
     'tissue_mask',
+    'typical_tile',
 ]

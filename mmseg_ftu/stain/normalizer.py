@@ -73,6 +73,20 @@ class Normalizer(ABC):
         self.target = fit
         return self
 
+    def measure(self, image: Pixels) -> Any:
+        """Measure an image, whatever the target and ``on_failure`` are.
+
+        Args:
+            image: ``(H, W, 3)`` uint8, RGB, or the histogram of a slide.
+
+        Returns:
+            A fit; ``reason`` tells why the image couldn't be fitted.
+
+        Raises:
+            ValueError: If it isn't RGB uint8.
+        """
+        return self._measure(image)
+
     def fit_source(self, image: Pixels) -> Any:
         """Measure an image that is to be normalised.
 

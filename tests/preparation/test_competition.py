@@ -512,6 +512,7 @@ def test_tool_explains_without_a_traceback(source, target, monkeypatch, capsys):
     edit(source, 2, 'organ', 'liver')
     edit(source, 4, 'rle', '1')
     monkeypatch.setattr(sys, 'argv', [str(TOOL), str(source), str(target)])
+    monkeypatch.syspath_prepend(TOOL.parent)
     with pytest.raises(SystemExit) as exit_:
         runpy.run_path(str(TOOL), run_name='__main__')
     assert exit_.value.code == 2

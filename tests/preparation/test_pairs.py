@@ -250,6 +250,7 @@ def test_tool(source, target, monkeypatch, capsys):
     arguments += '--group-column patient --folds 3 --size 32 --workers 1'
     command = [str(TOOL), str(source), str(target), *arguments.split()]
     monkeypatch.setattr(sys, 'argv', command)
+    monkeypatch.syspath_prepend(TOOL.parent)
     with pytest.raises(SystemExit) as exit_:
         runpy.run_path(str(TOOL), run_name='__main__')
     assert exit_.value.code == 0

@@ -25,5 +25,6 @@ default_hooks = dict(
     checkpoint=dict(type='ResumableCheckpointHook', save_best='Dice', rule='greater'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     epoch_seed=dict(type='EpochSeedHook'),
+    check_stain=dict(type='CheckStainHook'),
     visualization=dict(type='SegVisualizationHook'),
 )

@@ -1,0 +1,106 @@
+"""A picture of what a normalisation does: before, after, and the target."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from mmseg_ftu.stain import Normalizer, load_target
+
+from .atomic_files import write_png
+from .image_io import read_image
+from .records import PreparationError
+from .resizing import resize_image, target_shape
+from .stain_target import list_sources
+
+CAPTION = 26  # px
+GAP = 6  # px
+INK, PAPER = (0, 0, 0), 255
+
+
+def draw_stains(
+    source: Path,
+    target: Path,
+    output: Path,
+    per_group: int = 2,
+    size: int = 256,
+    fit_size: int = 768,
+) -> str:
+    """Draw a row for images of each group: before, after, the target.
+
+    Args:
+        source: The competition's folder, a prepared one, or a folder of images; not
+            normalised yet.
+        target: JSON of ``tools/make_stain_target.py``; its mosaic is shown if the PNG
+            lies beside it.
+        output: The PNG to write.
+        per_group: Images of each organ and data source.
+        size: Side of a picture, px.
+        fit_size: Longer side at which images are normalised, px.
+
+    Returns:
+        A summary for people.
+
+    Raises:
+        PreparationError: There is nothing to draw.
+    """
+    normalizer = load_target(target)
+    mosaic = target.with_suffix('.png')
+    reference = read_image(mosaic) if mosaic.is_file() else None
+    groups: dict[str, list[Path]] = {}
+    for path, group in list_sources(source):
+        groups.setdefault(group, []).append(path)
+    if per_group < 1:
+        raise PreparationError(f'--per-group {per_group}: give 1 or more')
+    rows, failed = [], 0
+    for group, paths in sorted(groups.items()):
+        step = max(1, len(paths) // per_group)
+        for path in paths[::step][:per_group]:
+            image = read_image(path)
+            image = resize_image(image, target_shape(image.shape[:2], fit_size))
+            row, reason = _row(image, f'{group}, {path.stem}', normalizer, size)
+            if reference is not None:
+                row.append(_panel(reference, 'target', size))
+            rows.append(_join(row, axis=1))
+            failed += reason is not None
+    output.parent.mkdir(parents=True, exist_ok=True)
+    write_png(output, _join(rows, axis=0))
+    kept = f', {failed} could not be fitted and stay as they are' if failed else ''
+    return f'wrote {output}: {len(rows)} images{kept}'
+
+
+def _row(
+    image: np.ndarray, name: str, normalizer: Normalizer, size: int
+) -> tuple[list[np.ndarray], str | None]:
+    """Return the panels before and after, and why it couldn't be fitted, if so."""
+    source = normalizer.fit_source(image)
+    after = 'after' if source.reason is None else f'as it is: {source.reason}'
+    panels = [
+        _panel(image, name, size),
+        _panel(normalizer.apply(image, source), after, size),
+    ]
+    return panels, source.reason
+
+
+def _panel(image: np.ndarray, caption: str, size: int) -> np.ndarray:
+    """Return the middle of an image at ``size`` px, with a caption above."""
+    short = min(image.shape[:2])
+    top, left = ((side - short) // 2 for side in image.shape[:2])
+    square = np.ascontiguousarray(image[top : top + short, left : left + short])
+    picture = resize_image(square, (size, size))
+    title = np.full((CAPTION, size, 3), PAPER, np.uint8)
+    scale = min(0.42, 0.42 * size / (8 * max(len(caption), 1)))
+    cv2.putText(
+        title, caption, (2, 17), cv2.FONT_HERSHEY_SIMPLEX, scale, INK, 1, cv2.LINE_AA
+    )
+    return np.vstack([title, picture])
+
+
+def _join(parts: Sequence[np.ndarray], axis: int) -> np.ndarray:
+    """Lay pictures side by side (axis 1) or one below the other, with gaps."""
+    shape = list(parts[0].shape)
+    shape[axis] = GAP
+    gap = np.full(shape, PAPER, np.uint8)
+    laid = [piece for part in parts for piece in (part, gap)][:-1]
+    return np.concatenate(laid, axis=axis)

@@ -1,0 +1,52 @@
+"""Target files: a fitted normaliser as JSON, with its preview beside it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+from .normalizer import Normalizer
+from .reinhard import ReinhardNormalizer
+from .two_stains import MacenkoNormalizer, VahadaneNormalizer
+
+METHODS: dict[str, type[Normalizer]] = {
+    'vahadane': VahadaneNormalizer,
+    'macenko': MacenkoNormalizer,
+    'reinhard': ReinhardNormalizer,
+}
+MAKE = 'make one with `python tools/make_stain_target.py SRC OUT`'
+
+
+def load_target(path: str | Path, on_failure: str | None = None) -> Normalizer:
+    """Read a fitted normaliser.
+
+    Args:
+        path: JSON file of `state_dict`, as ``tools/make_stain_target.py`` writes it.
+        on_failure: What an image gets that can't be fitted; None: as in the file.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It isn't the state of a normaliser.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f'stain target {path}: no such file; {MAKE}')
+    try:
+        state = json.loads(path.read_text(encoding='utf-8'))
+    except ValueError as error:
+        raise ValueError(f'stain target {path}: no JSON ({error}); {MAKE}') from error
+    kinds = {kind.__name__: kind for kind in METHODS.values()}
+    kind = kinds.get(state.get('type')) if isinstance(state, dict) else None
+    if kind is None:
+        raise ValueError(f'stain target {path}: not of {", ".join(kinds)}; {MAKE}')
+    if on_failure is not None:
+        state['on_failure'] = on_failure
+    return kind.from_state_dict(state)
+
+
+def stain_id(normalizer: Normalizer) -> str:
+    """Return a short text that is equal for equal settings: method and hash."""
+    text = json.dumps(normalizer.state_dict(), sort_keys=True)
+    name = type(normalizer).__name__.removesuffix('Normalizer').lower()
+    return f'{name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}'

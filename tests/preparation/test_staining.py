@@ -1,0 +1,170 @@
+"""Normalised while prepared: the engine's result, the order asked for, resumable."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from mmseg_ftu.datasets import HuBMAPDataset
+from mmseg_ftu.preparation.competition import prepare_hubmap
+from mmseg_ftu.preparation.records import PreparationError
+from mmseg_ftu.preparation.resizing import resize_image
+from mmseg_ftu.preparation.sample_tissue import write_sample_data
+from mmseg_ftu.preparation.stain_target import make_stain_target
+from mmseg_ftu.preparation.staining import stain_settings
+from mmseg_ftu.stain import VahadaneNormalizer, load_target
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope='module')
+def source(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('stain') / 'raw'
+    write_sample_data(folder, images=10, size=128)
+    return folder
+
+
+@pytest.fixture(scope='module')
+def target(source):
+    path = source.parent / 'target.json'
+    make_stain_target(source, path, size=128, tiles=3, workers=0)
+    return path
+
+
+def prepare(source, folder, stain=None, **kwargs):
+    kwargs = dict(size=64, workers=0, folds=2) | kwargs
+    return prepare_hubmap(source, folder, stain=stain, **kwargs)
+
+
+def read(folder, name):
+    return cv2.imread(str(folder / 'images' / f'{name}.png'))[..., ::-1]
+
+
+def raw(source, name):
+    return cv2.imread(str(source / 'train_images' / f'{name}.tiff'))[..., ::-1]
+
+
+@pytest.mark.parametrize('order', ['resize-first', 'stain-first'])
+def test_images_are_the_engines_in_the_order_asked_for(source, target, order, tmp_path):
+    stain = stain_settings('vahadane', target, order)
+    summary = prepare(source, tmp_path / 'p', stain)
+    assert f'Stains normalised ({stain["id"]}, {order}).' in summary
+    normalizer = load_target(target)
+    names = sorted(p.stem for p in (tmp_path / 'p' / 'images').iterdir())
+    assert len(names) == 10
+    changed = 0
+    for name in names:
+        image, shape = np.ascontiguousarray(raw(source, name)), (64, 64)
+        if order == 'resize-first':
+            expected = normalizer.transform(resize_image(image, shape))
+        else:
+            expected = resize_image(normalizer.transform(image), shape)
+        assert np.array_equal(read(tmp_path / 'p', name), expected)
+        changed += not np.array_equal(expected, resize_image(image, shape))
+    assert changed > 5
+
+
+def test_manifest_dataset_and_masks(source, target, tmp_path):
+    prepare(source, tmp_path / 'plain')
+    stain = stain_settings('vahadane', target)
+    prepare(source, tmp_path / 'p', stain)
+    manifest = json.loads((tmp_path / 'p' / 'manifest.json').read_text())
+    assert manifest['settings']['stain'] == json.loads(json.dumps(stain))
+    for kind in ('masks', 'masks_original'):
+        for path in (tmp_path / 'plain' / kind).iterdir():
+            assert path.read_bytes() == (tmp_path / 'p' / kind / path.name).read_bytes()
+    named = HuBMAPDataset(str(tmp_path / 'p'), pipeline=[]).metainfo['stain']
+    assert named == f'{stain["id"]} resize-first'
+    plain = HuBMAPDataset(str(tmp_path / 'plain'), pipeline=[]).metainfo['stain']
+    assert plain == 'none'
+    online = HuBMAPDataset(
+        str(tmp_path / 'plain'),
+        pipeline=[dict(type='StainNormalize', target=str(target))],
+    )
+    assert online.metainfo['stain'] == f'{stain["id"]} online'
+
+
+def test_failures_are_listed_and_survive_a_second_run(source, target, tmp_path):
+    copy = tmp_path / 'raw'
+    shutil.copytree(source, copy)
+    path = sorted((copy / 'train_images').iterdir())[0]
+    image = np.full_like(cv2.imread(str(path)), 255)
+    cv2.imwrite(str(path), image)
+    stain = stain_settings('vahadane', target)
+    summary = prepare(copy, tmp_path / 'p', stain)
+    assert 'could not be fitted' in summary
+    assert 'tissue' in summary
+    assert (read(tmp_path / 'p', path.stem) == 255).all()
+    manifest = tmp_path / 'p' / 'manifest.json'
+    failures = json.loads(manifest.read_text())['stain_failures']
+    assert 'tissue' in failures[path.stem]
+    # one image is made again, the notes on the others are kept
+    other = sorted((tmp_path / 'p' / 'images').iterdir())[-1]
+    other.unlink()
+    prepare(copy, tmp_path / 'p', stain)
+    assert json.loads(manifest.read_text())['stain_failures'] == failures
+
+
+def test_another_target_is_another_folder(source, target, tmp_path):
+    prepare(source, tmp_path / 'p')
+    before = (tmp_path / 'p' / 'manifest.json').read_bytes()
+    stain = stain_settings('vahadane', target)
+    with pytest.raises(PreparationError, match=r'begun with other settings: stain'):
+        prepare(source, tmp_path / 'p', stain)
+    assert (tmp_path / 'p' / 'manifest.json').read_bytes() == before
+    assert 'wrote 10 of 10' in prepare(source, tmp_path / 'p', stain, overwrite=True)
+
+
+def test_an_image_is_fitted_as_target(source, tmp_path):
+    path = sorted((source / 'train_images').iterdir())[0]
+    stain = stain_settings('vahadane', path)
+    image = np.ascontiguousarray(raw(source, path.stem))
+    fit = VahadaneNormalizer().fit(image)
+    assert stain['state'] == fit.state_dict()
+    assert stain_settings('macenko', path)['id'].startswith('macenko-')
+
+
+def test_mistakes(target, tmp_path):
+    with pytest.raises(PreparationError, match='was made for VahadaneNormalizer'):
+        stain_settings('macenko', target)
+    with pytest.raises(PreparationError, match=r'no\.json: no such file'):
+        stain_settings('vahadane', tmp_path / 'no.json')
+    with pytest.raises(PreparationError, match='no images'):
+        make_stain_target(tmp_path / 'nowhere', tmp_path / 't', workers=0)
+
+
+def test_target_is_deterministic_and_takes_every_source(source, target, tmp_path):
+    prepare(source, tmp_path / 'p', size=128)
+    for name, folder in (('raw', source), ('prepared', tmp_path / 'p')):
+        make_stain_target(folder, tmp_path / name, size=128, tiles=3, workers=2)
+    for suffix in ('.png', '.json'):
+        made = [(tmp_path / n).with_suffix(suffix).read_bytes() for n in ('raw',)]
+        assert made == [target.with_suffix(suffix).read_bytes()]
+    images = make_stain_target(
+        source / 'train_images', tmp_path / 'images', tiles=2, workers=0
+    )
+    assert 'in 1 groups (all)' in images
+    assert cv2.imread(str(tmp_path / 'prepared.png')).shape == (96, 96, 3)
+
+
+@pytest.mark.slow
+def test_command_lines(source, tmp_path):
+    def run(tool, *args):
+        command = [sys.executable, ROOT / 'tools' / tool, *args]
+        return subprocess.run(command, capture_output=True, text=True)
+
+    made = run('make_stain_target.py', source, tmp_path / 't.png', '--tiles', '2')
+    assert made.returncode == 0, made.stderr
+    options = ['--size', '64', '--folds', '2', '--stain', 'vahadane']
+    alone = run('prepare_hubmap.py', source, tmp_path / 'p', *options)
+    assert alone.returncode == 2
+    assert 'belong together' in alone.stderr
+    options += ['--stain-target', tmp_path / 't.json']
+    done = run('prepare_hubmap.py', source, tmp_path / 'p', *options)
+    assert done.returncode == 0, done.stderr
+    assert 'Stains normalised (vahadane-' in done.stdout

@@ -1,0 +1,29 @@
+"""Options of stain normalisation, the same in both preparation tools."""
+
+import argparse
+from pathlib import Path
+
+
+def add_stain_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options; ``mmseg_ftu.preparation.staining`` says what they mean."""
+    add = parser.add_argument_group('stain normalisation').add_argument
+    add('--stain', choices=('vahadane', 'macenko', 'reinhard'), help='how')
+    add(
+        '--stain-target',
+        type=Path,
+        metavar='FILE',
+        help='.json of tools/make_stain_target.py, or an image to fit',
+    )
+    add(
+        '--stain-order',
+        choices=('resize-first', 'stain-first'),
+        default='resize-first',
+        help='%(default)s is what inference does',
+    )
+    add(
+        '--stain-failure',
+        choices=('identity', 'target'),
+        default='identity',
+        help="images that can't be fitted stay as they are, or take the target's "
+        'stains for theirs (%(default)s)',
+    )
