@@ -23,8 +23,8 @@ from .optical_density import code_system
 PENALTY = 0.1  # staintools: VahadaneStainExtractor(regularizer)
 SAMPLE = 2000  # colours that the search begins with
 COARSEST = 24  # the sample takes at least every so many colours
-ROUGHLY = 1e-3  # length of the last step on the sample, radians
-TOLERANCE = 2e-5  # length of the last step, radians: 0.001 degrees
+LAST_STEP = 5e-4  # radians, 0.03 degrees; the rest is a tenth of it or less
+ROUNDS = 40  # the most steps; 10 is many
 DIFFERENCE = 3e-3  # of the numeric second derivative, radians; wider than its kinks
 PARALLEL = 1 - 1e-8  # cosine beyond which two stains can't be told apart
 LONGEST = 0.3  # no step is longer, radians
@@ -47,10 +47,14 @@ def vahadane_stains(density: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """
     step = min(-(-len(weights) // SAMPLE), COARSEST)
     sample = _objective(density[:, ::step], weights[::step])
+    few = _objective(density[:, :: 4 * step], weights[:: 4 * step])
     starts = _starts(density[:, ::step], weights[::step])
-    stains = min(starts, key=lambda start: sample(start)[0])
-    stains = _descend(sample, sample, stains, ROUGHLY)
-    stains = _descend(_objective(density, weights), sample, stains, TOLERANCE)
+    stains = min(starts, key=lambda start: few(start)[0])
+    stains = _descend(few, few, stains)
+    stains = _descend(sample, few, stains)
+    for part in (step // 5, 1) if step >= 10 else (1,):
+        objective = _objective(density[:, ::part], weights[::part])
+        stains = _descend(objective, sample, stains)
     return order_stains(stains)
 
 
@@ -93,42 +97,36 @@ def _objective(density: np.ndarray, weights: np.ndarray) -> Gradient:
 
 
 def _descend(
-    objective: Gradient,
-    curvature: Gradient,
-    stains: np.ndarray,
-    tolerance: float,
-    rounds: int = 40,
+    objective: Gradient, curvature: Gradient, stains: np.ndarray
 ) -> np.ndarray:
-    """Follow Newton's steps on the sphere until they are shorter than ``tolerance``.
+    """Follow Newton's steps on the sphere down to the minimum.
+
+    A step that is shorter than ``LAST_STEP`` is taken on trust, and is the last.
 
     Args:
         objective: What falls.
         curvature: Where the second derivative is taken from: the objective, or one
             over fewer colours.
         stains: The start, ``(2, 3)``, non-negative unit rows.
-        tolerance: Length of the last step, radians.
-        rounds: The most steps.
 
     Returns:
         The stains, ``(2, 3)``.
     """
     value, slope = objective(stains)
-    for _ in range(rounds):
+    for _ in range(ROUNDS):
         basis = _tangents(stains, slope)
         if not len(basis):
             break
         move = _newton_move(curvature, stains, basis, np.einsum('kij,ij', basis, slope))
-        while (length := np.abs(move).max()) > tolerance:
+        while np.abs(move).max() > LAST_STEP:
             trial = _on_sphere(np.maximum(stains + move, 0))
             trial_value, trial_slope = objective(trial)
             if trial_value < value:
                 break
             move = move / 4
         else:
-            break
+            return _on_sphere(np.maximum(stains + move, 0))
         stains, value, slope = trial, trial_value, trial_slope
-        if length < 30 * tolerance:  # steps shrink by far more than that
-            break
     return stains
 
 
