@@ -150,13 +150,13 @@ def _curvature(density: np.ndarray, weights: np.ndarray) -> Curvature:
     """
     weights = weights / weights.sum()
     points = np.concatenate([np.ones((1, density.shape[1])), density])
+    products = (points[:, None] * points * weights).reshape(16, -1)
 
     def differentiate(stains: np.ndarray, basis: np.ndarray) -> np.ndarray:
         first, second = codes(density, stains, PENALTY) > 0
-        moments = [
-            np.einsum('in,jn->ij', points * (weights * used), points)
-            for used in (first & second, first & ~second, second & ~first)
-        ]
+        used = np.stack([first & second, first & ~second, second & ~first])
+        moments = np.einsum('sn,mn->sm', used.astype(np.float64), products)
+        moments = moments.reshape(3, 4, 4)
         grid, pick = _difference_grid(len(basis))
         moved = stains + DIFFERENCE * np.einsum('pk,kij->pij', grid, basis)
         values = _value_of_moments(_on_sphere(moved), moments)
@@ -165,8 +165,14 @@ def _curvature(density: np.ndarray, weights: np.ndarray) -> Curvature:
     return differentiate
 
 
-def _value_of_moments(stains: np.ndarray, moments: list[np.ndarray]) -> np.ndarray:
-    """Return the objective less a constant for many stains ``(p, 2, 3)``, ``(p,)``."""
+def _value_of_moments(stains: np.ndarray, moments: np.ndarray) -> np.ndarray:
+    """Return the objective less a constant, ``(p,)``.
+
+    Args:
+        stains: ``(p, 2, 3)``, unit rows.
+        moments: ``(3, 4, 4)`` of the colours that use both stains, the first, the
+            second.
+    """
     affine = np.concatenate([np.full((len(stains), 2, 1), -PENALTY), stains], axis=2)
     both, *single = (np.einsum('pia,ab,pjb->ijp', affine, m, affine) for m in moments)
     gram = np.einsum('pc,pc->p', stains[:, 0], stains[:, 1])
