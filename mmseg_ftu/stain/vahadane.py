@@ -8,9 +8,14 @@ densities x of tissue, minimise
 
 staintools lets SPAMS search it for one second of wall clock, so its result depends on
 the load of the machine. Here the codes a have a closed form, which leaves a function of
-four angles: Newton's method finds its minimum on a sample of the colours from several
-starts, and a few more steps with the same curvature settle on all colours. Nothing is
-random, nothing looks at the clock, and no sum goes through a threaded BLAS.
+four angles: Newton's method finds its minimum on a sample of the colours, from the best
+of three starts (all three led to the same minimum on every real image tried), and two
+or three more steps with the sample's curvature settle on all colours. Nothing is
+random, nothing looks at the clock, and no long sum goes through a threaded BLAS.
+
+Tries, 99 000 colours of a noisy slide: plain alternation takes 50 to 150 passes over
+them, this takes two. Second derivatives by differences of the gradient took 65 passes
+over the sample, those by moments take 10.
 """
 
 from collections.abc import Callable
