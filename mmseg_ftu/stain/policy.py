@@ -18,6 +18,7 @@ LEAST_TISSUE = 0.01  # of the pixels
 MOST_BLACK = 0.01  # of the pixels
 BLACK_LEVELS = 4  # cells, so intensities below 8 in all channels
 BORDER_LEVELS = 24  # what JPEG makes of it: below 48; tissue lets more light through
+SAMPLING = 8  # every so many colours tell the spread
 LEAST_SPREAD = 0.02  # of colours around their mean direction, radians
 LEAST_ANGLE = 6.0  # between stains, degrees; real sections 8 up, JPEG of one stain 5.6
 LEAST_STRENGTH = 0.05  # 99th percentile of a stain, optical density
@@ -74,6 +75,7 @@ def find_tissue(cells: ColourCells) -> Tissue:
 
 def check_colours(density: np.ndarray, weights: np.ndarray) -> str | None:
     """Return why densities ``(3, n)`` of tissue can't hold two stains, or None."""
+    density, weights = density[:, ::SAMPLING], weights[::SAMPLING]
     moments = np.einsum('in,jn->ij', density * weights, density)
     sizes = np.linalg.eigvalsh(moments)
     spread = np.sqrt(max(sizes[1], 0) / sizes[2]) if sizes[2] > 0 else 0

@@ -4,6 +4,7 @@ import pytest
 from sections import section
 
 from mmseg_ftu.stain import ColourHistogram, tissue_mask
+from mmseg_ftu.stain.histogram import ColourCells
 from mmseg_ftu.stain.percentile import weighted_percentile
 
 
@@ -78,3 +79,9 @@ def test_percentile_of_clumps():
     assert weighted_percentile(values, weights, 50) == pytest.approx(0, abs=1e-9)
     assert weighted_percentile(values, weights, 94.5) == pytest.approx(5)
     assert weighted_percentile(np.full(4, 2.0), weights, 99) == 2
+
+
+def test_tissue_of_every_cell_is_that_of_its_eight_colours():
+    cells = ColourCells(np.arange(128**3), np.ones(128**3))
+    parts = sum(tissue_mask(cells.colours(corner)[None])[0] for corner in range(8)) / 8
+    assert np.array_equal(cells.tissue(), parts)
