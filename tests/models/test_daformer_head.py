@@ -101,7 +101,8 @@ def test_equals_an_independent_computation(embed, upsample, fusion, levels):
 def test_early_fusion_with_bias_equals_the_late_one(embed):
     early = head(norm_cfg=None, **dict(COAT, embed=embed)).eval()
     nn.init.normal_(early.fuse.conv.bias)
-    late = head(norm_cfg=None, conv_cfg=dict(type='Conv2d'), **COAT).eval()
+    options = dict(COAT, embed=embed, conv_cfg=dict(type='Conv2d'))
+    late = head(norm_cfg=None, **options).eval()
     late.load_state_dict(early.state_dict())
     torch.testing.assert_close(early(maps()), late(maps()), atol=1e-5, rtol=1e-5)
 
