@@ -12,11 +12,11 @@ import sys
 import time
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from statistics import median
 
 import torch
 from mmseg.models.backbones.mit import EfficientMultiheadAttention
+from peak_memory import peak_mib as measure
 from torch import Tensor, nn
 
 from mmseg_ftu.models.backbones.mit import ARCHS
@@ -83,16 +83,7 @@ def probe(stage: int, size: int, name: str) -> None:
     block, x = build(stage)[name], tokens(stage, size)
     small = torch.randn(1, 32, 32, B2.embed_dims[stage], requires_grad=True)
     step(block, small)  # libraries load their parts
-    Path('/proc/self/clear_refs').write_text('5')  # forget the peak of the imports
-    before = status('VmRSS')
-    step(block, x)
-    print((status('VmHWM') - before) / 1024)
-
-
-def status(key: str) -> int:
-    """Return an entry of this process's status, in KiB."""
-    lines = Path('/proc/self/status').read_text().splitlines()
-    return int(next(line for line in lines if line.startswith(key)).split()[1])
+    print(measure(partial(step, block, x)))
 
 
 def main(size: int, rounds: int) -> None:

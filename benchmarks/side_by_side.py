@@ -11,10 +11,12 @@ import platform
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from statistics import median
 
 import torch
 from contestants import GROUPS, build_group
+from peak_memory import peak_mib
 from torch import nn
 
 Step = Callable[[nn.Module, torch.Tensor], None]
@@ -78,10 +80,11 @@ def compare(
     for key, model in models.items():  # warm up
         if args.device == 'cuda':
             torch.cuda.reset_peak_memory_stats()
-        for _ in range(3 if args.device == 'cuda' else 1):
-            step(model, x)
-        if args.device == 'cuda':
+            for _ in range(3):
+                step(model, x)
             peaks[key] = torch.cuda.max_memory_allocated() / 2**20
+        else:
+            peaks[key] = peak_mib(partial(step, model, x))
     times = {key: [] for key in models}
     repeats = 10 if args.device == 'cuda' else 1
     for _ in range(args.rounds):
@@ -92,9 +95,8 @@ def compare(
         ratios = [t / o for t, o in zip(times[key], times['ours'], strict=True)]
         ratio = f'{median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})'
         seconds = f'{median(times[key]):.3g}'
-        peak = f'{peaks[key]:.0f}' if key in peaks else ''
         ratio = '' if key == 'ours' else ratio
-        rows.append(f'| {name} | {key} | {seconds} | {ratio} | {peak} |')
+        rows.append(f'| {name} | {key} | {seconds} | {ratio} | {peaks[key]:.0f} |')
     del models
     gc.collect()
     return rows

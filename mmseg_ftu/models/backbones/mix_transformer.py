@@ -26,32 +26,13 @@ from timm.layers import DropPath, trunc_normal_
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from .mix_transformer_names import rename
 from .pretrained import PretrainedBackbone
 from .weight_files import StateDict, some_of
 
 MIN_SIZE = 32  # px; below, stage 1 is smaller than one window of the reduction
 REDUCTIONS = (8, 4, 2, 1)  # of keys and values in each stage, in both papers
 POOLED_SIZE = 7  # of keys and values with linear attention, PVTv2 section 3.2
-
-# Names in published files -> ours, tried in this order on each name.
-# 1. the official releases of SegFormer and PVTv2 (and segmentation_models_pytorch)
-# 2. timm's PVTv2, whose stages are named as ours  3. mmseg's MiT
-RENAMES = (
-    (r'^patch_embed(\d)\.', lambda m: f'stages.{int(m[1]) - 1}.patch_embed.'),
-    (r'^block(\d)\.', lambda m: f'stages.{int(m[1]) - 1}.blocks.'),
-    (r'^norm(\d)\.', lambda m: f'stages.{int(m[1]) - 1}.norm.'),
-    (r'\.dwconv\.dwconv\.', '.dwconv.'),
-    (r'^patch_embed\.', 'stages.0.patch_embed.'),
-    (r'^(stages\.\d)\.downsample\.', r'\1.patch_embed.'),
-    (r'^layers\.(\d)\.0\.projection\.', r'stages.\1.patch_embed.proj.'),
-    (r'^layers\.(\d)\.0\.norm\.', r'stages.\1.patch_embed.norm.'),
-    (r'^layers\.(\d)\.1\.', r'stages.\1.blocks.'),
-    (r'^layers\.(\d)\.2\.', r'stages.\1.norm.'),
-    (r'\.attn\.attn\.out_proj\.', '.attn.proj.'),
-    (r'\.ffn\.layers\.0\.', '.mlp.fc1.'),
-    (r'\.ffn\.layers\.1\.', '.mlp.dwconv.'),
-    (r'\.ffn\.layers\.4\.', '.mlp.fc2.'),
-)
 
 
 class Arch(NamedTuple):
@@ -178,27 +159,11 @@ class MixTransformer(PretrainedBackbone):
 
     def map_pretrained(self, state: StateDict) -> StateDict:
         """Translate names of the official releases, timm and mmseg; drop the head."""
-        mapped = {}
-        for name, value in state.items():
-            if name.startswith('head.'):
-                continue
-            for pattern, replacement in RENAMES:
-                name = re.sub(pattern, replacement, name)
-            if re.search(r'mlp\.fc[12]\.weight$', name) and value.ndim == 4:
-                value = value.flatten(1)  # mmseg's are 1 x 1 convolutions
-            if '.attn.attn.in_proj_' in name:
-                kind = name.rsplit('_', 1)[-1]
-                stem = name.split('.attn.in_proj_')[0]
-                width = len(value) // 3
-                mapped[f'{stem}.q.{kind}'] = value[:width]
-                mapped[f'{stem}.kv.{kind}'] = value[width:]
-            else:
-                mapped[name] = value
-        return mapped
+        return rename(state)
 
     def describe_pretrained(self, state: StateDict) -> str:
         """Name the variants whose widths and depths the file has."""
-        mapped = self.map_pretrained(state)
+        mapped = rename(state)
         dims, depths = [], []
         while (key := f'stages.{len(dims)}.patch_embed.proj.weight') in mapped:
             blocks = rf'stages\.{len(dims)}\.blocks\.\d+\.norm1\.weight'
