@@ -175,6 +175,9 @@ GROUPS: dict[str, dict[str, Builder]] = {
         'transformers': lambda size: segformer_transformers(),
         'smp': lambda size: from_smp('Segformer', 'mit_b2'),
     },
+    # the paper's own two: nobody else has them, so ours alone, for its cost
+    'CoaT-Small, 5 scales + DAFormer': {'ours': lambda size: ours('coat_daformer')},
+    'MiT-B2 + DAFormer': {'ours': lambda size: ours('mit_daformer')},
     'PVTv2-B2 + DAFormer': {
         'ours': lambda size: ours('pvtv2_daformer'),
         'timm + our head': lambda size: pvtv2_timm(),
@@ -210,11 +213,12 @@ GROUPS: dict[str, dict[str, Builder]] = {
 }
 
 
-def build_group(name: str, size: int) -> dict[str, nn.Module]:
-    """Build the contestants of a model on one seed."""
+def build_group(name: str, size: int, only: str | None = None) -> dict[str, nn.Module]:
+    """Build the contestants of a model on one seed, or one of them."""
     init_default_scope('mmseg')
     models = {}
     for contestant, builder in GROUPS[name].items():
-        torch.manual_seed(0)
-        models[contestant] = builder(size)
+        if only in (None, contestant):
+            torch.manual_seed(0)
+            models[contestant] = builder(size)
     return models

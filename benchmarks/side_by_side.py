@@ -8,6 +8,8 @@ range.
 import argparse
 import gc
 import platform
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -38,6 +40,10 @@ def parse_args(doc: str) -> argparse.Namespace:
     parser.add_argument('--bf16', action='store_true', help='autocast to bfloat16')
     parser.add_argument('--channels-last', action='store_true')
     parser.add_argument('--compile', action='store_true', help='torch.compile all')
+    parser.add_argument(
+        '--memory', action='store_true', help="measure a CPU's peak memory too (Linux)"
+    )
+    parser.add_argument('--probe', nargs=2, help=argparse.SUPPRESS)
     args = parser.parse_args()
     unknown = set(args.models) - set(GROUPS)
     if unknown:
@@ -52,10 +58,14 @@ def precision(args: argparse.Namespace) -> AbstractContextManager:
 
 
 def run(args: argparse.Namespace, step: Step, training: bool) -> None:
-    """Print a table of all chosen models."""
+    """Print a table of all chosen models, or what ``--probe`` asks for."""
+    if args.probe:
+        print(probe(args, step, training))
+        return
     print(describe(args), flush=True)
-    print('| model | contestant | s | times slower than ours | peak MiB |')
-    print('|---|---|---|---|---|')
+    memory = args.memory or args.device == 'cuda'
+    print('| model | contestant | s | times slower |' + ' peak MiB |' * memory)
+    print('|---|---|---|---|' + '---|' * memory)
     for name in args.models:
         for line in compare(args, name, step, training):
             print(line, flush=True)
@@ -65,41 +75,77 @@ def compare(
     args: argparse.Namespace, name: str, step: Step, training: bool
 ) -> list[str]:
     """Time the contestants of a model and return the rows of the table."""
-    models = build_group(name, args.size)
+    models = {
+        key: prepare(args, model, training)
+        for key, model in build_group(name, args.size).items()
+    }
+    x = images(args, name, training)
+    peaks = {key: warm_up(args, step, model, x) for key, model in models.items()}
+    times = {key: [] for key in models}
+    repeats = 10 if args.device == 'cuda' else 1
+    for _ in range(args.rounds):
+        for key, model in models.items():
+            times[key].append(clock(args, partial(step, model, x), repeats))
+    del models
+    gc.collect()
+    rows = []
+    for key in times:
+        ratios = [t / o for t, o in zip(times[key], times['ours'], strict=True)]
+        ratio = f'{median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})'
+        ratio = '' if key == 'ours' else ratio
+        row = f'| {name} | {key} | {median(times[key]):.3g} | {ratio} |'
+        peak = probe_apart(name, key) if args.memory else peaks[key]
+        rows.append(row + ('' if peak is None else f' {peak:.0f} |'))
+    return rows
+
+
+def prepare(args: argparse.Namespace, model: nn.Module, training: bool) -> nn.Module:
+    """Bring a contestant to the device and the options of the run."""
+    model = model.to(args.device).train(training)
+    if args.channels_last:
+        model = model.to(memory_format=torch.channels_last)
+    return torch.compile(model) if args.compile else model
+
+
+def images(args: argparse.Namespace, name: str, training: bool) -> torch.Tensor:
     # DeepLabv3+'s image pooling can't train its norm on one image
     batch = max(args.batch, 2) if training and 'DeepLab' in name else args.batch
     x = torch.rand(batch, 3, args.size, args.size, device=args.device) * 2 - 1
     if args.channels_last:
         x = x.contiguous(memory_format=torch.channels_last)
-    for key, model in models.items():
-        model = model.to(args.device).train(training)
-        if args.channels_last:
-            model = model.to(memory_format=torch.channels_last)
-        models[key] = torch.compile(model) if args.compile else model
-    peaks = {}
-    for key, model in models.items():  # warm up
-        if args.device == 'cuda':
-            torch.cuda.reset_peak_memory_stats()
-            for _ in range(3):
-                step(model, x)
-            peaks[key] = torch.cuda.max_memory_allocated() / 2**20
-        else:
-            peaks[key] = peak_mib(partial(step, model, x))
-    times = {key: [] for key in models}
-    repeats = 10 if args.device == 'cuda' else 1
-    for _ in range(args.rounds):
-        for key, model in models.items():
-            times[key].append(clock(args, lambda m=model: step(m, x), repeats))
-    rows = []
-    for key in models:
-        ratios = [t / o for t, o in zip(times[key], times['ours'], strict=True)]
-        ratio = f'{median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})'
-        seconds = f'{median(times[key]):.3g}'
-        ratio = '' if key == 'ours' else ratio
-        rows.append(f'| {name} | {key} | {seconds} | {ratio} | {peaks[key]:.0f} |')
-    del models
-    gc.collect()
-    return rows
+    return x
+
+
+def warm_up(
+    args: argparse.Namespace, step: Step, model: nn.Module, x: torch.Tensor
+) -> float | None:
+    """Run a few steps; return the peak memory of a GPU in MiB."""
+    if args.device != 'cuda':
+        step(model, x)
+        return None
+    torch.cuda.reset_peak_memory_stats()
+    for _ in range(3):
+        step(model, x)
+    return torch.cuda.max_memory_allocated() / 2**20
+
+
+def probe_apart(name: str, contestant: str) -> float:
+    """Return the peak memory of a step in a fresh process, in MiB.
+
+    Later contestants of one process would use what earlier ones left.
+    """
+    command = [sys.executable, '-W', 'ignore', *sys.argv, '--probe', name, contestant]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return float(done.stdout.split()[-1])
+
+
+def probe(args: argparse.Namespace, step: Step, training: bool) -> float:
+    """Return the peak memory of the first step of a contestant, in MiB."""
+    name, contestant = args.probe
+    model = prepare(
+        args, build_group(name, args.size, contestant)[contestant], training
+    )
+    return peak_mib(partial(step, model, images(args, name, training)))
 
 
 def clock(args: argparse.Namespace, call: Callable[[], None], repeats: int) -> float:

@@ -292,6 +292,8 @@ def mirror(x: Tensor, dim: int, padding: int) -> Tensor:
 
     ``F.pad(mode='reflect')`` refuses a padding that is as long as the image.
     """
+    if isinstance(padding, int) and padding == 0:  # symbolic in an ONNX export
+        return x
     length = x.shape[dim]
     index = torch.arange(length + padding, device=x.device)
     mirrored = (2 * (length - 1) - index).clamp(min=0)
