@@ -3,10 +3,15 @@
 import logging
 
 import pytest
+import timm
 import torch
+import torchvision
 from mmengine.logging import MMLogger
 from mmengine.runner import save_checkpoint
 from mmseg.registry import MODELS
+from torchvision.models.feature_extraction import create_feature_extractor
+
+from mmseg_ftu.models.backbones.pretrained import load_complete
 
 LITE = dict(embed_dims=(16, 24, 32, 40), serial_depths=(1, 2, 1, 1))
 SLIM = dict(
@@ -195,3 +200,33 @@ def test_output_stride(name, output_stride):
 def test_dilation_keeps_the_weights_names(name):
     plain, dilated = build(name), build(name, output_stride=8)
     dilated.load_state_dict(plain.state_dict())
+
+
+def test_efficientnet_takes_timms_classifier():
+    torch.manual_seed(0)
+    classifier = timm.create_model('efficientnet_b0').eval()
+    ours = build('EfficientNet').eval()
+    load_complete(ours, classifier.state_dict(), 'timm')
+    x = images(1, 3, 64, 96)
+    with torch.no_grad():
+        expected = classifier.forward_intermediates(x, intermediates_only=True)
+        got = ours(x)
+    for a, b in zip(expected[1:], got, strict=True):
+        assert a.std() > 0
+        torch.testing.assert_close(a, b)
+
+
+def test_resnet_takes_torchvisions_classifier():
+    torch.manual_seed(0)
+    classifier = torchvision.models.resnet18().eval()
+    ours = build('FTUResNet').eval()
+    load_complete(ours, classifier.state_dict(), 'torchvision')
+    x = images(1, 3, 64, 96)
+    names = {f'layer{i}': str(i) for i in (1, 2, 3, 4)}
+    features = create_feature_extractor(classifier, names)
+    with torch.no_grad():
+        expected = features(x)
+        got = ours(x)
+    for a, b in zip(expected.values(), got, strict=True):
+        assert a.std() > 0
+        torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-5)

@@ -292,8 +292,7 @@ def mirror(x: Tensor, dim: int, padding: int) -> Tensor:
 
     ``F.pad(mode='reflect')`` refuses a padding that is as long as the image.
     """
-    if isinstance(padding, int) and padding == 0:  # symbolic in an ONNX export
-        return x
+    # also where padding is 0: a condition would tie an ONNX graph to one size
     length = x.shape[dim]
     index = torch.arange(length + padding, device=x.device)
     mirrored = (2 * (length - 1) - index).clamp(min=0)
