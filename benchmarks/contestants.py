@@ -213,6 +213,20 @@ GROUPS: dict[str, dict[str, Builder]] = {
 }
 
 
+def encoder(model: nn.Module) -> nn.Module:
+    """Return the part of a contestant that comes before the decoder.
+
+    Raises:
+        ValueError: It isn't one of ours, mmseg's, timm's or smp's.
+    """
+    if isinstance(model, Network):
+        return model.backbone
+    found = getattr(model.network, 'encoder', None)
+    if found is None:
+        raise ValueError(f'{type(model.network).__name__}: no encoder to time alone')
+    return found
+
+
 def build_group(name: str, size: int, only: str | None = None) -> dict[str, nn.Module]:
     """Build the contestants of a model on one seed, or one of them."""
     init_default_scope('mmseg')

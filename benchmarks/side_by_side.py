@@ -17,7 +17,7 @@ from functools import partial
 from statistics import median
 
 import torch
-from contestants import GROUPS, build_group
+from contestants import GROUPS, build_group, encoder
 from peak_memory import peak_mib
 from torch import nn
 
@@ -42,6 +42,9 @@ def parse_args(doc: str) -> argparse.Namespace:
     parser.add_argument('--compile', action='store_true', help='torch.compile all')
     parser.add_argument(
         '--memory', action='store_true', help="measure a CPU's peak memory too (Linux)"
+    )
+    parser.add_argument(
+        '--encoder', action='store_true', help='the encoders alone (training)'
     )
     parser.add_argument('--probe', nargs=2, help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -101,7 +104,9 @@ def compare(
 
 def prepare(args: argparse.Namespace, model: nn.Module, training: bool) -> nn.Module:
     """Bring a contestant to the device and the options of the run."""
-    model = model.to(args.device).train(training)
+    model = encoder(model) if args.encoder else model
+    model = model.to(args.device)
+    model.train(training)  # mmseg's ResNet doesn't return itself
     if args.channels_last:
         model = model.to(memory_format=torch.channels_last)
     return torch.compile(model) if args.compile else model

@@ -4,8 +4,8 @@
     python benchmarks/train_step.py --batch 4 --bf16 --channels-last   # on a GPU
 
 One step: logits at the image's size, binary cross entropy, gradients of all parameters
-(no optimizer). Same encoder, same input, random weights; see contestants.py.
-Needs ``pip install -e '.[bench]'``.
+(no optimizer); with ``--encoder`` the encoder's maps and their mean. Same encoder, same
+input, random weights; see contestants.py. Needs ``pip install -e '.[bench]'``.
 """
 
 import torch
@@ -18,9 +18,11 @@ if __name__ == '__main__':
     def step(model: torch.nn.Module, x: torch.Tensor) -> None:
         with precision(args):
             logits = model(x)
-        loss = F.binary_cross_entropy_with_logits(
-            logits.float(), (x[:, :1] > 0).float()
-        )
+        if args.encoder:
+            loss = sum(m.float().mean() for m in logits if m.requires_grad)
+        else:
+            target = (x[:, :1] > 0).float()
+            loss = F.binary_cross_entropy_with_logits(logits.float(), target)
         loss.backward()
         for parameter in model.parameters():
             parameter.grad = None
