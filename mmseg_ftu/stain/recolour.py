@@ -5,6 +5,9 @@ alone. So an image can be cut in any way: blocks of pixels that stay in the proc
 cache keep the memory small, and tiles of a slide join without a seam, bit for bit. To
 that end every block is computed at the same length, the last one padded, since vector
 and scalar code of a library may round the last bit in different ways.
+
+Each line of `_Blocks.run` is one pass over a block by OpenCV, most of them two
+operations in one; what else was tried is in docs/stain.md.
 """
 
 import cv2
@@ -13,7 +16,7 @@ import numpy as np
 from .optical_density import APPLY_PENALTY, DENSITY, code_system
 from .rgb import row_blocks
 
-BLOCK = 1 << 15  # px: its 30 float32 a pixel stay in the second-level cache
+BLOCK = 1 << 15  # px: its 12 float32 a pixel stay in the second-level cache
 ROWS = 1 << 20  # px that are made contiguous at once where the image isn't
 FLOOR = -0.499  # rounding to even after it cuts off, as staintools; 255.0 stays 255
 
@@ -34,7 +37,7 @@ def recolour(image: np.ndarray, source: np.ndarray, target: np.ndarray) -> np.nd
     blocks = _Blocks(source, target)
     for rows in row_blocks(image, ROWS):
         pixels = np.ascontiguousarray(image[rows]).reshape(1, -1, 3)
-        blocks.run(pixels, out[rows].reshape(1, -1, 3))
+        blocks.run_all(pixels, out[rows].reshape(1, -1, 3))
     return out
 
 
@@ -46,45 +49,48 @@ class _Blocks:
         # the penalty as an offset of the densities, to save a pass over the pixels
         offset = np.linalg.pinv(solve) @ shift
         self.tables = (DENSITY[None] - offset[:, None]).astype(np.float32)
-        self.solve = solve.T.astype(np.float32)[:, :, None]  # (3, 2, 1)
-        self.gram = np.float32(gram)
-        self.darken = -target.astype(np.float32)[:, :, None]  # (2, 3, 1)
-        self.codes, self.spare = (np.empty((2, BLOCK), np.float32) for _ in 'ab')
-        self.light, self.part = (np.empty((3, BLOCK), np.float32) for _ in 'ab')
+        self.solve = solve.tolist()
+        self.gram = float(gram)
+        self.darken = (-np.asarray(target).T).tolist()  # per channel, of both stains
+        self.planes = [np.empty((1, BLOCK), np.uint8) for _ in 'rgb']
+        self.density = [np.empty((1, BLOCK), np.float32) for _ in 'rgb']
+        self.codes = [np.empty((1, BLOCK), np.float32) for _ in 'he']
+        self.part = [np.empty((1, BLOCK), np.float32) for _ in 'he']
+        self.light = np.empty((3, BLOCK), np.float32)
         self.bytes = np.empty((3, BLOCK), np.uint8)
-        self.density = np.empty((1, BLOCK), np.float32)
-        self.planes = [np.empty((1, BLOCK), np.uint8) for _ in range(3)]
 
-    def run(self, pixels: np.ndarray, out: np.ndarray) -> None:
+    def run_all(self, pixels: np.ndarray, out: np.ndarray) -> None:
         """Compute ``(1, n, 3)`` pixels into ``out``."""
         count = pixels.shape[1]
         whole = count - count % BLOCK
         for start in range(0, whole, BLOCK):
-            part = slice(start, start + BLOCK)
-            self._block(pixels[:, part], out[:, part])
+            block = slice(start, start + BLOCK)
+            self.run(pixels[:, block], out[:, block])
         if whole < count:
             padded = np.zeros((1, BLOCK, 3), np.uint8)
             padded[:, : count - whole] = pixels[:, whole:]
-            self._block(padded, padded)
+            self.run(padded, padded)
             out[:, whole:] = padded[:, : count - whole]
 
-    def _block(self, pixels: np.ndarray, out: np.ndarray) -> None:
-        codes, spare, light = self.codes, self.spare, self.light
+    def run(self, pixels: np.ndarray, out: np.ndarray) -> None:
+        """Compute one block."""
+        codes, part, (red, green, blue) = self.codes, self.part, self.density
         cv2.split(pixels, self.planes)
-        for channel, plane in enumerate(self.planes):
-            density = cv2.LUT(plane, self.tables[channel], self.density)
-            if channel == 0:
-                np.multiply(self.solve[channel], density, out=codes)
-            else:
-                np.multiply(self.solve[channel], density, out=spare)
-                np.add(codes, spare, out=codes)
-        np.minimum(codes[::-1], 0, out=spare)
-        np.multiply(spare, self.gram, out=spare)
-        np.add(codes, spare, out=codes)
-        np.maximum(codes, 0, out=codes)
-        np.multiply(self.darken[0], codes[:1], out=light)
-        np.multiply(self.darken[1], codes[1:], out=self.part)
-        np.add(light, self.part, out=light)
-        cv2.exp(light, light)
-        cv2.convertScaleAbs(light, self.bytes, 255, FLOOR)
+        for plane, table, density in zip(
+            self.planes, self.tables, self.density, strict=True
+        ):
+            cv2.LUT(plane, table, density)
+        for stain, (of_red, of_green, of_blue) in enumerate(self.solve):
+            cv2.addWeighted(red, of_red, green, of_green, 0, part[stain])
+            cv2.scaleAdd(blue, of_blue, part[stain], codes[stain])
+        for stain in (0, 1):  # what is below zero passes to the other stain
+            cv2.threshold(codes[1 - stain], 0, 0, cv2.THRESH_TRUNC, part[stain])
+        for stain in (0, 1):
+            cv2.scaleAdd(part[stain], self.gram, codes[stain], codes[stain])
+            cv2.threshold(codes[stain], 0, 0, cv2.THRESH_TOZERO, codes[stain])
+        for channel, (first, second) in enumerate(self.darken):
+            light = self.light[channel : channel + 1]
+            cv2.addWeighted(codes[0], first, codes[1], second, 0, light)
+        cv2.exp(self.light, self.light)
+        cv2.convertScaleAbs(self.light, self.bytes, 255, FLOOR)
         cv2.merge([self.bytes[i : i + 1] for i in range(3)], out)

@@ -29,7 +29,7 @@ from .optical_density import code_system
 PENALTY = 0.1  # staintools: VahadaneStainExtractor(regularizer)
 SAMPLE = 2000  # colours that the search begins with
 COARSEST = 24  # the sample takes at least every so many colours
-LAST_STEP = 5e-4  # radians, 0.03 degrees; the rest is a tenth of it or less
+LAST_STEP = 2e-3  # radians, 0.1 degrees; the rest is a tenth of it or less
 ROUNDS = 40  # the most steps; 10 is many
 DIFFERENCE = 1e-3  # of the numeric second derivative, radians
 PARALLEL = 1 - 1e-8  # cosine beyond which two stains can't be told apart
