@@ -1,0 +1,236 @@
+"""Masks of a data set, wherever they are kept: one reader for truth and predictions.
+
+Five layouts are known: a prediction folder (``predictions.csv``), a folder written by
+``tools/test.py --out`` (``dice_per_image.csv``), a prepared folder (``folds.csv``), a
+plain folder of masks, and a CSV of run lengths as the competition has it. Tables of
+them are described in docs/evaluation.md.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from mmseg_ftu.datasets import rle
+from mmseg_ftu.preparation.image_io import read_mask, read_size
+from mmseg_ftu.preparation.raster import RefusedError
+from mmseg_ftu.preparation.tiff import read_tiff
+
+from .mask_tables import (
+    SIZES,
+    files_by_id,
+    known_columns,
+    read_by_id,
+    refuse_missing,
+    run_lengths,
+)
+
+
+@dataclass
+class MaskSource:
+    """Masks by id, read on demand.
+
+    Attributes:
+        path: Folder or CSV it was opened from.
+        table: Index id; columns ``organ``, ``data_source`` (``''`` if unknown),
+            ``pixel_size`` (um/px, NaN if unknown), ``height``, ``width`` (px of the
+            mask, NA if unknown) and, where known, ``fold``.
+        masks: Mask files by id.
+        runs: Run lengths by id, for ids without a file.
+        probabilities: Files of probabilities by id.
+        images: Files of the images by id, as far as they are known.
+        absent: Ids without a mask, and why: images whose prediction failed.
+        settings: Content of ``prediction.json``; empty elsewhere.
+        foreground: Labels that are foreground, as of ``read_mask``.
+        ignore: Label of ignored pixels, as of ``read_mask``.
+    """
+
+    path: Path
+    table: pd.DataFrame
+    masks: Mapping[str, Path] = field(default_factory=dict)
+    runs: Mapping[str, str] = field(default_factory=dict)
+    probabilities: Mapping[str, Path] = field(default_factory=dict)
+    images: Mapping[str, Path] = field(default_factory=dict)
+    absent: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping = field(default_factory=dict)
+    foreground: Iterable[int] | str = 'auto'
+    ignore: int | None = None
+
+    @property
+    def ids(self) -> list[str]:
+        """Return the ids, in the order of the table."""
+        return list(self.table.index)
+
+    def size(self, name: str) -> tuple[int, int] | None:
+        """Return height and width as the table tells them, None if it doesn't."""
+        known = self.table.loc[name, list(SIZES)]
+        return tuple(map(int, known)) if known.notna().all() else None
+
+    def mask(self, name: str, shape: tuple[int, int] | None = None) -> np.ndarray:
+        """Read a mask.
+
+        Args:
+            name: Id of the image.
+            shape: Height and width for run lengths whose table has none.
+
+        Returns:
+            ``(H, W)`` uint8: 0 background, 1 foreground, 255 ignored.
+
+        Raises:
+            ValueError: If there is none, or it is damaged.
+        """
+        if name in self.masks:
+            return read_mask(self.masks[name], self.foreground, self.ignore)
+        if name not in self.runs:
+            raise ValueError(f'{self.path}: has no mask of {name!r}')
+        shape = self.size(name) or shape
+        if shape is None:
+            raise ValueError(
+                f'{self.path}: has the run lengths of {name!r} but not its size; '
+                'add the columns img_height and img_width'
+            )
+        try:
+            return rle.decode(self.runs[name], shape)
+        except ValueError as error:
+            raise ValueError(f'{self.path}, id {name!r}: {error}') from None
+
+    def probability(self, name: str) -> np.ndarray | None:
+        """Read a map of probabilities, ``(h, w)`` uint8 of 255 * p; None if none.
+
+        Raises:
+            ValueError: If the file is damaged or no such map.
+        """
+        path = self.probabilities.get(name)
+        if path is None:
+            return None
+        try:
+            pixels = read_tiff(path).pixels
+        except RefusedError as error:
+            raise ValueError(f'{path}: {error}') from None
+        except Exception as error:  # tifffile raises whatever its codecs say
+            raise ValueError(f'{path}: cannot be read ({error})') from error
+        if pixels.ndim != 2 or pixels.dtype != np.uint8:
+            raise ValueError(
+                f'{path}: holds {pixels.dtype} of shape {pixels.shape}; a map of '
+                'probabilities is 8 bits, one channel'
+            )
+        return pixels
+
+    def image_path(self, name: str) -> Path | None:
+        """Return the image's file, None if it is unknown; it may have been moved."""
+        return self.images.get(name)
+
+
+def open_masks(
+    path: str | Path,
+    foreground: Iterable[int] | str = 'auto',
+    ignore: int | None = None,
+) -> MaskSource:
+    """Open masks or predictions of any known layout.
+
+    Args:
+        path: Folder or CSV, see the module.
+        foreground: Labels that are foreground in a plain folder of masks.
+        ignore: Label that is ignored there.
+
+    Raises:
+        ValueError: If the path is none of these, or what is missing in it.
+    """
+    path = Path(path)
+    if path.is_file():
+        return _open_csv(path)
+    if not path.is_dir():
+        raise ValueError(f'{path}: no such folder or CSV file')
+    opener = next((LAYOUTS[name] for name in LAYOUTS if (path / name).is_file()), None)
+    if opener is not None:
+        return opener(path)
+    return _open_folder(path, foreground, ignore)
+
+
+def _open_prediction(path: Path) -> MaskSource:
+    """Open what tools/predict.py writes; only images that are done count."""
+    table = read_by_id(path / 'predictions.csv')
+    status = table.get('status', pd.Series('done', index=table.index))
+    failed = table[status != 'done']
+    reasons = failed.get('reason', pd.Series('failed', index=failed.index))
+    runs = {}
+    if (path / 'submission.csv').is_file():
+        runs = run_lengths(path / 'submission.csv', read_by_id(path / 'submission.csv'))
+    settings = path / 'prediction.json'
+    source = MaskSource(
+        path=path,
+        table=known_columns(table[status == 'done'], path / 'predictions.csv'),
+        masks=files_by_id(path / 'masks'),
+        runs=runs,
+        probabilities=files_by_id(path / 'probabilities'),
+        images={name: Path(x) for name, x in table.get('path', {}).items() if x},
+        absent=dict(reasons),
+        settings=json.loads(settings.read_text()) if settings.is_file() else {},
+    )
+    found = {*source.masks, *runs, *source.probabilities}
+    refuse_missing(path, [name for name in source.ids if name not in found])
+    return source
+
+
+def _open_test_result(path: Path) -> MaskSource:
+    """Open what tools/test.py --out writes."""
+    masks = files_by_id(path)
+    table = read_by_id(path / 'dice_per_image.csv')
+    refuse_missing(path, [name for name in table.index if name not in masks])
+    table[list(SIZES)] = [read_size(masks[name]) for name in table.index]
+    table = known_columns(table, path / 'dice_per_image.csv')
+    return MaskSource(path=path, table=table, masks=masks)
+
+
+def _open_prepared(path: Path) -> MaskSource:
+    """Open what tools/prepare_*.py write; masks at the original size."""
+    masks = files_by_id(path / 'masks_original')
+    table = known_columns(read_by_id(path / 'folds.csv'), path / 'folds.csv')
+    refuse_missing(path, [name for name in table.index if name not in masks])
+    images = files_by_id(path / 'images')
+    return MaskSource(
+        path=path, table=table, masks=masks, images=images, foreground=(1,), ignore=255
+    )
+
+
+def _open_folder(
+    path: Path, foreground: Iterable[int] | str, ignore: int | None
+) -> MaskSource:
+    """Open a plain folder of masks; images may lie in ``images`` beside it."""
+    masks = files_by_id(path)
+    if not masks:
+        there = [name for name in ('masks', 'masks_original') if (path / name).is_dir()]
+        raise ValueError(
+            f'{path}: holds neither masks nor one of {", ".join(LAYOUTS)}; '
+            + (f'give {path / there[0]}' if there else 'give the folder of the masks')
+        )
+    sizes = [read_size(file) for file in masks.values()]
+    table = pd.DataFrame(sizes, index=pd.Index(masks, name='id'), columns=list(SIZES))
+    return MaskSource(
+        path=path,
+        table=known_columns(table, path),
+        masks=masks,
+        images=files_by_id(path.parent / 'images') if path.name == 'masks' else {},
+        foreground=foreground,
+        ignore=ignore,
+    )
+
+
+def _open_csv(path: Path) -> MaskSource:
+    """Open run lengths: train.csv of the competition, or a submission."""
+    table = read_by_id(path)
+    images = files_by_id(path.parent / f'{path.name.partition(".")[0]}_images')
+    runs = run_lengths(path, table)
+    return MaskSource(
+        path=path, table=known_columns(table, path), runs=runs, images=images
+    )
+
+
+LAYOUTS: dict[str, Callable[[Path], MaskSource]] = {
+    'predictions.csv': _open_prediction,
+    'dice_per_image.csv': _open_test_result,
+    'folds.csv': _open_prepared,
+}

@@ -1,0 +1,68 @@
+"""Tables and files of masks by id: the steps that all layouts of masks share."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from mmseg_ftu.preparation.image_io import find_images
+from mmseg_ftu.preparation.tables import read_table, repeated_ids
+
+TEXTS = ('organ', 'data_source')
+SIZES = ('height', 'width')
+# What other tables call the columns: folds.csv, train.csv, dice_per_image.csv.
+NAMES = {'img_id': 'id', 'img_height': 'height', 'img_width': 'width'}
+
+
+def read_by_id(path: Path) -> pd.DataFrame:
+    """Read a table by its ids; blank cells are ``''``."""
+    table = read_table(path).rename(columns=NAMES)
+    if 'id' not in table:
+        raise ValueError(f'{path}: has no column id, only {", ".join(table.columns)}')
+    if repeated := repeated_ids(table.id):
+        raise ValueError(f'{path}: ids occur twice: {", ".join(sorted(repeated)[:5])}')
+    return table.set_index('id')
+
+
+def known_columns(table: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """Return the columns of ``MaskSource.table``, as numbers where they are such."""
+    clean = pd.DataFrame(index=table.index)
+    for name in TEXTS:
+        clean[name] = table.get(name, '')
+    for name in ('pixel_size', *SIZES, *(['fold'] if 'fold' in table else [])):
+        cells = table.get(name, pd.Series('', index=table.index)).replace('', None)
+        try:
+            clean[name] = pd.to_numeric(cells)
+            clean[name] = clean[name].astype(
+                'float' if name == 'pixel_size' else 'Int64'
+            )
+        except (ValueError, TypeError) as error:
+            raise ValueError(f'{path}: column {name}: {error}') from None
+    return clean
+
+
+def run_lengths(path: Path, table: pd.DataFrame) -> dict[str, str]:
+    """Return the run lengths of a table."""
+    if 'rle' not in table:
+        raise ValueError(f'{path}: has no column rle, only {", ".join(table.columns)}')
+    return dict(table.rle)
+
+
+def files_by_id(folder: Path) -> dict[str, Path]:
+    """Return the image files of a folder by id; none where there is no folder."""
+    found = find_images(folder) if folder.is_dir() else {}
+    for name, paths in found.items():
+        if len(paths) > 1:
+            raise ValueError(
+                f'{folder}: {" and ".join(p.name for p in paths)} are both named '
+                f'{name!r}; keep one'
+            )
+    return {name: paths[0] for name, paths in found.items()}
+
+
+def refuse_missing(path: Path, names: list[str]) -> None:
+    """Raise where the table lists ids without a file."""
+    if names:
+        raise ValueError(
+            f'{path}: {len(names)} images of its table have no mask: '
+            f'{", ".join(names[:5])}; predict or prepare again'
+        )
