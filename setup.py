@@ -67,6 +67,8 @@ setup(
         'opencv-python',
         'monai>=1.5.1,<2',
         'numpy',
+        'openslide-bin',
+        'openslide-python',
         'pandas',
         'Pillow',
         'prettytable',

@@ -18,17 +18,21 @@ with quiet_imports():
         check_stain_hook,
         datasets,
         evaluation,
+        inference,
         models,
         resume,
         switched_aux_loss,
         visualizer,
     )
+    from .inference import FTUPredictor
 
 __all__ = [
+    'FTUPredictor',
     '__version__',
     'check_stain_hook',
     'datasets',
     'evaluation',
+    'inference',
     'models',
     'resume',
     'switched_aux_loss',

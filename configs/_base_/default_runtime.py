@@ -20,3 +20,9 @@ log_level = 'INFO'
 load_from = None
 resume = False
 tta_model = dict(type='BinarySegTTAModel')
+# tools/predict.py; every entry is an option of it, too
+inference = dict(
+    views=['identity', 'hflip', 'vflip'],  # paper; winners: also rot90, transpose, ...
+    scales=[1.0],
+    upsample='bilinear',  # to the original size; the authors' code: 'half_nearest'
+)

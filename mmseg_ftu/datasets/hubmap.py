@@ -7,6 +7,7 @@ with one row an image, and ``manifest.json``, which is written last.
 
 import csv
 import json
+import statistics
 from pathlib import Path
 from typing import Any, Literal
 
@@ -33,7 +34,9 @@ class HuBMAPDataset(SeededPipelineMixin, BaseSegDataset):
 
     Every sample carries ``img_id``, ``organ``, ``data_source``, ``pixel_size`` (um/px
     of the original image, None where unknown) and ``original_shape`` (h, w).
-    ``metainfo['stain']`` names the folder's and the pipeline's stain normalisation.
+    ``metainfo['stain']`` names the folder's and the pipeline's stain normalisation,
+    ``metainfo['preparation']`` holds size (longer side, px), pixel size (um/px, median)
+    and stain normalisation of its images.
 
     Args:
         data_root: The prepared folder.
@@ -84,14 +87,36 @@ class HuBMAPDataset(SeededPipelineMixin, BaseSegDataset):
             **kwargs,
         )
 
+    def _settings(self) -> dict:
+        """Return what the manifest says about how the folder was prepared."""
+        path = str(Path(self.data_root) / 'manifest.json')
+        text = get_text(path, backend_args=self.backend_args)
+        return json.loads(text).get('settings', {})
+
+    def _preparation(self, infos: list[dict]) -> dict:
+        """Return what has to be done to a new image to resemble those of the folder.
+
+        It goes with ``metainfo`` into checkpoints, where prediction finds it.
+        """
+        settings = self._settings()
+        size = settings.get('size')
+        pixel_sizes = [
+            info['pixel_size'] * (max(info['original_shape']) / size if size else 1)
+            for info in infos
+            if info['pixel_size'] is not None
+        ]
+        return dict(
+            size=size,
+            pixel_size=statistics.median(pixel_sizes) if pixel_sizes else None,
+            stain=settings.get('stain'),
+        )
+
     def _stain(self) -> str:
         """Name the stain normalisation of the folder and the pipeline.
 
         It goes with ``metainfo`` into checkpoints, where ``CheckStainHook`` reads it.
         """
-        path = str(Path(self.data_root) / 'manifest.json')
-        text = get_text(path, backend_args=self.backend_args)
-        stain = json.loads(text).get('settings', {}).get('stain')
+        stain = self._settings().get('stain')
         names = [f'{stain["id"]} {stain["order"]}'] if stain else []
         names += [
             f'{stain_id(transform.normalizer)} online'
@@ -106,6 +131,7 @@ class HuBMAPDataset(SeededPipelineMixin, BaseSegDataset):
         self._metainfo['stain'] = self._stain()
         rows = self._select(self._read_table())
         infos = [self._data_info(line, row) for line, row in rows]
+        self._metainfo['preparation'] = self._preparation(infos)
         missing = [
             f'{info["img_id"]} ({info[key]})'
             for info in infos

@@ -23,30 +23,44 @@ def read_tiff(path: Path) -> Raster:
         RefusedError: If it holds several images or no kind that is known.
     """
     with tifffile.TiffFile(path) as file:
-        series, axes = _single_image(file)
-        _check_segments(series, os.path.getsize(path))
+        series, axes = single_image(file)
+        check_segments(series, os.path.getsize(path))
         pixels = series.asarray(maxworkers=1)
         pixels = pixels.reshape([n for _, n in _kept_axes(series)])
         if axes in ('SYX', 'CYX'):
             pixels = np.moveaxis(pixels, 0, -1)
         page = file.pages[0]
         lossy = page.compression.name in JPEG_SCHEMES
-        return Raster(pixels, _kind(page, axes, pixels), lossy)
+        return Raster(pixels, kind_of_page(page, axes, pixels), lossy)
 
 
-def tiff_size(path: Path) -> tuple[int, int]:
+def tiff_size(path: Path, limit: int | None = MAX_PIXELS) -> tuple[int, int]:
     """Read height and width from the header.
+
+    Args:
+        path: TIFF file.
+        limit: The most pixels that are accepted; None for any number.
 
     Raises:
         RefusedError: If the file holds several images.
     """
     with tifffile.TiffFile(path) as file:
-        series, _ = _single_image(file)
+        series, _ = single_image(file, limit)
         return _size(series)
 
 
-def _single_image(file: tifffile.TiffFile) -> tuple[tifffile.TiffPageSeries, str]:
-    """Return the series of the only full-size image and its axes without singletons."""
+def single_image(
+    file: tifffile.TiffFile, limit: int | None = MAX_PIXELS
+) -> tuple[tifffile.TiffPageSeries, str]:
+    """Return the series of the only full-size image and its axes without singletons.
+
+    Args:
+        file: An open TIFF file.
+        limit: The most pixels that are accepted; None for any number.
+
+    Raises:
+        RefusedError: If it holds several images or no kind that is known.
+    """
     if not file.pages:
         raise RefusedError('holds no image')
     series = file.series[0]
@@ -63,10 +77,10 @@ def _single_image(file: tifffile.TiffFile) -> tuple[tifffile.TiffPageSeries, str
         )
     if any(np.prod(_size(other)) > np.prod(_size(series)) for other in file.series):
         raise RefusedError('has a later page larger than the first; export it alone')
-    if np.prod(_size(series)) > MAX_PIXELS:
+    if limit is not None and np.prod(_size(series)) > limit:
         height, width = _size(series)
         raise RefusedError(
-            f'has {height} x {width} px, more than {MAX_PIXELS} pixels; cut it to tiles'
+            f'has {height} x {width} px, more than {limit} pixels; cut it to tiles'
         )
     orientation = file.pages[0].tags.valueof('Orientation', 1)
     if orientation != 1:
@@ -88,7 +102,7 @@ def _size(series: tifffile.TiffPageSeries) -> tuple[int, int]:
     return sizes.get('Y', 1), sizes.get('X', 1)
 
 
-def _check_segments(series: tifffile.TiffPageSeries, file_size: int) -> None:
+def check_segments(series: tifffile.TiffPageSeries, file_size: int) -> None:
     """Raise where strips or tiles are absent: tifffile would fill in zeros."""
     for page in series.pages:
         for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True):
@@ -101,7 +115,7 @@ def _check_segments(series: tifffile.TiffPageSeries, file_size: int) -> None:
                 raise RefusedError('lacks strips or tiles; export it again')
 
 
-def _kind(page: tifffile.TiffPage, axes: str, pixels: np.ndarray) -> str:
+def kind_of_page(page: tifffile.TiffPage, axes: str, pixels: np.ndarray) -> str:
     """Name what the samples mean."""
     photometric = page.photometric.name
     channels = pixels.shape[2] if pixels.ndim == 3 else 1

@@ -1,0 +1,103 @@
+"""What ``tools/predict.py`` does: arguments to predictor, folder and run."""
+
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+
+import torch
+from mmengine.device import get_device
+
+from ..evaluation.thresholds import PAPER_THRESHOLDS, load_thresholds
+from .files import FileOptions
+from .inputs import list_jobs
+from .predictor import FTUPredictor
+from .records import PredictionFolder
+from .run import Summary, describe_checkpoints, launched_as, predict_folder, versions
+
+
+def predict(
+    config: str,
+    checkpoints: Sequence[str],
+    input: str,
+    output: Path,
+    *,
+    save: Sequence[str] = ('masks', 'overlays'),
+    overwrite: bool = False,
+    strict: bool = False,
+    organ: str | None = None,
+    data_source: str | None = None,
+    pixel_size: float | None = None,
+    fold: int | None = None,
+    thresholds: str | None = None,
+    threshold: float | None = None,
+    device: str | None = None,
+    **options,
+) -> Summary:
+    """Predict images into a folder.
+
+    Args:
+        config: Path of the config.
+        checkpoints: Paths or URLs of the weights.
+        input: See `list_jobs`.
+        output: The folder.
+        save: Of ``mmseg_ftu.inference.files.KINDS``.
+        overwrite: Replace results that were made with other settings.
+        strict: Raise at the first image that fails.
+        organ: Of images without a table.
+        data_source: Of images without a table.
+        pixel_size: Of images without a table, um/px.
+        fold: Of a prepared folder.
+        thresholds: File of ``tools/fit_thresholds.py``; None takes the paper's.
+        threshold: One for all images, 0..1, instead.
+        device: Where the network runs; None takes an accelerator if there is one.
+        **options: Further arguments of `FTUPredictor` and `FileOptions`.
+
+    Returns:
+        What was done.
+
+    Raises:
+        ValueError: If an argument or a file can't be used.
+        OSError: If a file can't be opened.
+    """
+    jobs = list_jobs(input, organ, data_source, pixel_size, fold)
+    names = {field.name for field in fields(FileOptions)} & set(options)
+    file_options = FileOptions(
+        tuple(save), **{name: options.pop(name) for name in names}
+    )
+    rank, world_size, local_rank = launched_as()
+    device = device or get_device()
+    if device == 'cuda' and world_size > 1:
+        device = f'cuda:{local_rank % torch.cuda.device_count()}'
+    table = _thresholds(thresholds, threshold)
+    # working copies of slides lie where there is room for results
+    output.mkdir(parents=True, exist_ok=True)
+    predictor = FTUPredictor(
+        *(config, checkpoints),
+        thresholds=table,
+        device=device,
+        temporary=output,
+        **options,
+    )
+    folder = PredictionFolder(
+        output,
+        dict(
+            config=config,
+            checkpoints=describe_checkpoints(checkpoints, predictor.network.weights),
+            **predictor.settings(),
+            **file_options.state(),
+            fold=fold,
+        ),
+        dict(versions=versions(), device=predictor.network.device.type),
+        overwrite,
+    )
+    return predict_folder(
+        predictor, jobs, folder, file_options, strict, rank, world_size
+    )
+
+
+def _thresholds(file: str | None, threshold: float | None) -> dict:
+    if threshold is not None:
+        if file is not None:
+            raise ValueError('--threshold and --thresholds: give one of them')
+        return {'default': threshold}
+    return dict(PAPER_THRESHOLDS) if file is None else load_thresholds(file)

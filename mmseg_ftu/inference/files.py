@@ -1,0 +1,165 @@
+"""What is written of a prediction, and where: the layout of a prediction folder.
+
+DIR/prediction.json     settings, checkpoints with their hashes, versions
+DIR/predictions.csv     one row an image
+DIR/masks/ID.png        0 and 255 at the original size (.tif above 8192 px)
+DIR/probabilities/ID.tif, overlays/ID.jpg, geojson/ID.geojson, submission.csv
+DIR/records/ID.json     one image that is done, or why it failed; for resuming
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from .boundary import encode_columns
+from .geojson import OBJECT_TYPES, write_geojson
+from .objects import Objects, clean_objects, mean_probability
+from .predictor import Prediction
+from .writers import (
+    MAX_OVERLAY_SIDE,
+    mask_suffix,
+    write_mask,
+    write_overlay,
+    write_probability,
+)
+
+KINDS = ('masks', 'overlays', 'geojson', 'probabilities', 'submission')
+#: What the functional tissue units of the competition's organs are called.
+UNITS = {
+    'kidney': 'glomerulus',
+    'largeintestine': 'crypt',
+    'lung': 'alveolus',
+    'prostate': 'gland',
+    'spleen': 'white pulp',
+}
+
+
+@dataclass(frozen=True)
+class FileOptions:
+    """What to write, and what to do to the mask before.
+
+    Attributes:
+        kinds: Of `KINDS`.
+        fill_holes: Fill holes in objects.
+        max_hole_um2: Leave larger holes open, um^2; None fills all.
+        min_area_um2: Drop smaller objects, um^2.
+        min_area_px: Drop smaller objects, px of the original.
+        simplify: Tolerance of GeoJSON outlines, px; 0 is exact.
+        object_type: QuPath's, ``'annotation'`` or ``'detection'``.
+
+    Raises:
+        ValueError: If one of them is unknown or out of range.
+    """
+
+    kinds: tuple[str, ...] = ('masks', 'overlays')
+    fill_holes: bool = False
+    max_hole_um2: float | None = None
+    min_area_um2: float | None = None
+    min_area_px: float | None = None
+    simplify: float = 0.0
+    object_type: str = 'annotation'
+
+    def __post_init__(self) -> None:
+        unknown = [kind for kind in self.kinds if kind not in KINDS]
+        if unknown or not self.kinds:
+            raise ValueError(f'save {list(self.kinds)}: choose of {", ".join(KINDS)}')
+        for name in ('max_hole_um2', 'min_area_um2', 'min_area_px', 'simplify'):
+            value = getattr(self, name)
+            if value is not None and not value >= 0:
+                raise ValueError(f'{name}={value}: give 0 or more')
+        if self.object_type not in OBJECT_TYPES:
+            raise ValueError(f'object_type: choose one of {", ".join(OBJECT_TYPES)}')
+
+    def state(self) -> dict:
+        """Return the options, fit for JSON."""
+        return asdict(self) | {'kinds': sorted(self.kinds)}
+
+
+def write_files(prediction: Prediction, folder: Path, options: FileOptions) -> dict:
+    """Write the files of one image, each in one step.
+
+    Returns:
+        What the image's record adds: threshold, foreground (share), objects (count),
+        and, for a submission, rle.
+
+    Raises:
+        ValueError: If a limit is in um^2 and the pixel size is unknown.
+    """
+    objects = clean_objects(
+        prediction.map.mask(),
+        fill=options.fill_holes,
+        max_hole_um2=options.max_hole_um2,
+        min_area_um2=options.min_area_um2,
+        min_area_px=options.min_area_px,
+        pixel_size=prediction.map.pixel_size,
+    )
+    for kind in options.kinds:
+        if kind in WRITERS:
+            (folder / kind).mkdir(parents=True, exist_ok=True)
+            WRITERS[kind](prediction, objects, folder / kind, options)
+    height, width = prediction.map.original_shape
+    added = dict(
+        threshold=prediction.threshold,
+        foreground=objects.mask.area / (height * width),
+        objects=len(objects),
+    )
+    if 'submission' in options.kinds:
+        added['rle'] = encode_columns(objects.mask)
+    return added
+
+
+def _mask(
+    prediction: Prediction, objects: Objects, folder: Path, options: FileOptions
+) -> None:
+    shape = objects.mask.shape
+    path = folder / f'{prediction.loaded.job.id}{mask_suffix(shape)}'
+    write_mask(path, objects.mask.strips(), shape, prediction.map.pixel_size)
+
+
+def _overlay(
+    prediction: Prediction, objects: Objects, folder: Path, options: FileOptions
+) -> None:
+    image = prediction.loaded.thumbnail(MAX_OVERLAY_SIDE)
+    write_overlay(folder / f'{prediction.loaded.job.id}.jpg', image, objects.mask)
+
+
+def _geojson(
+    prediction: Prediction, objects: Objects, folder: Path, options: FileOptions
+) -> None:
+    job = prediction.loaded.job
+    write_geojson(
+        folder / f'{job.id}.geojson',
+        objects,
+        name=UNITS.get(job.organ, 'FTU'),
+        object_type=options.object_type,
+        pixel_size=prediction.map.pixel_size,
+        mean_probability=mean_probability(objects, prediction.map.strips()),
+        simplify=options.simplify,
+    )
+
+
+def _probability(
+    prediction: Prediction, objects: Objects, folder: Path, options: FileOptions
+) -> None:
+    """Write the map at the original size, or as it is where that is a slide's."""
+    probability, path = prediction.map, folder / f'{prediction.loaded.job.id}.tif'
+    if mask_suffix(probability.original_shape) == '.png':
+        strips, shape = probability.strips(), probability.original_shape
+    else:
+        shape = probability.source.shape
+        strips = (
+            probability.source.rows(y, min(y + 512, shape[0]))
+            for y in range(0, shape[0], 512)
+        )
+    size = probability.pixel_size
+    if size is not None:
+        size *= probability.original_shape[1] / shape[1]
+    write_probability(path, strips, shape, size)
+
+
+WRITERS: dict[str, Callable[[Prediction, Objects, Path, FileOptions], None]] = {
+    'masks': _mask,
+    'overlays': _overlay,
+    'geojson': _geojson,
+    'probabilities': _probability,
+}

@@ -1,0 +1,208 @@
+"""Bring an image to what the network expects: resized whole, or cut into tiles.
+
+An image that a competition or a microscope gives is resized whole, as in training. A
+slide is brought to the pixel size of training, with one stain fit for all its tiles.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..preparation.resizing import target_shape
+from ..preparation.staining import ORDERS, finisher
+from ..stain import METHODS, ColourHistogram
+from ..stain.normalizer import Normalizer
+from .inputs import Job
+from .reading import ArraySource, Source, open_source
+from .recipe import Recipe
+from .working_image import WorkingImage, blocks, read_resized, read_scaled
+
+MODES = ('auto', 'whole', 'tiles')
+TILED_FROM = 8192  # px; a longer image isn't one field of view
+READ_AT_ONCE = 2048  # px a side, when an original is read from end to end
+
+
+@dataclass
+class Loaded:
+    """An image, ready for the network.
+
+    Attributes:
+        job: What it is.
+        source: The open original.
+        shape: Height and width of the result, px.
+        pixel_size: Of the result, um/px; None if unknown.
+        stain_failure: Why its stains could not be normalised, if so.
+        image: RGB uint8 as the network sees it; None if it is cut into tiles.
+        working: The image that tiles are cut from.
+        paint: Normalises a tile.
+    """
+
+    job: Job
+    source: Source
+    shape: tuple[int, int]
+    pixel_size: float | None
+    stain_failure: str | None = None
+    image: np.ndarray | None = None
+    working: Source | None = None
+    paint: Callable[[np.ndarray], np.ndarray] | None = None
+
+    def thumbnail(self, longest: int) -> np.ndarray:
+        """Return the original at up to so many px a side, RGB uint8."""
+        source = self.working or self.source
+        size = min(longest, max(source.shape))
+        shape = target_shape(source.shape, size)
+        if isinstance(source, ArraySource) and shape == source.shape:
+            return source.image
+        return read_resized(source, shape)
+
+    def close(self) -> None:
+        """Close files."""
+        self.source.close()
+        if self.working is not None:
+            self.working.close()
+
+
+class Loader:
+    """Read images and bring them to what the network expects; thread-safe.
+
+    Args:
+        recipe: What the network expects.
+        mode: One of `MODES`, see `FTUPredictor`.
+        allow_other_stain: Accept a prepared folder whose stains were normalised in
+            another way.
+        temporary: Folder for large images while they are worked on.
+
+    Raises:
+        ValueError: If the mode is unknown.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        mode: str = 'auto',
+        allow_other_stain: bool = False,
+        temporary: Path | None = None,
+    ) -> None:
+        if mode not in MODES:
+            raise ValueError(f'mode={mode!r}: choose one of {", ".join(MODES)}')
+        self.recipe, self.mode = recipe, mode
+        self.allow_other_stain, self.temporary = allow_other_stain, temporary
+
+    def __call__(self, job: Job, source: Source | None = None) -> Loaded:
+        """Read an image and bring it to what the network expects.
+
+        Args:
+            job: The image.
+            source: The open image; None opens the job's path.
+
+        Raises:
+            ValueError: If it is damaged, no RGB image, or can't be cut.
+            OSError: If it can't be opened.
+        """
+        source = source or open_source(job.path)
+        try:
+            shape = job.original_shape or source.shape
+            pixel_size = job.pixel_size or source.pixel_size
+            loaded = Loaded(job, source, shape, pixel_size)
+            stain = self._stain(job)
+            if self._cuts(source):
+                self._load_tiles(loaded, stain)
+            else:
+                self._load_whole(loaded, stain)
+        except BaseException:
+            source.close()
+            raise
+        return loaded
+
+    def _stain(self, job: Job) -> dict | None:
+        """Return the normalisation that is left to do."""
+        if job.prepared is None:
+            return self.recipe.stain
+        there = job.prepared.get('stain')
+        if there is None:
+            return self.recipe.stain
+        there = Recipe(None, None, there).stain_name
+        if there != self.recipe.stain_name and not self.allow_other_stain:
+            raise ValueError(
+                f'{job.path}: prepared with stains {there!r}, the model was trained on '
+                f'{self.recipe.stain_name!r}; prepare the images in the same way, or '
+                'say --allow-other-stain'
+            )
+        return None
+
+    def _cuts(self, source: Source) -> bool:
+        if self.mode != 'auto':
+            return self.mode == 'tiles'
+        return source.is_slide or max(source.shape) > TILED_FROM
+
+    def _load_whole(self, loaded: Loaded, stain: dict | None) -> None:
+        source, size = loaded.source, self.recipe.size
+        shape = target_shape(source.shape, size)
+        if size is None:
+            shape = self._shape_by_pixel_size(loaded, required=False)
+        if isinstance(source, ArraySource):
+            image = source.image
+        else:
+            image = read_resized(source, shape)
+        loaded.image, loaded.stain_failure = finisher(stain)(image, shape)
+
+    def _load_tiles(self, loaded: Loaded, stain: dict | None) -> None:
+        """Bring the image to working resolution and fit its stains once."""
+        shape = self._shape_by_pixel_size(loaded, required=self.recipe.size is not None)
+        normalizer = _normalizer(stain)
+        stain_first = stain is not None and stain['order'] != ORDERS[0]
+        source, histogram = loaded.source, ColourHistogram()
+        if stain_first:  # fitted on the original, as in training
+            for top, left, height, width in blocks(source.shape, READ_AT_ONCE):
+                histogram.update(source.read(0, top, left, height, width))
+            fit = normalizer.fit_source(histogram)
+            source = _Painted(source, lambda tile: normalizer.apply(tile, fit))
+        working = WorkingImage(shape, self.temporary)
+        for box in blocks(shape):
+            block = read_scaled(source, shape, box)
+            working.write(box[0], box[1], block)
+            if normalizer and not stain_first:
+                histogram.update(block)
+        loaded.working = working
+        if normalizer and not stain_first:
+            fit = normalizer.fit_source(histogram)
+            loaded.paint = lambda tile: normalizer.apply(tile, fit)
+        if normalizer:
+            loaded.stain_failure = fit.reason
+
+    def _shape_by_pixel_size(self, loaded: Loaded, required: bool) -> tuple[int, int]:
+        """Return height and width at the pixel size of training."""
+        goal, pixel_size = self.recipe.pixel_size, loaded.pixel_size
+        if goal and pixel_size:
+            return tuple(
+                max(1, round(n * pixel_size / goal)) for n in loaded.source.shape
+            )
+        if required:
+            lacking = 'the image' if goal else 'the training data'
+            raise ValueError(
+                f'{loaded.job.path}: can not be cut into tiles, as the pixel size of '
+                f'{lacking} is unknown: give it, or predict the whole image '
+                '(--mode whole)'
+            )
+        return loaded.source.shape
+
+
+class _Painted:
+    """A source whose regions are normalised when they are read."""
+
+    def __init__(self, source: Source, paint) -> None:
+        self.source, self.paint = source, paint
+        # other levels aren't what the fit was made on
+        self.levels = source.levels[:1]
+
+    def read(self, *place: int) -> np.ndarray:
+        return self.paint(self.source.read(*place))
+
+
+def _normalizer(stain: dict | None) -> Normalizer | None:
+    if stain is None:
+        return None
+    kinds = {kind.__name__: kind for kind in METHODS.values()}
+    return kinds[stain['state']['type']].from_state_dict(stain['state'])

@@ -1,0 +1,215 @@
+"""Probabilities from one or several checkpoints, averaged over views of the image."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from mmengine.config import Config
+from mmengine.model import revert_sync_batchnorm
+from mmengine.registry import init_default_scope
+from mmseg.registry import MODELS
+from torch import Tensor
+
+from ..preparation.resizing import resize_image
+from ..safe_checkpoints import download, load_local
+
+#: The eight symmetries of a square: transposed or not, then flipped along (H, W).
+VIEWS = {
+    'identity': (False, ()),
+    'hflip': (False, (-1,)),
+    'vflip': (False, (-2,)),
+    'rot180': (False, (-2, -1)),
+    'transpose': (True, ()),
+    'rot90': (True, (-2,)),  # counter-clockwise
+    'rot270': (True, (-1,)),
+    'antitranspose': (True, (-2, -1)),
+}
+SMALLEST = 64  # px; a shorter side is mirrored up to it, since strides go up to 64
+
+
+def view(images: Tensor, name: str) -> Tensor:
+    """Return a view of images ``(..., H, W)``; one of `VIEWS`."""
+    swap, dims = VIEWS[name]
+    return (images.transpose(-2, -1) if swap else images).flip(dims)
+
+
+def undo_view(images: Tensor, name: str) -> Tensor:
+    """Bring what the network says of a view back to the image."""
+    swap, dims = VIEWS[name]
+    images = images.flip(dims)
+    return images.transpose(-2, -1) if swap else images
+
+
+class Network:
+    """An ensemble: the weighted mean of probabilities over checkpoints and views.
+
+    Args:
+        cfg: Config of the model.
+        checkpoints: Paths or URLs of weights for it.
+        weights: Of the checkpoints, positive; equal if None.
+        views: Names in `VIEWS`.
+        scales: Factors of the working size; each is seen in all views.
+        device: Where the network runs.
+        amp: Compute in half precision (bfloat16 on a CPU).
+        batch_size: Images and views that pass the network together.
+
+    Raises:
+        ValueError: If an argument is out of range or a checkpoint doesn't fit.
+        FileNotFoundError: If a checkpoint is missing.
+    """
+
+    def __init__(
+        self,
+        cfg: Config,
+        checkpoints: Sequence[str | Path],
+        weights: Sequence[float] | None = None,
+        views: Sequence[str] = ('identity',),
+        scales: Sequence[float] = (1.0,),
+        device: str = 'cpu',
+        amp: bool = False,
+        batch_size: int = 1,
+    ) -> None:
+        self.views, self.scales = tuple(views), tuple(scales)
+        self.weights = _check_weights(weights, checkpoints)
+        _check_views(self.views, self.scales, batch_size)
+        self.device, self.amp, self.batch_size = torch.device(device), amp, batch_size
+        self.models, self.metas = [], []
+        for path in checkpoints:
+            model, meta = load_model(cfg, path)
+            self.models.append(model.to(self.device).eval())
+            self.metas.append(meta)
+
+    @torch.inference_mode()
+    def __call__(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Predict images of one size.
+
+        Args:
+            images: RGB uint8 ``(h, w, 3)`` each.
+
+        Returns:
+            Probability of the foreground, float32 ``(h, w)`` each.
+        """
+        height, width = images[0].shape[:2]
+        total = torch.zeros(len(images), max(height, SMALLEST), max(width, SMALLEST))
+        images = [pad_small(image) for image in images]
+        share = 1 / (len(self.scales) * len(self.views))
+        for scale in self.scales:
+            shape = tuple(max(SMALLEST, round(n * scale)) for n in total.shape[1:])
+            batch = _to_tensor([resize_image(image, shape) for image in images])
+            for weight, model in zip(self.weights, self.models, strict=True):
+                probability = self._all_views(model, batch)
+                if shape != total.shape[1:]:
+                    probability = F.interpolate(
+                        probability[:, None], total.shape[1:], mode='bilinear'
+                    )[:, 0]
+                total += weight * share * probability.cpu()
+        return list(total[:, :height, :width].numpy())
+
+    def _all_views(self, model: torch.nn.Module, batch: Tensor) -> Tensor:
+        """Return the sum over the views, ``(N, h, w)`` on the device."""
+        total = torch.zeros(len(batch), *batch.shape[-2:], device=self.device)
+        jobs = [(name, i) for name in self.views for i in range(len(batch))]
+        if batch.shape[-2] != batch.shape[-1]:  # two shapes can't share a batch
+            groups = [[job for job in jobs if VIEWS[job[0]][0] == x] for x in (0, 1)]
+        else:
+            groups = [jobs]
+        for group in groups:
+            for start in range(0, len(group), self.batch_size):
+                chunk = group[start : start + self.batch_size]
+                inputs = torch.stack([view(batch[i], name) for name, i in chunk])
+                seen = self._forward(model, inputs)
+                for (name, i), probability in zip(chunk, seen, strict=True):
+                    total[i] += undo_view(probability, name)
+        return total
+
+    def _forward(self, model: torch.nn.Module, inputs: Tensor) -> Tensor:
+        """Return probabilities ``(N, h, w)`` of ``(N, 3, h, w)`` uint8, BGR."""
+        shape = tuple(inputs.shape[-2:])
+        with torch.autocast(
+            self.device.type,
+            torch.bfloat16 if self.device.type == 'cpu' else torch.float16,
+            enabled=self.amp,
+        ):
+            data = model.data_preprocessor(dict(inputs=list(inputs)), False)
+            seen = tuple(data['inputs'].shape[-2:])
+            metas = [dict(img_shape=seen, pad_shape=seen, ori_shape=seen)] * len(inputs)
+            logits = model.inference(data['inputs'], metas).float()
+        logits = logits[..., : shape[0], : shape[1]]
+        if logits.shape[1] == 1:
+            return logits[:, 0].sigmoid()
+        return logits.softmax(1)[:, 1]
+
+
+def load_model(cfg: Config, path: str | Path) -> tuple[torch.nn.Module, dict]:
+    """Build a model and load its weights, without running code from the file.
+
+    Returns:
+        The model, and the checkpoint's ``dataset_meta``.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is damaged, unsafe, or of another model.
+    """
+    init_default_scope(cfg.get('default_scope', 'mmseg'))
+    is_url = str(path).startswith(('http://', 'https://'))
+    checkpoint = load_local(download(str(path)) if is_url else path, 'cpu')
+    weights = checkpoint.get('state_dict', checkpoint)
+    model = revert_sync_batchnorm(MODELS.build(cfg.model))
+    try:
+        model.load_state_dict(weights)
+    except (RuntimeError, TypeError, AttributeError) as error:
+        lines = str(error).splitlines()
+        raise ValueError(
+            f"{path}: not the weights of this config's model ({' '.join(lines[:2])} "
+            f'...; {len(lines)} lines); give the config that it was trained with'
+        ) from error
+    return model, checkpoint.get('meta', {}).get('dataset_meta') or {}
+
+
+def _to_tensor(images: Sequence[np.ndarray]) -> Tensor:
+    """Return ``(N, 3, h, w)`` uint8, BGR as mmseg's preprocessors expect."""
+    return torch.stack(
+        [
+            torch.from_numpy(cv2.cvtColor(image, cv2.COLOR_RGB2BGR)).permute(2, 0, 1)
+            for image in images
+        ]
+    )
+
+
+def pad_small(image: np.ndarray) -> np.ndarray:
+    """Mirror an image at its lower and right border up to `SMALLEST` px a side."""
+    bottom, right = (max(0, SMALLEST - side) for side in image.shape[:2])
+    if not bottom and not right:
+        return image
+    return cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_REFLECT_101)
+
+
+def _check_weights(
+    weights: Sequence[float] | None, checkpoints: Sequence
+) -> list[float]:
+    if not checkpoints:
+        raise ValueError('no checkpoint: give at least one')
+    weights = [1.0] * len(checkpoints) if weights is None else list(weights)
+    if len(weights) != len(checkpoints) or min(weights) <= 0:
+        raise ValueError(
+            f'weights {weights} of {len(checkpoints)} checkpoints: give one positive '
+            'number for each'
+        )
+    return [weight / sum(weights) for weight in weights]
+
+
+def _check_views(
+    views: Sequence[str], scales: Sequence[float], batch_size: int
+) -> None:
+    unknown = [name for name in views if name not in VIEWS]
+    if unknown or not views:
+        raise ValueError(f'views {list(views)}: choose of {", ".join(VIEWS)}')
+    if len(set(views)) < len(views):
+        raise ValueError(f'views {list(views)}: one occurs twice')
+    if not scales or min(scales) <= 0:
+        raise ValueError(f'scales {list(scales)}: give positive factors')
+    if batch_size < 1:
+        raise ValueError(f'batch_size={batch_size}: give at least 1')

@@ -1,0 +1,258 @@
+"""Predict an image of any size: load it, show it to the network, blend the tiles.
+
+Images that are seen whole and slides that are seen in tiles both end as a
+`ProbabilityMap`, from which files are written.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from mmengine.config import Config
+from mmengine.device import get_device
+
+from ..evaluation.thresholds import PAPER_THRESHOLDS, check_thresholds, threshold_for
+from ..stain import tissue_mask
+from .inputs import Job
+from .loading import Loaded, Loader
+from .network import Network
+from .prefetch import ordered_map
+from .probability_file import ProbabilityFile
+from .probability_map import ProbabilityMap
+from .reading import ArraySource
+from .recipe import recipe_of
+from .tiles import Tile, blend, tile_rows
+from .upsample import METHODS as UPSAMPLINGS
+
+DEFAULT_TILE = 768  # px, the size of the paper's images
+LEAST_TISSUE = 1e-3  # share of a tile below which it isn't shown to the network
+AHEAD = 8  # tiles that wait in memory for the network
+
+
+@dataclass
+class Prediction:
+    """The answer for one image.
+
+    Attributes:
+        loaded: The image.
+        map: Probability, with the threshold of its data source and organ.
+        tiles: Tiles shown to the network, and all tiles; (1, 1) for a whole image.
+    """
+
+    loaded: Loaded
+    map: ProbabilityMap
+    tiles: tuple[int, int] = (1, 1)
+
+    @property
+    def threshold(self) -> float:
+        """Probability above which a pixel is foreground, 0..1."""
+        return self.map.threshold
+
+    @property
+    def probability(self) -> np.ndarray:
+        """Probability at the original size, (H, W) float32; for images that fit."""
+        return np.concatenate(list(self.map.strips()))
+
+    @property
+    def mask(self) -> np.ndarray:
+        """Mask at the original size, (H, W) uint8 of 0 and 1; for images that fit."""
+        return self.map.mask().dense(0, self.map.original_shape[0])
+
+
+class FTUPredictor:
+    """Predict images as a model was trained to see them.
+
+    Example:
+        >>> predictor = FTUPredictor('config.py', 'best.pth')  # doctest: +SKIP
+        >>> mask = predictor('kidney.tiff', organ='kidney').mask  # doctest: +SKIP
+
+    Args:
+        config: Path of the config, or the config.
+        checkpoints: Path or URL of the weights; several make an ensemble.
+        weights: Of the checkpoints; equal if None.
+        views: See `mmseg_ftu.inference.network.VIEWS`; None as in the config's
+            ``inference``, which holds the paper's: the image and its two flips.
+        scales: Factors of the working size; None as in the config.
+        upsample: ``'bilinear'`` or ``'half_nearest'``; None as in the config.
+        thresholds: See `mmseg_ftu.evaluation.threshold_for`; the paper's by default.
+        mode: ``'whole'``: resize the image to the size of training. ``'tiles'``: cut it
+            at the pixel size of training. ``'auto'``: tiles for slides and for images
+            longer than 8192 px.
+        size: Longer side to resize to, px; None as in training.
+        tile: Side of a tile, px; None as the size of training.
+        overlap: The least overlap of tiles, px; None is a quarter of a tile.
+        stain_target: Target file, or ``'none'``; None as in training.
+        allow_other_stain: Accept a prepared folder whose stains were normalised in
+            another way.
+        device: Where the network runs; None takes an accelerator if there is one.
+        amp: Compute in half precision.
+        batch_size: Images and views that pass the network together; None is 1 on a
+            CPU, else 8.
+        temporary: Folder for large images while they are worked on; None is the
+            system's.
+        cfg_options: Settings that override the config's, dotted keys.
+
+    Raises:
+        ValueError: If an argument is out of range or a checkpoint doesn't fit.
+        FileNotFoundError: If a file is missing.
+    """
+
+    def __init__(
+        self,
+        config: str | Path | Config,
+        checkpoints: str | Path | Sequence[str | Path],
+        *,
+        weights: Sequence[float] | None = None,
+        views: Sequence[str] | None = None,
+        scales: Sequence[float] | None = None,
+        upsample: str | None = None,
+        thresholds: Mapping = PAPER_THRESHOLDS,
+        mode: str = 'auto',
+        size: int | None = None,
+        tile: int | None = None,
+        overlap: int | None = None,
+        stain_target: str | Path | None = None,
+        allow_other_stain: bool = False,
+        device: str | None = None,
+        amp: bool = False,
+        batch_size: int | None = None,
+        temporary: Path | None = None,
+        cfg_options: dict | None = None,
+    ) -> None:
+        cfg = config if isinstance(config, Config) else Config.fromfile(config)
+        self.cfg_options = cfg_options or {}
+        cfg.merge_from_dict(self.cfg_options)
+        settings = cfg.get('inference', {})
+        self.upsample = upsample or settings.get('upsample', UPSAMPLINGS[0])
+        self.thresholds = thresholds
+        check_thresholds(thresholds)
+        _check_choice('upsample', self.upsample, UPSAMPLINGS)
+        device = device or get_device()
+        self.network = Network(
+            cfg,
+            [checkpoints] if isinstance(checkpoints, str | Path) else checkpoints,
+            weights,
+            views or settings.get('views', ('identity',)),
+            scales or settings.get('scales', (1.0,)),
+            device,
+            amp,
+            batch_size or (1 if device == 'cpu' else 8),
+        )
+        self.recipe = recipe_of(cfg, self.network.metas, size, stain_target)
+        self.tile = tile or self.recipe.size or DEFAULT_TILE
+        self.overlap = self.tile // 4 if overlap is None else overlap
+        self.load = Loader(self.recipe, mode, allow_other_stain, temporary)
+
+    def settings(self) -> dict:
+        """Return everything that changes a result, fit for JSON."""
+        return dict(
+            views=list(self.network.views),
+            scales=list(self.network.scales),
+            amp=self.network.amp,
+            upsample=self.upsample,
+            thresholds=self.thresholds,
+            mode=self.load.mode,
+            size=self.recipe.size,
+            training_pixel_size=self.recipe.pixel_size,
+            stain=self.recipe.stain_name,
+            tile=self.tile,
+            overlap=self.overlap,
+            cfg_options=self.cfg_options,
+        )
+
+    def __call__(
+        self,
+        image: str | Path | np.ndarray,
+        organ: str | None = None,
+        data_source: str | None = None,
+        pixel_size: float | None = None,
+    ) -> Prediction:
+        """Predict one image.
+
+        Args:
+            image: Path, or RGB uint8 ``(H, W, 3)``.
+            organ: E.g. ``kidney``; chooses the threshold.
+            data_source: E.g. ``HPA``; chooses the threshold.
+            pixel_size: um/px; None asks the file.
+
+        Raises:
+            ValueError: If the image can't be read or cut.
+        """
+        if isinstance(image, np.ndarray):
+            job = Job('array', Path('array'), organ, data_source, pixel_size)
+            loaded = self.load(job, ArraySource(image))
+        else:
+            path = Path(image)
+            loaded = self.load(Job(path.stem, path, organ, data_source, pixel_size))
+        return self.predict([loaded])[0]
+
+    def predict(self, batch: Sequence[Loaded]) -> list[Prediction]:
+        """Show images to the network; whole ones of one size pass it together."""
+        if any(loaded.image is None for loaded in batch):
+            return [self._predict_one(loaded) for loaded in batch]
+        maps = self.network([loaded.image for loaded in batch])
+        return [
+            Prediction(loaded, self._map(loaded, probability))
+            for loaded, probability in zip(batch, maps, strict=True)
+        ]
+
+    def _predict_one(self, loaded: Loaded) -> Prediction:
+        if loaded.image is not None:
+            return self.predict([loaded])[0]
+        working = loaded.working
+        store = ProbabilityFile(working.shape, self.load.temporary)
+        seen = [0, 0]
+        for y0, lines in blend(working.shape, self._tile_probabilities(loaded, seen)):
+            store.write(y0, lines)
+        return Prediction(loaded, self._map(loaded, store), tuple(seen))
+
+    def _tile_probabilities(
+        self, loaded: Loaded, seen: list[int]
+    ) -> Iterator[tuple[list[Tile], list[np.ndarray | None]]]:
+        """Yield rows of tiles with their probabilities; counts into ``seen``."""
+        rows = tile_rows(loaded.working.shape, self.tile, self.overlap)
+        for row in rows:
+            values = []
+            images = ordered_map(lambda t: _tile_image(loaded, t), row, 1, AHEAD)
+            for chunk in _chunks(images, self.network.batch_size):
+                shown = [image for image in chunk if image is not None]
+                results = iter(self.network(shown) if shown else ())
+                values += [None if i is None else next(results) for i in chunk]
+                seen[0] += len(shown)
+            seen[1] += len(row)
+            yield row, values
+
+    def _map(self, loaded: Loaded, probability) -> ProbabilityMap:
+        job = loaded.job
+        return ProbabilityMap(
+            probability,
+            loaded.shape,
+            threshold_for(self.thresholds, job.data_source, job.organ),
+            loaded.pixel_size,
+            self.upsample,
+        )
+
+
+def _tile_image(loaded: Loaded, tile: Tile) -> np.ndarray | None:
+    """Return what the network sees of a tile, None if it is empty."""
+    image = loaded.working.read(0, tile.top, tile.left, *tile.window.shape)
+    if tissue_mask(image).mean() < LEAST_TISSUE:
+        return None
+    return loaded.paint(image) if loaded.paint else image
+
+
+def _chunks(items: Iterator, size: int) -> Iterator[list]:
+    chunk = []
+    for item in items:
+        chunk.append(item)
+        if len(chunk) == size:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
+    if value not in choices:
+        raise ValueError(f'{name}={value!r}: choose one of {", ".join(choices)}')

@@ -1,0 +1,168 @@
+"""Open an image of any kind: small files whole, large ones and slides region by region.
+
+Slides and pyramids go through OpenSlide, large plain TIFFs through tifffile's segments,
+everything else through the exact reader that preparation uses, so that a file is read
+in the same way for training and for prediction, or refused with its name.
+"""
+
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import openslide
+import tifffile
+
+from ..preparation.image_io import read_image
+from ..preparation.tiff import tiff_size
+from .tiff_regions import TiffRegions, tiff_pixel_size
+
+SLIDE_SUFFIXES = (
+    *('.svs', '.ndpi', '.vms', '.vmu', '.scn', '.mrxs', '.svslide', '.bif'),
+    *('.dcm', '.czi'),
+)
+TIFF_SUFFIXES = ('.tif', '.tiff')
+WHOLE_PIXELS = 36_000_000  # a 6000 x 6000 image takes 108 MB
+PLAUSIBLE = (0.05, 20.0)  # um/px; 72 dpi, which many programs write, would be 353
+
+
+class Source(Protocol):
+    """An open image.
+
+    Attributes:
+        shape: Height and width of level 0, px.
+        pixel_size: Of level 0, um/px; None where the file doesn't say.
+        levels: Heights and widths of the levels, largest first.
+        is_slide: Whether it is a slide: a pyramid, or of a scanner's format.
+    """
+
+    shape: tuple[int, int]
+    pixel_size: float | None
+    levels: list[tuple[int, int]]
+    is_slide: bool
+
+    def read(
+        self, level: int, top: int, left: int, height: int, width: int
+    ) -> np.ndarray:
+        """Read a region given in px of its level; RGB uint8 ``(height, width, 3)``."""
+
+    def close(self) -> None:
+        """Close the file."""
+
+
+class ArraySource:
+    """An image in memory; see `Source`."""
+
+    is_slide = False
+
+    def __init__(self, image: np.ndarray, pixel_size: float | None = None) -> None:
+        self.image, self.pixel_size = image, pixel_size
+        self.shape = image.shape[:2]
+        self.levels = [self.shape]
+
+    def read(
+        self, level: int, top: int, left: int, height: int, width: int
+    ) -> np.ndarray:
+        """Return a view of the region."""
+        return self.image[top : top + height, left : left + width]
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+class SlideSource:
+    """A slide, read through OpenSlide; see `Source`. What wasn't scanned is white."""
+
+    is_slide = True
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self.slide = openslide.OpenSlide(str(path))
+        except openslide.OpenSlideError as error:
+            raise ValueError(
+                f'{path}: OpenSlide can not open it ({error}); fetch or export it again'
+            ) from error
+        self.levels = [(h, w) for w, h in self.slide.level_dimensions]
+        self.shape = self.levels[0]
+        self.pixel_size = _plausible(
+            self.slide.properties.get(openslide.PROPERTY_NAME_MPP_X)
+        )
+
+    def read(
+        self, level: int, top: int, left: int, height: int, width: int
+    ) -> np.ndarray:
+        """Read a region."""
+        scale_y = self.shape[0] / self.levels[level][0]
+        scale_x = self.shape[1] / self.levels[level][1]
+        corner = round(left * scale_x), round(top * scale_y)
+        try:
+            region = self.slide.read_region(corner, level, (width, height))
+        except openslide.OpenSlideError as error:
+            raise ValueError(
+                f'{self.path}: damaged at row {corner[1]}, column {corner[0]} '
+                f'({error}); fetch it again'
+            ) from error
+        rgba = np.asarray(region)
+        if rgba[..., 3].min() == 255:
+            return np.ascontiguousarray(rgba[..., :3])
+        alpha = rgba[..., 3:].astype(np.uint16)
+        blended = (rgba[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255
+        return blended.astype(np.uint8)
+
+    def close(self) -> None:
+        """Close the file."""
+        self.slide.close()
+
+
+def open_source(path: Path) -> Source:
+    """Open an image or a slide.
+
+    Args:
+        path: TIFF, PNG, JPEG or BMP, or a format of OpenSlide.
+
+    Raises:
+        ValueError: If the file is damaged, or no upright opaque RGB image.
+        OSError: If it can't be opened.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f'{path}: no such file')
+    suffix = path.suffix.lower()
+    if suffix in SLIDE_SUFFIXES and path.stat().st_size:
+        return SlideSource(path)
+    if suffix in TIFF_SUFFIXES and path.stat().st_size:
+        return _open_tiff(path)
+    return ArraySource(read_image(path))
+
+
+def _open_tiff(path: Path) -> Source:
+    if _is_pyramid(path) and openslide.OpenSlide.detect_format(str(path)):
+        return SlideSource(path)
+    pixel_size = _plausible(tiff_pixel_size(path))
+    if _count_pixels(path) > WHOLE_PIXELS:
+        return TiffRegions(path, pixel_size)
+    return ArraySource(read_image(path), pixel_size)
+
+
+def _is_pyramid(path: Path) -> bool:
+    try:
+        with tifffile.TiffFile(path) as file:
+            return bool(file.series) and len(file.series[0].levels) > 1
+    except Exception:  # the exact reader names what is wrong
+        return False
+
+
+def _count_pixels(path: Path) -> int:
+    try:
+        height, width = tiff_size(path, limit=None)
+        return height * width
+    except Exception:  # the exact reader names what is wrong
+        return 0
+
+
+def _plausible(pixel_size: str | float | None) -> float | None:
+    try:
+        value = float(pixel_size)
+    except (TypeError, ValueError):
+        return None
+    return value if PLAUSIBLE[0] <= value <= PLAUSIBLE[1] else None

@@ -1,0 +1,115 @@
+"""What a model expects of an image: the size and the stains that it was trained on.
+
+Training data are prepared once, and ``HuBMAPDataset`` writes how into each checkpoint.
+So a checkpoint alone tells what has to be done to a new image; options are for
+checkpoints of other origin, and for those who know better.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from mmengine.config import Config
+
+from ..preparation.staining import ORDERS
+from ..stain import load_target, stain_id
+
+KNOWN_TRANSFORMS = {
+    *('LoadImageFromFile', 'RestoreOriginalShape', 'Resize', 'LoadAnnotations'),
+    *('PackSegInputs', 'StainNormalize', 'TestTimeAug'),
+}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How images become what the network sees.
+
+    Attributes:
+        size: Longer side, px; None where training images kept their size.
+        pixel_size: Of the training images, um/px, where known (their median).
+        stain: The manifest's entry: ``id``, ``order`` and ``state``; None for none.
+    """
+
+    size: int | None
+    pixel_size: float | None
+    stain: dict | None = None
+
+    @property
+    def stain_name(self) -> str:
+        """Name the normalisation as ``HuBMAPDataset`` does."""
+        return f'{self.stain["id"]} {self.stain["order"]}' if self.stain else 'none'
+
+
+def recipe_of(
+    cfg: Config,
+    metas: Sequence[Mapping],
+    size: int | None = None,
+    stain_target: str | Path | None = None,
+) -> Recipe:
+    """Find out what the checkpoints expect.
+
+    Args:
+        cfg: The config; used where a checkpoint says nothing.
+        metas: ``dataset_meta`` of each checkpoint.
+        size: Longer side to resize to, px, instead.
+        stain_target: Target file instead, or ``'none'``.
+
+    Raises:
+        ValueError: If the checkpoints differ, or one names a normalisation without
+            holding it.
+    """
+    check_pipeline(cfg)
+    recipes = [_recipe_of_one(cfg, meta, stain_target) for meta in metas]
+    different = {(r.size, r.stain_name) for r in recipes}
+    if len(different) > 1:
+        raise ValueError(
+            f'the checkpoints were trained on differently prepared images: '
+            f'{sorted(different, key=str)}; predict with those that agree, or say '
+            '--size and --stain-target'
+        )
+    recipe = recipes[0]
+    return replace(recipe, size=size) if size else recipe
+
+
+def check_pipeline(cfg: Config) -> None:
+    """Raise ValueError if the test pipeline does what prediction wouldn't do."""
+    for transform in cfg.get('test_pipeline', ()):
+        if transform['type'] not in KNOWN_TRANSFORMS:
+            raise ValueError(
+                f'test_pipeline holds {transform["type"]!r}, which predict.py does not '
+                f'run (it knows {", ".join(sorted(KNOWN_TRANSFORMS))}): move it into '
+                "the model's data_preprocessor"
+            )
+
+
+def _recipe_of_one(
+    cfg: Config, meta: Mapping, stain_target: str | Path | None
+) -> Recipe:
+    preparation = meta.get('preparation')
+    if preparation is None:
+        scale = cfg.get('img_scale')
+        preparation = dict(size=max(scale) if scale else None, pixel_size=None)
+    stain = preparation.get('stain')
+    if stain_target is not None:
+        stain = None if str(stain_target) == 'none' else _stain_of_file(stain_target)
+    elif _online_target(cfg):
+        stain = _stain_of_file(_online_target(cfg))
+    elif stain is None and meta.get('stain', 'none') not in ('none', 'unknown'):
+        raise ValueError(
+            f'the checkpoint was trained on stains {meta["stain"]!r} but does not hold '
+            'them: give the target with --stain-target FILE, or none'
+        )
+    return Recipe(preparation.get('size'), preparation.get('pixel_size'), stain)
+
+
+def _online_target(cfg: Config) -> str | None:
+    """Return the target of a ``StainNormalize`` in the test pipeline."""
+    for transform in cfg.get('test_pipeline', ()):
+        if transform['type'] == 'StainNormalize':
+            return transform['target']
+    return None
+
+
+def _stain_of_file(path: str | Path) -> dict:
+    normalizer = load_target(path)
+    return dict(id=stain_id(normalizer), order=ORDERS[0], state=normalizer.state_dict())

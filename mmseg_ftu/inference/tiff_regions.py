@@ -1,0 +1,114 @@
+"""Regions of a TIFF file that is too large to be read whole, and its pixel size."""
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import tifffile
+
+from ..preparation.raster import Raster, RefusedError, opaque_rgb
+from ..preparation.tiff import check_segments, kind_of_page, single_image
+
+CENTIMETRE, INCH = 10_000.0, 25_400.0  # um
+UNITS = {'CENTIMETER': CENTIMETRE, 'INCH': INCH}
+STRIP_PIXELS = 64_000_000  # a file whose strips are larger has to be stored in tiles
+
+
+class TiffRegions:
+    """A plain TIFF, read by its tiles or strips; see `reading.Source`.
+
+    Raises:
+        ValueError: If the file is damaged, not 8-bit RGB stored pixel by pixel, or in
+            one strip so large that reading a part means reading all.
+    """
+
+    is_slide = False
+
+    def __init__(self, path: Path, pixel_size: float | None = None) -> None:
+        self.path, self.pixel_size = path, pixel_size
+        self.file = tifffile.TiffFile(path)
+        self.lock = threading.Lock()
+        try:
+            series, axes = single_image(self.file, limit=None)
+            check_segments(series, path.stat().st_size)
+            self.page = series.pages[0]
+            self._check(axes)
+        except RefusedError as error:
+            self.file.close()
+            raise ValueError(f'{path}: {error}') from None
+        self.shape = self.page.imagelength, self.page.imagewidth
+        self.levels = [self.shape]
+
+    def _check(self, axes: str) -> None:
+        page = self.page
+        height, width = self._segment()
+        if axes != 'YXS' or page.dtype != np.uint8 or page.planarconfig != 1:
+            raise RefusedError(
+                f'is too large to be read at once and of axes {axes}, {page.dtype}; '
+                'save it as tiled 8-bit RGB'
+            )
+        if height * width > STRIP_PIXELS:
+            raise RefusedError(
+                f'is stored in pieces of {height} x {width} px, too large to be read '
+                'in parts; save it as a tiled TIFF'
+            )
+
+    def _segment(self) -> tuple[int, int]:
+        """Return height and width of the tiles or strips."""
+        if self.page.is_tiled:
+            return self.page.tilelength, self.page.tilewidth
+        return min(self.page.rowsperstrip, self.page.imagelength), self.page.imagewidth
+
+    def read(
+        self, level: int, top: int, left: int, height: int, width: int
+    ) -> np.ndarray:
+        """Read a region, decoding the segments that it touches."""
+        rows, columns = self._segment()
+        across = -(-self.shape[1] // columns)
+        out = np.zeros((height, width, 3), np.uint8)
+        for i in range(top // rows, -(-(top + height) // rows)):
+            for j in range(left // columns, -(-(left + width) // columns)):
+                segment = self._decode(i * across + j)
+                y, x = i * rows, j * columns
+                y0, x0 = max(y, top), max(x, left)
+                y1 = min(y + segment.shape[0], top + height)
+                x1 = min(x + segment.shape[1], left + width)
+                out[y0 - top : y1 - top, x0 - left : x1 - left] = segment[
+                    y0 - y : y1 - y, x0 - x : x1 - x
+                ]
+        return out
+
+    def _decode(self, index: int) -> np.ndarray:
+        page = self.page
+        with self.lock:
+            handle = self.file.filehandle
+            handle.seek(page.dataoffsets[index])
+            data = handle.read(page.databytecounts[index])
+        try:
+            tile, _, shape = page.decode(data, index, jpegtables=page.jpegtables)
+            pixels = tile.reshape(tile.shape[-3:])[: shape[-3], : shape[-2]]
+            raster = Raster(pixels, kind_of_page(page, 'YXS', pixels))
+            return opaque_rgb(raster)
+        except RefusedError as error:
+            raise ValueError(f'{self.path}: {error}') from None
+        except Exception as error:  # decoders raise whatever their C libraries say
+            raise ValueError(
+                f'{self.path}: tile or strip {index} cannot be decoded '
+                f'({type(error).__name__}: {error}); fetch or export it again'
+            ) from error
+
+    def close(self) -> None:
+        """Close the file."""
+        self.file.close()
+
+
+def tiff_pixel_size(path: Path) -> float | None:
+    """Return the pixel size in um that the resolution tags of a TIFF give, if any."""
+    try:
+        with tifffile.TiffFile(path) as file:
+            tags = file.pages[0].tags
+            unit = UNITS.get(getattr(tags.valueof('ResolutionUnit'), 'name', None))
+            above, below = tags.valueof('XResolution')
+            return unit * below / above
+    except Exception:  # no tags, or no TIFF, which the reader says with the reason
+        return None

@@ -1,0 +1,107 @@
+"""Overlapping tiles whose windows add up to one, so that nothing has to be divided.
+
+Along each axis the windows of neighbours cross-fade over their overlap (raised cosine)
+and are scaled to sum to one everywhere, also where the last tile is moved back to the
+border. The window of a tile is the product of the two axes.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Tile(NamedTuple):
+    """A part of the working image: corner and window ``(height, width)`` float32."""
+
+    top: int
+    left: int
+    window: np.ndarray
+
+
+def axis_windows(length: int, tile: int, overlap: int) -> list[tuple[int, np.ndarray]]:
+    """Return the tiles of one axis.
+
+    Args:
+        length: Of the axis, px.
+        tile: Length of a tile, px; the whole axis is one tile if that is longer.
+        overlap: The least overlap of neighbours, px, below half of a tile.
+
+    Returns:
+        Starts and float64 windows; the windows of all tiles sum to one at each pixel.
+
+    Raises:
+        ValueError: If tile or overlap is out of range.
+    """
+    if tile < 1 or not 0 <= overlap <= tile // 2:
+        raise ValueError(
+            f'tile={tile}, overlap={overlap}: give a tile of at least 1 px and an '
+            'overlap of 0 to half of it'
+        )
+    if tile >= length:
+        return [(0, np.ones(length))]
+    count = -(-(length - overlap) // (tile - overlap))
+    starts = [round(i * (length - tile) / (count - 1)) for i in range(count)]
+    total, windows = np.zeros(length), []
+    for start in starts:
+        window = _bump(tile, overlap, start == 0, start + tile == length)
+        windows.append(window)
+        total[start : start + tile] += window
+    return [
+        (start, window / total[start : start + tile])
+        for start, window in zip(starts, windows, strict=True)
+    ]
+
+
+def _bump(tile: int, overlap: int, is_first: bool, is_last: bool) -> np.ndarray:
+    """Return a window that rises and falls over the overlap, but not at a border."""
+    window = np.ones(tile)
+    if overlap:
+        rise = np.sin((np.arange(overlap) + 0.5) / overlap * np.pi / 2) ** 2
+        if not is_first:
+            window[:overlap] *= rise
+        if not is_last:
+            window[tile - overlap :] *= rise[::-1]
+    return window
+
+
+def tile_rows(shape: tuple[int, int], tile: int, overlap: int) -> Iterator[list[Tile]]:
+    """Yield the tiles row by row, from the top; see `axis_windows`."""
+    columns = axis_windows(shape[1], tile, overlap)
+    for top, down in axis_windows(shape[0], tile, overlap):
+        yield [
+            Tile(top, left, np.outer(down, across).astype(np.float32))
+            for left, across in columns
+        ]
+
+
+def blend(
+    shape: tuple[int, int],
+    rows: Iterable[tuple[list[Tile], list[np.ndarray | None]]],
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Add up the tiles of an image and give away each line as soon as it is complete.
+
+    Memory holds one row of tiles, whatever the height of the image.
+
+    Args:
+        shape: Height and width of the image, px.
+        rows: Each row of `tile_rows` with the probability ``(h, w)`` of its tiles; None
+            is zero everywhere.
+
+    Yields:
+        The first line, and the finished lines ``(n, width)`` float32, from the top.
+    """
+    done, strip = 0, np.zeros((0, shape[1]), np.float32)
+    for row, values in rows:
+        top, height = row[0].top, row[0].window.shape[0]
+        if top > done:
+            yield done, strip[: top - done]
+        grown = np.zeros((height, shape[1]), np.float32)
+        kept = strip[top - done :]
+        grown[: len(kept)] = kept
+        strip, done = grown, top
+        for tile, value in zip(row, values, strict=True):
+            if value is not None:
+                part = strip[:, tile.left : tile.left + tile.window.shape[1]]
+                part += tile.window * value
+    yield done, strip
