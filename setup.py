@@ -67,6 +67,8 @@ setup(
         'opencv-python',
         'numpy',
         'pandas',
+        'scipy',
+        'shapely>=2',
         'Pillow',
         'prettytable',
         'tensorboard',
