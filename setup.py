@@ -70,6 +70,8 @@ setup(
         'openslide-bin',
         'openslide-python',
         'pandas',
+        'scipy',
+        'shapely>=2',
         'Pillow',
         'prettytable',
         'scipy>=1.15',

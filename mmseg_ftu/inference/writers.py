@@ -6,22 +6,19 @@ file appears in one step, when it is complete.
 
 import csv
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import cv2
 import numpy as np
-import tifffile
 
 from mmseg_ftu.preparation.atomic_files import write_bytes
 
-from .atomic_output import replacing
 from .runs import RunMask, checked_strips
+from .tiled_tiff import write_tiled_tiff
 
 MAX_PNG_SIDE = 8192  # px; a PNG is held in memory as a whole, here and by its readers
 MAX_OVERLAY_SIDE = 2048  # px
-TILE = 512  # px a side, a multiple of 16 as TIFF wants it
-BIG_TIFF_PIXELS = 2**31  # files above 4 GB need it; half of that to be safe
 OUTLINE_COLOUR = (255, 220, 0)  # RGB, as in mmseg_ftu.evaluation.overlay
 
 # Masks: run lengths of unfiltered rows. 3000 x 3000 with 40 units: 20 ms and 35 kB;
@@ -58,9 +55,10 @@ def write_mask(
             don't make up the shape.
     """
     suffix = Path(path).suffix.lower()
-    visible = (_visible(strip) for _, strip in checked_strips(strips, shape))
+    checked = checked_strips(strips, shape)
     if suffix == '.tif':
-        _write_tiff(Path(path), visible, shape, pixel_size)
+        visible = (_visible(strip) for _, strip in checked)
+        write_tiled_tiff(Path(path), visible, shape, pixel_size)
         return
     if suffix != '.png':
         raise ValueError(f'{path}: a mask is written as .png or .tif')
@@ -69,7 +67,10 @@ def write_mask(
             f'{path}: a mask of {shape[0]} x {shape[1]} px is above the '
             f'{MAX_PNG_SIDE} px of a PNG; write a .tif'
         )
-    _, encoded = cv2.imencode('.png', np.concatenate(list(visible)), PNG_OPTIONS)
+    pixels = np.empty(shape, np.uint8)
+    for y, strip in checked:
+        pixels[y : y + len(strip)] = _visible(strip)
+    _, encoded = cv2.imencode('.png', pixels, PNG_OPTIONS)
     write_bytes(Path(path), encoded.tobytes())
 
 
@@ -94,7 +95,7 @@ def write_probability(
     if Path(path).suffix.lower() != '.tif':
         raise ValueError(f'{path}: a probability map is written as .tif')
     levels = (_levels(strip) for _, strip in checked_strips(strips, shape))
-    _write_tiff(Path(path), levels, shape, pixel_size)
+    write_tiled_tiff(Path(path), levels, shape, pixel_size)
 
 
 def write_overlay(
@@ -196,62 +197,3 @@ def _limited(image: np.ndarray) -> np.ndarray:
         return image
     height, width = (max(1, round(side * scale)) for side in image.shape[:2])
     return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
-
-
-def _write_tiff(
-    path: Path,
-    strips: Iterator[np.ndarray],
-    shape: tuple[int, int],
-    pixel_size: float | None,
-) -> None:
-    """Write strips as a tiled, deflated TIFF of one channel."""
-    resolution = {}
-    if pixel_size is not None:
-        per_cm = 1e4 / pixel_size
-        resolution = {
-            'resolution': (per_cm, per_cm),
-            'resolutionunit': 'CENTIMETER',
-        }
-    with replacing(path) as temporary:
-        tifffile.imwrite(
-            temporary,
-            _tiles(strips, shape),
-            shape=shape,
-            dtype=np.uint8,
-            bigtiff=shape[0] * shape[1] > BIG_TIFF_PIXELS,
-            photometric='minisblack',
-            tile=(TILE, TILE),
-            compression='adobe_deflate',
-            compressionargs={'level': 1},
-            maxworkers=1,
-            metadata=None,
-            software='mmseg_ftu',
-            **resolution,
-        )
-
-
-def _tiles(
-    strips: Iterator[np.ndarray], shape: tuple[int, int]
-) -> Iterator[np.ndarray]:
-    """Yield the tiles row by row; those at the border are filled up with 0."""
-    width = shape[1]
-    columns = -(-width // TILE)
-    band = np.zeros((TILE, columns * TILE), np.uint8)
-    filled = 0
-    for strip in strips:
-        while len(strip):
-            piece, strip = strip[: TILE - filled], strip[TILE - filled :]
-            band[filled : filled + len(piece), :width] = piece
-            filled += len(piece)
-            if filled == TILE:
-                yield from _columns(band, columns)
-                filled = 0
-    if filled:
-        band[filled:] = 0
-        yield from _columns(band, columns)
-
-
-def _columns(band: np.ndarray, count: int) -> Iterator[np.ndarray]:
-    """Yield copies, as the band is filled again before the last tile is stored."""
-    for tile in np.split(band, count, axis=1):
-        yield tile.copy()

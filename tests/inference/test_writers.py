@@ -56,7 +56,7 @@ def test_the_tiff_is_tiled_and_says_how_large_a_pixel_is(tmp_path):
 
 
 def test_above_4_gb_the_tiff_is_a_big_one(tmp_path, monkeypatch):
-    monkeypatch.setattr('mmseg_ftu.inference.writers.BIG_TIFF_PIXELS', 100)
+    monkeypatch.setattr('mmseg_ftu.inference.tiled_tiff.BIG_TIFF_PIXELS', 100)
     mask = random_mask((20, 20))
     write_mask(tmp_path / 'a.tif', [mask], mask.shape)
     with tifffile.TiffFile(tmp_path / 'a.tif') as file:
