@@ -54,6 +54,12 @@ def parse_args() -> argparse.Namespace:
         help='whole image, or tiles at the pixel size of training (default: auto)',
     )
     add('--size', type=int, help='longer side to resize to, px (default: of training)')
+    add(
+        '--training-pixel-size',
+        type=float,
+        metavar='UM',
+        help='that tiles are brought to, um/px (default: of training)',
+    )
     add('--tile', type=int, help='side of a tile, px (default: size of training)')
     add('--overlap', type=int, help='of tiles, px (default: a quarter)')
     add('--views', nargs='+', choices=list(VIEWS), help='averaged (default: config)')

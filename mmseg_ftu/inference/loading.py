@@ -180,11 +180,13 @@ class Loader:
                 max(1, round(n * pixel_size / goal)) for n in loaded.source.shape
             )
         if required:
-            lacking = 'the image' if goal else 'the training data'
+            lacking, option = 'the image', '--pixel-size'
+            if not goal:
+                lacking, option = 'the training data', '--training-pixel-size'
             raise ValueError(
                 f'{loaded.job.path}: can not be cut into tiles, as the pixel size of '
-                f'{lacking} is unknown: give it, or predict the whole image '
-                '(--mode whole)'
+                f'{lacking} is unknown: give it with {option}, or predict the whole '
+                'image with --mode whole'
             )
         return loaded.source.shape
 

@@ -80,6 +80,7 @@ class FTUPredictor:
             at the pixel size of training. ``'auto'``: tiles for slides and for images
             longer than 8192 px.
         size: Longer side to resize to, px; None as in training.
+        training_pixel_size: What tiles are brought to, um/px; None as in training.
         tile: Side of a tile, px; None as the size of training.
         overlap: The least overlap of tiles, px; None is a quarter of a tile.
         stain_target: Target file, or ``'none'``; None as in training.
@@ -110,6 +111,7 @@ class FTUPredictor:
         thresholds: Mapping = PAPER_THRESHOLDS,
         mode: str = 'auto',
         size: int | None = None,
+        training_pixel_size: float | None = None,
         tile: int | None = None,
         overlap: int | None = None,
         stain_target: str | Path | None = None,
@@ -139,7 +141,9 @@ class FTUPredictor:
             amp,
             batch_size or (1 if device == 'cpu' else 8),
         )
-        self.recipe = recipe_of(cfg, self.network.metas, size, stain_target)
+        self.recipe = recipe_of(
+            cfg, self.network.metas, size, training_pixel_size, stain_target
+        )
         self.tile = tile or self.recipe.size or DEFAULT_TILE
         self.overlap = self.tile // 4 if overlap is None else overlap
         self.load = Loader(self.recipe, mode, allow_other_stain, temporary)

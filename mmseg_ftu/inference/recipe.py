@@ -44,6 +44,7 @@ def recipe_of(
     cfg: Config,
     metas: Sequence[Mapping],
     size: int | None = None,
+    pixel_size: float | None = None,
     stain_target: str | Path | None = None,
 ) -> Recipe:
     """Find out what the checkpoints expect.
@@ -52,6 +53,7 @@ def recipe_of(
         cfg: The config; used where a checkpoint says nothing.
         metas: ``dataset_meta`` of each checkpoint.
         size: Longer side to resize to, px, instead.
+        pixel_size: Of the training images, um/px, instead.
         stain_target: Target file instead, or ``'none'``.
 
     Raises:
@@ -68,7 +70,11 @@ def recipe_of(
             '--size and --stain-target'
         )
     recipe = recipes[0]
-    return replace(recipe, size=size) if size else recipe
+    return replace(
+        recipe,
+        size=size or recipe.size,
+        pixel_size=pixel_size or recipe.pixel_size,
+    )
 
 
 def check_pipeline(cfg: Config) -> None:

@@ -59,7 +59,7 @@ class PredictionFolder:
             and there.get(key) != self.settings.get(key)
         )
         if there and changed:
-            if not overwrite:
+            if not overwrite and self._any_done():
                 raise ValueError(
                     f'{self.path} holds predictions made with other settings '
                     f'({", ".join(changed)}): give another --output, or --overwrite'
@@ -69,6 +69,10 @@ class PredictionFolder:
         text = json.dumps({**about, **self.settings}, indent=2)
         write_bytes(file, text.encode())
         (self.path / 'records').mkdir(exist_ok=True)
+
+    def _any_done(self) -> bool:
+        records = (self.path / 'records').glob('*.json')
+        return any(self._read(path).get('status') == 'done' for path in records)
 
     def is_done(self, job: Job) -> bool:
         """Tell whether an image was predicted, and hasn't changed since."""
