@@ -149,7 +149,7 @@ def test_show_dir_paints_predictions(trained, work):
     assert len(pictures) == (folds.fold == 0).sum()
 
 
-@pytest.fixture(scope='module')
+@pytest.fixture
 def constant(work):
     """A checkpoint that says .018 everywhere."""
     model = MODELS.build(Config.fromfile(ROOT / CONFIG).model)
