@@ -66,11 +66,17 @@ def summarise(by: str, name: str, images: pd.DataFrame) -> dict:
     if 'hd95_px' in images:
         in_um = images.pixel_size.notna().all()
         row |= {
-            'hd95_um_median': images.hd95_um.median() if in_um else np.nan,
-            'hd95_px_median': images.hd95_px.median(),
+            'hd95_um_median': known_median(images.hd95_um) if in_um else np.nan,
+            'hd95_px_median': known_median(images.hd95_px),
             'hd95_undefined': int(images.hd95_px.isna().sum()),
         }
     return row
+
+
+def known_median(values: pd.Series) -> float:
+    """Return the median of what isn't NaN; NaN if nothing is."""
+    known = values.dropna()
+    return known.median() if len(known) else np.nan
 
 
 def draw_groups(groups: pd.DataFrame) -> str:

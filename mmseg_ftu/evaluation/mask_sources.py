@@ -6,7 +6,6 @@ plain folder of masks, and a CSV of run lengths as the competition has it. Table
 them are described in docs/evaluation.md.
 """
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +23,7 @@ from .mask_tables import (
     files_by_id,
     known_columns,
     read_by_id,
+    read_settings,
     refuse_missing,
     run_lengths,
 )
@@ -85,7 +85,8 @@ class MaskSource:
         if name in self.masks:
             return read_mask(self.masks[name], self.foreground, self.ignore)
         if name not in self.runs:
-            raise ValueError(f'{self.path}: has no mask of {name!r}')
+            only = ', only probabilities' if name in self.probabilities else ''
+            raise ValueError(f'{self.path}: has no mask of {name!r}{only}')
         shape = self.size(name) or shape
         if shape is None:
             raise ValueError(
@@ -159,7 +160,6 @@ def _open_prediction(path: Path) -> MaskSource:
     runs = {}
     if (path / 'submission.csv').is_file():
         runs = run_lengths(path / 'submission.csv', read_by_id(path / 'submission.csv'))
-    settings = path / 'prediction.json'
     source = MaskSource(
         path=path,
         table=known_columns(table[status == 'done'], path / 'predictions.csv'),
@@ -168,7 +168,7 @@ def _open_prediction(path: Path) -> MaskSource:
         probabilities=files_by_id(path / 'probabilities'),
         images={name: Path(x) for name, x in table.get('path', {}).items() if x},
         absent=dict(reasons),
-        settings=json.loads(settings.read_text()) if settings.is_file() else {},
+        settings=read_settings(path / 'prediction.json'),
     )
     found = {*source.masks, *runs, *source.probabilities}
     refuse_missing(path, [name for name in source.ids if name not in found])

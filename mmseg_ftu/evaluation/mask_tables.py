@@ -1,5 +1,6 @@
 """Tables and files of masks by id: the steps that all layouts of masks share."""
 
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -29,7 +30,7 @@ def known_columns(table: pd.DataFrame, path: Path) -> pd.DataFrame:
     for name in TEXTS:
         clean[name] = table.get(name, '')
     for name in ('pixel_size', *SIZES, *(['fold'] if 'fold' in table else [])):
-        cells = table.get(name, pd.Series('', index=table.index)).replace('', None)
+        cells = table.get(name, pd.Series('', index=table.index))
         try:
             clean[name] = pd.to_numeric(cells)
             clean[name] = clean[name].astype(
@@ -66,3 +67,16 @@ def refuse_missing(path: Path, names: list[str]) -> None:
             f'{path}: {len(names)} images of its table have no mask: '
             f'{", ".join(names[:5])}; predict or prepare again'
         )
+
+
+def read_settings(path: Path) -> dict:
+    """Read a JSON object of settings; empty where there is no file."""
+    if not path.is_file():
+        return {}
+    try:
+        settings = json.loads(path.read_text(encoding='utf-8'))
+    except ValueError as error:  # of JSON or of Unicode
+        raise ValueError(f'{path}: is no JSON ({error}); predict again') from None
+    if not isinstance(settings, dict):
+        raise ValueError(f'{path}: holds no settings; predict again')
+    return settings

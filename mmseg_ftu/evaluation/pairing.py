@@ -109,9 +109,12 @@ def image_details(
     What the truth doesn't say is taken from the predictions.
     """
     columns = ['organ', 'data_source', 'pixel_size']
-    details = truths.table[columns].replace('', np.nan)
-    other = predictions.table[columns].reindex(details.index).replace('', np.nan)
-    details = details.where(details.notna(), other)
+    details = truths.table[columns].copy()
+    other = predictions.table[columns].reindex(details.index)
+    for name in ('organ', 'data_source'):
+        blank = details[name] == ''
+        details[name] = details[name].where(~blank, other[name].fillna(''))
+    details['pixel_size'] = details.pixel_size.fillna(other.pixel_size)
     if pixel_size is not None:
         details['pixel_size'] = pixel_size
-    return details.fillna({'organ': '', 'data_source': ''})
+    return details

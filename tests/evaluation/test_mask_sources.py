@@ -148,6 +148,12 @@ def test_odd_paths_and_tables_are_named(tmp_path):
     with pytest.raises(ValueError, match='has no column rle, only organ'):
         open_masks(table)
     root = write_prediction(tmp_path / 'p')
+    for text, message in (('{"fold": ', 'is no JSON'), ('[]', 'holds no settings')):
+        (root / 'prediction.json').write_text(text)
+        with pytest.raises(ValueError, match=rf'prediction\.json: {message}'):
+            open_masks(root)
+    (root / 'prediction.json').unlink()
+    assert open_masks(root).settings == {}
     tifffile.imwrite(root / 'probabilities' / 'a.tif', MASK.astype(np.float32))
     with pytest.raises(ValueError, match=r'a\.tif: holds float32'):
         open_masks(root).probability('a')
