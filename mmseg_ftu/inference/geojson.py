@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .atomic_output import replacing
+from ..preparation.atomic_files import replacing
 from .objects import Objects
 from .outlines import Polygon, trace_outlines
 

@@ -7,7 +7,7 @@ import imagecodecs
 import numpy as np
 import tifffile
 
-from .atomic_output import replacing
+from ..preparation.atomic_files import replacing
 
 TILE = 512  # px a side, a multiple of 16 as TIFF wants it
 BIG_TIFF_PIXELS = 2**31  # files above 4 GB need it; half of that to be safe

@@ -12,8 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mmseg_ftu.preparation.atomic_files import write_bytes
-
+from ..preparation.atomic_files import write_bytes
 from .runs import RunMask, checked_strips
 from .tiled_tiff import write_tiled_tiff
 

@@ -1,6 +1,8 @@
 """Writing files in one step, so that a crash never leaves half a file."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -31,11 +33,21 @@ def write_png(path: Path, pixels: np.ndarray) -> None:
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a file by way of a temporary one beside it."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give the name of a temporary file that becomes ``path`` at the end.
+
+    After an exception it is removed and an older file stays; a killed process leaves
+    at most the temporary file, ``.<name>.tmp``, which the next run overwrites.
+    """
     temporary = path.with_name(f'.{path.name}.tmp')
     try:
-        with open(temporary, 'wb') as file:
-            file.write(data)
-            file.flush()
+        yield temporary
+        with open(temporary, 'rb+') as file:
             os.fsync(file.fileno())  # else a power cut may keep the name without bytes
         os.replace(temporary, path)
     finally:
