@@ -293,6 +293,9 @@ def mirror(x: Tensor, dim: int, padding: int) -> Tensor:
     ``F.pad(mode='reflect')`` refuses a padding that is as long as the image.
     """
     # also where padding is 0: a condition would tie an ONNX graph to one size
+    # while a graph is captured nothing may depend on a symbolic size
+    if padding == 0 and not torch.compiler.is_compiling():
+        return x
     length = x.shape[dim]
     index = torch.arange(length + padding, device=x.device)
     mirrored = (2 * (length - 1) - index).clamp(min=0)
