@@ -85,6 +85,7 @@ setup(
             'pytest',
             'pytest-xdist',
             'model-index',
+            'lxml',
             'playwright',
             'onnx',
             'onnxruntime',

@@ -89,19 +89,38 @@ def image_paths(
 
 
 def read_small(path: Path, size: tuple[int, int]) -> np.ndarray:
-    """Read an image, from a level of its pyramid that is large enough if it has one.
+    """Read an image, or a level of its pyramid that is large enough if it has one.
+
+    Args:
+        path: Of an image.
+        size: Width and height that are wanted.
+
+    Returns:
+        RGB uint8 (H, W, 3), at least of that size unless the image is smaller.
 
     Raises:
         ValueError: If it can't be read.
         OSError: If it can't be opened.
     """
     if path.suffix.lower() in ('.tif', '.tiff', '.svs'):
-        with tifffile.TiffFile(path) as file:
-            for level in reversed(file.series[0].levels[1:]):
-                height, width = level.shape[:2]
-                if height >= size[1] and width >= size[0] and level.ndim == 3:
-                    return np.ascontiguousarray(level.asarray()[..., :3])
+        try:
+            level = read_level(path, size)
+        except Exception:  # of tifffile or a codec; read_image will say what and where
+            level = None
+        if level is not None:
+            return level
     return read_image(path)
+
+
+def read_level(path: Path, size: tuple[int, int]) -> np.ndarray | None:
+    """Return the smallest level of a TIFF pyramid that covers a size, if there is."""
+    with tifffile.TiffFile(path) as file:
+        for level in reversed(file.series[0].levels[1:]):
+            height, width, *channels = level.shape
+            fits = width >= size[0] and height >= size[1]
+            if fits and channels in ([3], [4]) and level.dtype == np.uint8:
+                return np.ascontiguousarray(level.asarray()[..., :3])
+    return None
 
 
 def resize(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
