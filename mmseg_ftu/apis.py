@@ -64,6 +64,7 @@ def evaluate(
     cfg_options: dict | None = None,
     launcher: str = 'none',
     tta: bool = False,
+    thresholds: str | None = None,
 ) -> dict[str, float]:
     """Evaluate a checkpoint.
 
@@ -78,6 +79,8 @@ def evaluate(
         cfg_options: Settings that override the config's, dotted keys.
         launcher: ``none``, ``pytorch``, ``slurm`` or ``mpi``.
         tta: Average over the views of the config's ``tta_pipeline``.
+        thresholds: JSON of thresholds to use instead of the config's, see
+            ``mmseg_ftu.evaluation.load_thresholds``.
 
     Returns:
         The metrics.
@@ -93,6 +96,8 @@ def evaluate(
         cfg.model = dict(cfg.tta_model, module=cfg.model)
     if out is not None:
         cfg.test_evaluator.output_dir = out
+    if thresholds is not None:
+        cfg.test_evaluator.thresholds = thresholds
     return build_runner(cfg).test()
 
 

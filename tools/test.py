@@ -27,6 +27,11 @@ def parse_args() -> argparse.Namespace:
         '--tta', action='store_true', help='average over the flipped views'
     )
     parser.add_argument(
+        '--thresholds',
+        metavar='FILE',
+        help="made by tools/fit_thresholds.py (the config's, the paper's, by default)",
+    )
+    parser.add_argument(
         '--cfg-options',
         nargs='+',
         action=DictAction,

@@ -18,7 +18,12 @@ from mmseg.registry import METRICS
 from prettytable import PrettyTable
 
 from .dice import dice
-from .thresholds import PAPER_THRESHOLDS, check_thresholds, threshold_for
+from .thresholds import (
+    PAPER_THRESHOLDS,
+    check_thresholds,
+    load_thresholds,
+    threshold_for,
+)
 
 CSV_NAME = 'dice_per_image.csv'
 COLUMNS = ('img_id', 'organ', 'data_source', 'threshold', 'dice', 'val_loss_bce')
@@ -35,7 +40,8 @@ class FTUDiceMetric(BaseMetric):
 
     Args:
         thresholds: Probability above which a pixel is foreground, see
-            ``mmseg_ftu.evaluation.threshold_for``; the paper's table by default.
+            ``mmseg_ftu.evaluation.threshold_for``; the paper's table by default, or
+            the path of a file, see ``mmseg_ftu.evaluation.load_thresholds``.
         ignore_index: Label of mask pixels that are left out.
         csv_file: Where to write a table with one row an image; None for none.
         output_dir: Where to write the predicted masks (PNG, 0 and 1) and
@@ -50,7 +56,7 @@ class FTUDiceMetric(BaseMetric):
 
     def __init__(
         self,
-        thresholds: Mapping = PAPER_THRESHOLDS,
+        thresholds: Mapping | str | Path = PAPER_THRESHOLDS,
         ignore_index: int = 255,
         csv_file: str | None = None,
         output_dir: str | None = None,
@@ -59,6 +65,8 @@ class FTUDiceMetric(BaseMetric):
         prefix: str | None = None,
     ):
         super().__init__(collect_device=collect_device, prefix=prefix)
+        if not isinstance(thresholds, Mapping):
+            thresholds = load_thresholds(thresholds)
         check_thresholds(thresholds)
         self.thresholds = thresholds
         self.ignore_index = ignore_index

@@ -64,6 +64,11 @@ class MaskSource:
         """Return the ids, in the order of the table."""
         return list(self.table.index)
 
+    def size(self, name: str) -> tuple[int, int] | None:
+        """Return height and width as the table tells them, None if it doesn't."""
+        known = self.table.loc[name, list(SIZES)]
+        return tuple(map(int, known)) if known.notna().all() else None
+
     def mask(self, name: str, shape: tuple[int, int] | None = None) -> np.ndarray:
         """Read a mask.
 
@@ -81,10 +86,8 @@ class MaskSource:
             return read_mask(self.masks[name], self.foreground, self.ignore)
         if name not in self.runs:
             raise ValueError(f'{self.path}: has no mask of {name!r}')
-        known = self.table.loc[name, list(SIZES)]
-        if known.notna().all():
-            shape = tuple(map(int, known))
-        elif shape is None:
+        shape = self.size(name) or shape
+        if shape is None:
             raise ValueError(
                 f'{self.path}: has the run lengths of {name!r} but not its size; '
                 'add the columns img_height and img_width'

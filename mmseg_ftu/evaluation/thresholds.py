@@ -1,6 +1,10 @@
 """The probability above which a pixel is foreground, by data source and organ."""
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
+
+LAYOUT = 1  # of the file that tools/fit_thresholds.py writes
 
 # arXiv 2308.10994, section on inference: HPA 0.5, HPA lung 0.15, HuBMAP 0.4, HuBMAP
 # lung 0.1. The outermost `default` is for tissue of one's own and is not the paper's.
@@ -55,3 +59,38 @@ def check_thresholds(thresholds: Mapping) -> None:
                 )
             if not 0 <= value <= 1:
                 raise ValueError(f'threshold of {source} {organ}: {value} not in 0..1')
+
+
+def load_thresholds(path: str | Path) -> dict:
+    """Read the thresholds of a file.
+
+    Args:
+        path: JSON written by ``tools/fit_thresholds.py``, or one that holds nothing but
+            ``{source: {organ: t, 'default': t}, 'default': t}``.
+
+    Raises:
+        ValueError: If there is no such file or it holds something else.
+    """
+    try:
+        content = json.loads(Path(path).read_text(encoding='utf-8'))
+    except OSError as error:
+        raise ValueError(f'thresholds {path}: {error.strerror}') from None
+    except ValueError as error:  # of JSON or of Unicode
+        raise ValueError(f'thresholds {path}: is no JSON ({error})') from None
+    if isinstance(content, dict) and 'thresholds' in content:
+        if content.get('layout', LAYOUT) != LAYOUT:
+            raise ValueError(
+                f'thresholds {path}: has the layout {content["layout"]}, this version '
+                f'reads {LAYOUT}; fit them again with tools/fit_thresholds.py'
+            )
+        content = content['thresholds']
+    if not isinstance(content, dict) or not content:
+        raise ValueError(
+            f'thresholds {path}: holds no table; expected '
+            '{"SOURCE": {"ORGAN": 0.5, "default": 0.5}, "default": 0.5}'
+        )
+    try:
+        check_thresholds(content)
+    except ValueError as error:
+        raise ValueError(f'{path}: {error}') from None
+    return content

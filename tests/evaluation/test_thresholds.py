@@ -1,8 +1,9 @@
 """Thresholds by (data source, organ)."""
 
 import pytest
+from mmseg.registry import METRICS
 
-from mmseg_ftu.evaluation import PAPER_THRESHOLDS, threshold_for
+from mmseg_ftu.evaluation import PAPER_THRESHOLDS, load_thresholds, threshold_for
 from mmseg_ftu.evaluation.thresholds import check_thresholds
 
 
@@ -49,3 +50,40 @@ def test_missing_entry_is_named(table):
 def test_unusable_table_is_refused(table, message):
     with pytest.raises(ValueError, match=message):
         check_thresholds(table)
+
+
+@pytest.mark.parametrize(
+    'text',
+    [
+        '{"HPA": {"lung": 0.2, "default": 0.6}, "default": 0.5}',
+        '{"layout": 1, "thresholds": {"HPA": {"lung": 0.2, "default": 0.6}, '
+        '"default": 0.5}, "fitted": []}',
+    ],
+)
+def test_both_kinds_of_files(tmp_path, text):
+    path = tmp_path / 't.json'
+    path.write_text(text)
+    table = load_thresholds(path)
+    assert table == {'HPA': {'lung': 0.2, 'default': 0.6}, 'default': 0.5}
+    metric = METRICS.build(dict(type='FTUDiceMetric', thresholds=str(path)))
+    assert metric.thresholds == table
+
+
+@pytest.mark.parametrize(
+    ('text', 'message'),
+    [
+        (None, 't.json: No such file'),
+        ('{"HPA": ', 't.json: is no JSON'),
+        ('[0.5]', 't.json: holds no table; expected'),
+        ('{}', 't.json: holds no table'),
+        ('{"thresholds": 0.5}', 't.json: holds no table'),
+        ('{"HPA": {"lung": 2}}', 't.json: threshold of HPA lung: 2 not in 0..1'),
+        ('{"HPA": {"lung": NaN}}', 't.json: threshold of HPA lung: nan not in 0..1'),
+        ('{"layout": 2, "thresholds": {"HPA": 1}}', 'has the layout 2, this version'),
+    ],
+)
+def test_unusable_files_are_named(tmp_path, text, message):
+    if text is not None:
+        (tmp_path / 't.json').write_text(text)
+    with pytest.raises(ValueError, match=message):
+        load_thresholds(tmp_path / 't.json')

@@ -1,0 +1,219 @@
+"""Fit the threshold of each (data source, organ) on predictions of held-out images.
+
+The result is a file that ``FTUDiceMetric``, ``tools/test.py --thresholds`` and
+``load_thresholds`` take. How a threshold is chosen is told in ``threshold_fit``.
+"""
+
+import json
+import math
+from collections.abc import Iterable
+from copy import deepcopy
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from prettytable import PrettyTable
+from tqdm import tqdm
+
+from mmseg_ftu.preparation.atomic_files import write_bytes
+
+from .mask_sources import MaskSource, open_masks
+from .pairing import image_details, listed, refuse_other_sizes
+from .threshold_curve import dice_curve
+from .threshold_fit import Fit, fit_group
+from .thresholds import LAYOUT, PAPER_THRESHOLDS, threshold_for
+
+DIGITS = 6  # of the file; thresholds differ by 1 / 255
+
+
+def fit_thresholds(
+    truth: Path, predictions: Iterable[Path]
+) -> tuple[dict[tuple[str, str], Fit], list[str]]:
+    """Fit the threshold of each group.
+
+    Args:
+        truth: Any layout of ``open_masks``.
+        predictions: Folders with probabilities, for example one a fold.
+
+    Returns:
+        Fits by (data source, organ), and sentences on what the reader should know.
+        Images without a data source share the key ``('', '')``, as a file can't tell
+        them apart by organ.
+
+    Raises:
+        ValueError: If an image is predicted twice, was trained on or lacks its
+            probabilities, or a file is faulty.
+    """
+    truths = open_masks(truth)
+    sources = [open_masks(path) for path in predictions]
+    owners = find_owners(sources)
+    names = [name for name in truths.ids if name in owners]
+    if not names:
+        raise ValueError(f'{truth}: has no image in common with the predictions')
+    for source in sources:
+        own = [name for name in names if owners[name] is source]
+        refuse_training_images(own, source, truths)
+        refuse_other_sizes(own, source, truths)
+    curves: dict[tuple[str, str], list[np.ndarray]] = {}
+    details = {id(source): image_details(truths, source) for source in sources}
+    for name in tqdm(names, desc='counting', unit='image'):
+        source = owners[name]
+        group = group_of(details[id(source)].loc[name])
+        curves.setdefault(group, []).append(read_curve(name, source, truths))
+    fits = {
+        group: fit_group(np.array(found), threshold_for(PAPER_THRESHOLDS, *group))
+        for group, found in sorted(curves.items())
+    }
+    return fits, _notes(names, sources, truths)
+
+
+def find_owners(sources: Iterable[MaskSource]) -> dict[str, MaskSource]:
+    """Return which predictions hold an image.
+
+    Raises:
+        ValueError: If more than one does, or one lacks its probabilities.
+    """
+    owners: dict[str, MaskSource] = {}
+    for source in sources:
+        twice = [name for name in source.ids if name in owners]
+        if twice:
+            raise ValueError(
+                f'{source.path} and {owners[twice[0]].path} both predict '
+                f'{listed(twice)}; give each image once, from the checkpoint that was '
+                'not trained on it'
+            )
+        without = [name for name in source.ids if name not in source.probabilities]
+        if without:
+            raise ValueError(
+                f'{source.path}: {len(without)} images have no file in probabilities: '
+                f'{listed(without)}; predict again and keep the probabilities'
+            )
+        owners |= dict.fromkeys(source.ids, source)
+    return owners
+
+
+def refuse_training_images(
+    names: list[str], source: MaskSource, truths: MaskSource
+) -> None:
+    """Raise where an image is not of the fold its checkpoint was held out from.
+
+    Where prediction.json or the truth tells no fold, nothing can be checked.
+    """
+    fold = held_out_fold(source, truths)
+    if fold is None:
+        return
+    trained = [name for name in names if truths.table.fold[name] != fold]
+    if trained:
+        raise ValueError(
+            f'{source.path}: its checkpoint held out fold {fold}, so it has seen '
+            f'{len(trained)} of these images: {listed(trained)}; predict that fold only'
+        )
+
+
+def held_out_fold(source: MaskSource, truths: MaskSource) -> int | None:
+    """Return the fold a prediction's checkpoint was not trained on, None if unknown."""
+    fold = source.settings.get('fold')
+    known = isinstance(fold, int) and 'fold' in truths.table
+    return fold if known else None
+
+
+def read_curve(name: str, source: MaskSource, truths: MaskSource) -> np.ndarray:
+    """Return the ``dice_curve`` of an image."""
+    return dice_curve(source.probability(name), truths.mask(name, source.size(name)))
+
+
+def group_of(row: pd.Series) -> tuple[str, str]:
+    """Return data source and organ, or two blanks where there is no data source."""
+    return (row.data_source, row.organ) if row.data_source else ('', '')
+
+
+def fill_thresholds(fits: dict[tuple[str, str], Fit]) -> dict:
+    """Return the paper's thresholds with the fitted ones put in."""
+    thresholds = deepcopy(PAPER_THRESHOLDS)
+    for (source, organ), fit in fits.items():
+        value = round(fit.threshold, DIGITS)
+        if source:
+            thresholds.setdefault(source, {})[organ or 'default'] = value
+        else:
+            thresholds['default'] = value
+    return thresholds
+
+
+def write_thresholds(fits: dict[tuple[str, str], Fit], path: Path) -> None:
+    """Write the file of thresholds, with what they were fitted on; see the module."""
+    rows = [
+        {'data_source': source, 'organ': organ}
+        | {key: _for_json(value) for key, value in fit._asdict().items()}
+        for (source, organ), fit in fits.items()
+    ]
+    content = {
+        'made_by': 'mmseg_ftu',
+        'layout': LAYOUT,
+        'thresholds': fill_thresholds(fits),
+        'fitted': rows,
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(path, (json.dumps(content, indent=1) + '\n').encode())
+
+
+def fit_and_write(truth: Path, predictions: Iterable[Path], out: Path) -> str:
+    """Fit the thresholds, write them, return a table for people.
+
+    Args:
+        truth: Any layout of ``open_masks``.
+        predictions: Folders with probabilities.
+        out: JSON to write.
+
+    Raises:
+        ValueError: As of ``fit_thresholds``.
+    """
+    fits, notes = fit_thresholds(truth, predictions)
+    write_thresholds(fits, out)
+    return '\n'.join([draw_fits(fits), *notes, f'wrote {out}'])
+
+
+def draw_fits(fits: dict[tuple[str, str], Fit]) -> str:
+    """Draw one row a group."""
+    drawn = PrettyTable(
+        ['data source', 'organ', 'images', 'threshold', '95 % interval', 'Dice']
+        + ["paper's", 'gain on images left out', 'warning']
+    )
+    drawn.align = 'r'
+    for name in ('data source', 'organ', 'warning'):
+        drawn.align[name] = 'l'
+    for (source, organ), fit in fits.items():
+        gain = f'{fit.gain:+.4f} ({fit.gain_low:+.4f} to {fit.gain_high:+.4f})'
+        drawn.add_row(
+            [source or 'any', organ or 'any', fit.images, f'{fit.threshold:.3f}']
+            + [f'{fit.low:.3f} to {fit.high:.3f}', f'{fit.dice:.4f}']
+            + [f'{fit.dice_paper:.4f}', '' if math.isnan(fit.gain) else gain]
+            + [fit.warning]
+        )
+    return drawn.get_string()
+
+
+def _for_json(value: float | str) -> float | str | None:
+    """Round, and write NaN as null, since JSON has none."""
+    if not isinstance(value, float):
+        return value
+    return None if math.isnan(value) else round(value, DIGITS)
+
+
+def _notes(
+    names: list[str], sources: list[MaskSource], truths: MaskSource
+) -> list[str]:
+    """Say what was left out, and what can't be known."""
+    notes = []
+    lacking = len(truths.ids) - len(names)
+    if lacking:
+        notes.append(f'{lacking} images of the truth have no prediction')
+    strange = sum(len(source.ids) for source in sources) - len(names)
+    if strange:
+        notes.append(f'{strange} predictions have no truth')
+    unknown = [str(s.path) for s in sources if held_out_fold(s, truths) is None]
+    if unknown:
+        notes.append(
+            f'{listed(unknown)}: no fold is noted, so nothing says that these images '
+            'were held out from training; thresholds of training images are worthless'
+        )
+    return notes
