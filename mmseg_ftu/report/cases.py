@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from mmseg_ftu.evaluation.dice import dice
+from mmseg_ftu.evaluation.compare import score_image
+from mmseg_ftu.evaluation.comparison_table import mean_interval
 from mmseg_ftu.evaluation.mask_sources import MaskSource
-from mmseg_ftu.preparation.raster import IGNORE_LABEL
+from mmseg_ftu.evaluation.pairing import image_details, read_pair
 from mmseg_ftu.preparation.tables import read_table
 
 # Tables that a folder may hold with figures of its images, and their column of ids.
@@ -25,7 +26,8 @@ class Scores(NamedTuple):
             ``foreground`` (share of the image, 0..1), ``objects`` and ``threshold``;
             NaN where unknown.
         unscored: Ids that the ground truth lacks, if there is one.
-        unpredicted: Ids of the ground truth without a prediction.
+        unpredicted: Ids of the ground truth without a prediction; of a prepared folder
+            only those of folds that were predicted.
         saved_dice: Whether Dice is as ``tools/test.py`` wrote it, not computed here.
     """
 
@@ -42,6 +44,7 @@ class Group(NamedTuple):
         organ: Its name.
         images: How many have the figure: Dice, or foreground where none has Dice.
         mean: Mean of the figure, 0..1; so are ``median`` and ``worst`` (the least).
+        interval: 95 % bootstrap interval of the mean, NaN for a single image.
         median: See there.
         worst: See there.
         values: The figure of each image, ascending.
@@ -52,6 +55,7 @@ class Group(NamedTuple):
     organ: str
     images: int
     mean: float
+    interval: tuple[float, float]
     median: float
     worst: float
     values: list[float]
@@ -81,17 +85,26 @@ def score_images(prediction: MaskSource, truth: MaskSource | None) -> Scores:
     saved_dice = not truth and bool(table.dice.notna().any())
     if truth:
         table['dice'] = np.nan
-        table = add_labels(table, truth.table)
+        table.update(image_details(truth, prediction)[['organ', 'data_source']])
     for name in tqdm(prediction.ids, 'scoring', disable=None, leave=False):
         if name in known:
-            figures = compare(name, prediction, truth)
-            table.loc[name, ['dice', 'foreground']] = figures
+            predicted, mask = read_pair(name, prediction, truth)
+            score = score_image(predicted, mask, with_hd95=False)['dice']
+            table.loc[name, ['dice', 'foreground']] = score, (predicted == 1).mean()
         elif np.isnan(table.foreground[name]):
             table.loc[name, 'foreground'] = (prediction.mask(name) == 1).mean()
     unscored = [name for name in prediction.ids if truth and name not in known]
-    seen = {*prediction.ids, *prediction.absent}
-    unpredicted = [name for name in (truth.ids if truth else ()) if name not in seen]
-    return Scores(table, unscored, unpredicted, saved_dice)
+    return Scores(table, unscored, find_unpredicted(prediction, truth), saved_dice)
+
+
+def find_unpredicted(prediction: MaskSource, truth: MaskSource | None) -> list[str]:
+    """Return ids of the truth without a prediction, in the folds that have any."""
+    if truth is None:
+        return []
+    known = truth.table
+    if 'fold' in known:
+        known = known[known.fold.isin(known.fold[known.index.isin(prediction.ids)])]
+    return [n for n in known.index if n not in {*prediction.ids, *prediction.absent}]
 
 
 def saved_figures(prediction: MaskSource) -> pd.DataFrame:
@@ -107,32 +120,6 @@ def saved_figures(prediction: MaskSource) -> pd.DataFrame:
             figures[column] = cells.reindex(figures.index).astype(float)
         break
     return figures
-
-
-def add_labels(table: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFrame:
-    """Fill blank organs and data sources from the table of the ground truth."""
-    table = table.copy()
-    for column in ('organ', 'data_source'):
-        blank = table[column] == ''
-        known = truth[column].reindex(table.index).fillna('')
-        table[column] = table[column].mask(blank, known)
-    return table
-
-
-def compare(
-    name: str, prediction: MaskSource, truth: MaskSource
-) -> tuple[float, float]:
-    """Return Dice and the predicted share of foreground of an image."""
-    predicted = prediction.mask(name) == 1
-    mask = truth.mask(name, predicted.shape)
-    if predicted.shape != mask.shape:
-        raise ValueError(
-            f'{name}: the prediction in {prediction.path} has {predicted.shape} pixels '
-            f'and the mask in {truth.path} {mask.shape}; give the masks at the size '
-            'of the images that were predicted'
-        )
-    score = dice(predicted & (mask != IGNORE_LABEL), mask == 1)
-    return score, float(predicted.mean())
 
 
 def group_by_organ(table: pd.DataFrame, count: int) -> list[Group]:
@@ -158,6 +145,7 @@ def group_by_organ(table: pd.DataFrame, count: int) -> list[Group]:
                 organ=organ,
                 images=len(ids),
                 mean=float(values.mean()),
+                interval=mean_interval(values.to_numpy()),
                 median=float(values.median()),
                 worst=float(values.iloc[0]),
                 values=values.tolist(),

@@ -10,17 +10,18 @@ from .curves import LOSSES, Curves
 STRIP_WIDTH, STRIP_HEIGHT = 560, 40  # view box of a strip
 DOT_RADIUS = 4
 LANES = (0, -7, 7, -14, 14)  # heights at which dots may lie, from the middle
-STRIP_EDGE = 12  # so that dots at 0 and at the top are whole
+STRIP_EDGE = 20  # so that dots and labels at both ends are whole
 WIDTH, HEIGHT = 420, 230  # view box of a panel
 LEFT, RIGHT, TOP, BOTTOM = 46, 12, 22, 38  # its margins: labels of the axes
 MOST_MARKERS = 40  # with more points, a line says it better
 
 
 class Strip(NamedTuple):
-    """Images of an organ along a line: positions (x, y) of the dots, x of the mean."""
+    """Images of an organ along a line: (x, y) of the dots, x of mean and interval."""
 
     dots: list[tuple[float, float]]
     mean: float
+    interval: list[float]
 
 
 class Line(NamedTuple):
@@ -66,7 +67,8 @@ def draw_strip(group: Group, top: float) -> Strip:
         lane = next(free, ends.index(min(ends)))
         ends[lane] = x
         dots.append((x, STRIP_HEIGHT / 2 + LANES[lane]))
-    return Strip(dots, strip_position(group.mean, top))
+    interval = [strip_position(x, top) for x in group.interval if not math.isnan(x)]
+    return Strip(dots, strip_position(group.mean, top), interval)
 
 
 def draw_panels(curves: Curves) -> list[Panel]:

@@ -46,10 +46,10 @@ def write_report(
 
     Args:
         folder: Written by ``tools/predict.py`` or ``tools/test.py --out``, or any
-            folder of masks.
+            other layout of ``open_masks``.
         ground_truth: Prepared folder, folder of masks, or CSV with run lengths.
         work_dir: ``--work-dir`` of the training run, for learning curves.
-        output: The page; ``report.html`` in ``folder`` by default.
+        output: The page; ``report.html`` in or beside ``folder`` by default.
         images: How many of the worst and of the best of each organ to show, 0 or more.
         thumbnail: Longer side of the pictures, 32 to 4096 px.
 
@@ -75,7 +75,7 @@ def write_report(
         curves=curves,
         panels=charts.draw_panels(curves) if curves else [],
     )
-    output = output or folder / 'report.html'
+    output = output or (folder if folder.is_dir() else folder.parent) / 'report.html'
     output.parent.mkdir(parents=True, exist_ok=True)
     write_bytes(output, html.encode())
     return output
@@ -128,6 +128,8 @@ def describe(
         'failed': dict(prediction.absent),
         'settings': {key: settings[key] for key in order},
         'without_probability': sum(not x.probability for x in pictures),
+        'with_profile': any(x.probability and x.mask for x in pictures),
+        'longer_side': max((max(x.width, x.height) for x in pictures), default=0),
         'without_tissue': sum(not x.tissue for x in pictures),
         'unknown_organ': UNKNOWN_ORGAN,
     }
@@ -137,7 +139,7 @@ def facts(row: Mapping) -> list[str]:
     """Say what is known of an image; NaN stands for what isn't."""
     texts = {
         'pixel_size': lambda size: f'{size:g} µm/px',
-        'foreground': lambda share: f'{share:.1%} foreground',
+        'foreground': lambda share: f'{100 * share:.1f} % foreground',
         'objects': lambda objects: count(round(objects), 'object'),
         'threshold': lambda threshold: f'threshold {threshold:.3g}',
     }

@@ -14,6 +14,7 @@ import numpy as np
 import tifffile
 
 from mmseg_ftu.evaluation.mask_sources import MaskSource
+from mmseg_ftu.evaluation.pairing import read_pair
 from mmseg_ftu.preparation.image_io import read_image
 from mmseg_ftu.preparation.raster import IGNORE_LABEL
 
@@ -57,7 +58,10 @@ def draw_picture(
     Raises:
         ValueError: If a mask or a map of probabilities can't be read.
     """
-    predicted = prediction.mask(name)
+    if truth and name in truth.ids:
+        predicted, mask = read_pair(name, prediction, truth)
+    else:
+        predicted, mask = prediction.mask(name), None
     height, width = predicted.shape
     scale = min(1, longer_side / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
@@ -69,7 +73,6 @@ def draw_picture(
         except (ValueError, OSError) as error:
             fault = str(error)
     levels = prediction.probability(name)
-    mask = truth.mask(name, predicted.shape) if truth and name in truth.ids else None
     return Picture(
         *size,
         tissue=tissue,

@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mmseg_ftu.evaluation.compare import compare
 from mmseg_ftu.evaluation.mask_sources import open_masks
 from mmseg_ftu.report.cases import UNKNOWN_ORGAN, group_by_organ, score_images
 
@@ -70,7 +71,7 @@ def test_dice_of_a_test_is_taken_over_without_ground_truth(tmp_path):
     ('truth', 'message'),
     [
         ({'b': [[1]]}, r'has no id of .*p \(there b; here a\)'),
-        ({'a': [[1]]}, r'a: the prediction in .* has \(1, 2\) pixels .* \(1, 1\)'),
+        ({'a': [[1]]}, 'a: the prediction has 1 x 2 px, the truth 1 x 1 px'),
     ],
 )
 def test_what_does_not_belong_together_is_refused(tmp_path, truth, message):
@@ -108,3 +109,24 @@ def test_organs_are_sorted_and_foreground_ranks_where_there_is_no_dice():
     groups = group_by_organ(table, 1)
     assert [group.organ for group in groups] == [UNKNOWN_ORGAN, 'spleen']
     assert groups[0].low + groups[0].high == ['c', 'b']
+
+
+def test_scores_are_those_of_the_evaluation(make_predictions):
+    folder, truth = make_predictions(n=5)
+    expected = compare(folder, truth, with_hd95=False)
+    scores = score_images(open_masks(folder), open_masks(truth))
+    assert scores.table.dice.to_dict() == dict(
+        expected.images[['id', 'dice']].to_numpy()
+    )
+    means = {group.organ: group.mean for group in group_by_organ(scores.table, 1)}
+    assert set(means) == {'kidney', 'lung'}
+    for name, mean in means.items():
+        row = expected.groups[expected.groups['group'] == name].iloc[0]
+        assert row.dice_mean == pytest.approx(mean)
+
+
+def test_only_folds_that_were_predicted_can_lack_images(make_prepared, tmp_path):
+    prepared = make_prepared(n=6, original=(8, 8), folds=2)  # 101, 103, 105: fold 1
+    masks = {name: np.zeros((8, 8)) for name in ('101', '103')}
+    prediction = write_masks(tmp_path / 'p', masks)
+    assert score_images(prediction, open_masks(prepared)).unpredicted == ['105']

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mmseg_ftu.evaluation.comparison_table import mean_interval
 from mmseg_ftu.evaluation.dice import dice
 from mmseg_ftu.report import write_report
 
@@ -45,9 +46,11 @@ def test_numbers_are_those_of_the_masks(make_predictions):
     assert [words(row.find('th')) for row in rows] == ['kidney', 'lung']
     for row, cases in zip(rows, expected.values(), strict=True):
         scores = [score for score, _ in cases]
+        low, high = mean_interval(np.array(scores))
         figures = [np.mean(scores), np.median(scores), min(scores)]
-        cells = [words(cell) for cell in row.findall('td')[:4]]
-        assert cells == ['3', *(f'{x:.3f}' for x in figures)]
+        count, mean, interval, *rest = (words(td) for td in row.findall('td')[:5])
+        assert [count, mean, *rest] == ['3', *(f'{x:.3f}' for x in figures)]
+        assert interval == f'{low:.3f} \u2013 {high:.3f}'
         assert len(row.xpath('.//circle')) == 3
     shown = [(figure.get('data-name'), words(figure.find_class('score')[0]))
              for figure in page.find_class('case')]  # fmt: skip
