@@ -85,7 +85,8 @@ class MaskSource:
         if name in self.masks:
             return read_mask(self.masks[name], self.foreground, self.ignore)
         if name not in self.runs:
-            raise ValueError(f'{self.path}: has no mask of {name!r}')
+            only = ', only probabilities' if name in self.probabilities else ''
+            raise ValueError(f'{self.path}: has no mask of {name!r}{only}')
         shape = self.size(name) or shape
         if shape is None:
             raise ValueError(

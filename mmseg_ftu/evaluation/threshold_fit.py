@@ -17,7 +17,8 @@ from .threshold_curve import THRESHOLDS, level_of
 # known to be too narrow.
 FEW_IMAGES = 10
 RESAMPLES = 2000
-TAIL = 2.5  # percent outside a 95 % interval on each side
+ENDS = (2.5, 97.5)  # percentiles between which 95 % lie
+NO_INTERVAL = (np.nan, np.nan)
 
 
 class Fit(NamedTuple):
@@ -64,17 +65,20 @@ def fit_group(curves: np.ndarray, paper: float) -> Fit:
         count, np.full(count, 1 / count), size=RESAMPLES
     )
     drawn = best_levels(draws @ curves / count, thresholds, paper)
-    low, high = np.percentile(thresholds[drawn], (TAIL, 100 - TAIL))
+    low, high = np.percentile(thresholds[drawn], ENDS)
     gains = left_out_gains(curves, draws == 0, drawn, level_of(paper))
-    ends = np.percentile(gains, (TAIL, 100 - TAIL)) if gains.size else (np.nan, np.nan)
-    mean = gains.mean() if gains.size else np.nan
+    gain_low, gain_high = np.percentile(gains, ENDS) if gains.size else NO_INTERVAL
     return Fit(
-        count,
-        *(float(x) for x in (thresholds[best], low, high)),
-        float(curves[:, best].mean()),
-        float(curves[:, level_of(paper)].mean()),
-        *(float(x) for x in (mean, *ends)),
-        warn(count, best == level_of(paper), *ends),
+        images=count,
+        threshold=float(thresholds[best]),
+        low=float(low),
+        high=float(high),
+        dice=float(curves[:, best].mean()),
+        dice_paper=float(curves[:, level_of(paper)].mean()),
+        gain=float(gains.mean()) if gains.size else np.nan,
+        gain_low=float(gain_low),
+        gain_high=float(gain_high),
+        warning=warn(count, best == level_of(paper), gain_low, gain_high),
     )
 
 

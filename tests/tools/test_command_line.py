@@ -149,15 +149,21 @@ def test_show_dir_paints_predictions(trained, work):
     assert len(pictures) == (folds.fold == 0).sum()
 
 
-def test_constant_low_probability_finds_nothing_with_tta(work):
-    """p = .018 everywhere: mmseg's own TTA calls all of it foreground."""
+@pytest.fixture
+def constant(work):
+    """A checkpoint that says .018 everywhere."""
     model = MODELS.build(Config.fromfile(ROOT / CONFIG).model)
     torch.nn.init.zeros_(model.decode_head.conv_seg.weight)
     bias = torch.logit(torch.tensor(0.018)).item()
     torch.nn.init.constant_(model.decode_head.conv_seg.bias, bias)
     torch.save(dict(state_dict=model.state_dict()), work / 'constant.pth')
+    return work / 'constant.pth'
+
+
+def test_constant_low_probability_finds_nothing_with_tta(constant, work):
+    """p = .018 everywhere: mmseg's own TTA calls all of it foreground."""
     run(
-        *('tools/test.py', CONFIG, work / 'constant.pth', '--tta'),
+        *('tools/test.py', CONFIG, constant, '--tta'),
         *('--out', work / 'constant', '--work-dir', work / 'constant_run'),
         *('--cfg-options', *SMALL),
         data=work / 'data',
@@ -165,6 +171,20 @@ def test_constant_low_probability_finds_nothing_with_tta(work):
     masks = list((work / 'constant').glob('*.png'))
     assert len(masks) >= 8
     assert not any(cv2.imread(str(m), cv2.IMREAD_UNCHANGED).any() for m in masks)
+
+
+def test_thresholds_of_a_file(constant, work):
+    """The same probability with a lower threshold: all is foreground."""
+    (work / 'low.json').write_text('{"HPA": {"default": 0.01}, "default": 0.01}')
+    run(
+        *('tools/test.py', CONFIG, constant, '--thresholds', work / 'low.json'),
+        *('--out', work / 'low', '--work-dir', work / 'constant_run'),
+        *('--cfg-options', *SMALL),
+        data=work / 'data',
+    )
+    masks = list((work / 'low').glob('*.png'))
+    assert len(masks) >= 8
+    assert all(cv2.imread(str(m), cv2.IMREAD_UNCHANGED).all() for m in masks)
 
 
 def test_two_processes_by_the_launchers(trained, work):
