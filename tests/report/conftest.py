@@ -1,6 +1,7 @@
 """A small prediction folder and its ground truth."""
 
 import json
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -36,7 +37,7 @@ def make_predictions(tmp_path):
         failed: dict[str, str] | None = None,
         names: list[str] | None = None,
         organs: tuple[str, ...] = ORGANS,
-    ):
+    ) -> tuple[Path, Path]:
         folder, truth = tmp_path / 'predictions', tmp_path / 'truth'
         for part in ('masks', 'probabilities', 'images'):
             (folder / part).mkdir(parents=True)

@@ -96,14 +96,14 @@ def test_the_slider_moves_the_outline_and_the_dice(make_predictions, visit):
         name = case.get_attribute('data-name')
         saved = case.locator('output').inner_text()
         score = case.locator('.score').inner_text()
-        assert saved == f'{score} on this thumbnail, mask as saved'
+        assert saved == f'{score} (thumbnail, as saved)'
         saved_picture = colours(case)
         assert min(saved_picture) > 50
         drawn = set()
         for threshold in (0, 0.2, 0.4, 0.73, 1):
             text = set_slider(case, threshold)
             dice = reference(folder, truth, name, threshold)
-            expected = f'Dice {dice:.3f} on this thumbnail, threshold {threshold:.2f}'
+            expected = f'Dice {dice:.3f} (thumbnail, threshold {threshold:.2f})'
             assert text == expected
             drawn.add(colours(case)[1])
         assert len(drawn) == 5
@@ -167,7 +167,7 @@ def test_keys_suffice(make_predictions, visit):
     for _ in range(3):
         page.keyboard.press('Tab')
     page.keyboard.press('ArrowRight')
-    assert page.locator('output').inner_text().endswith('threshold 0.41')
+    assert page.locator('output').inner_text().endswith('threshold 0.41)')
 
 
 def test_without_masks_the_share_of_foreground_follows(make_predictions, visit):
@@ -178,6 +178,6 @@ def test_without_masks_the_share_of_foreground_follows(make_predictions, visit):
     levels = tifffile.imread(folder / 'probabilities' / 'case 0.tif')
     share = 100 * (levels > 127).mean()
     text = set_slider(page.locator('.case'), 0.5)
-    assert text == f'Foreground {share:.1f} % on this thumbnail, threshold 0.50'
+    assert text == f'Foreground {share:.1f} % (thumbnail, threshold 0.50)'
     width = page.evaluate('document.documentElement.scrollWidth')
     assert width <= 360

@@ -193,8 +193,8 @@
         ? 'Dice ' + (isSaved ? diceByLevel(layer, layers.mask)[Math.floor(HALF)]
           : scores[Math.floor(level)]).toFixed(3)
         : 'Foreground ' + (100 * share(layer, level)).toFixed(1) + ' %';
-      const what = isSaved ? 'mask as saved' : 'threshold ' + threshold.toFixed(2);
-      output.textContent = figures + ' on this thumbnail, ' + what;
+      const what = isSaved ? 'as saved' : 'threshold ' + threshold.toFixed(2);
+      output.textContent = figures + ' (thumbnail, ' + what + ')';
       if (button) button.hidden = isSaved;
       if (marker) marker(isSaved ? Number(slider.value) : threshold);
     }
