@@ -14,6 +14,7 @@ from mmseg_ftu.preparation.tables import read_table
 
 # Tables that a folder may hold with figures of its images, and their column of ids.
 TABLES = {'predictions.csv': 'id', 'dice_per_image.csv': 'img_id'}
+LABELS = ['organ', 'data_source', 'pixel_size']
 FIGURES = ('dice', 'foreground', 'objects', 'threshold')
 UNKNOWN_ORGAN = 'organ unknown'
 
@@ -22,9 +23,9 @@ class Scores(NamedTuple):
     """Every image that was predicted.
 
     Attributes:
-        table: Index id; columns ``organ``, ``data_source`` (text), ``dice`` (0..1),
-            ``foreground`` (share of the image, 0..1), ``objects`` and ``threshold``;
-            NaN where unknown.
+        table: Index id; columns ``organ``, ``data_source`` (text), ``pixel_size``
+            (um/px), ``dice`` (0..1), ``foreground`` (share of the image, 0..1),
+            ``objects`` and ``threshold``; NaN where unknown.
         unscored: Ids that the ground truth lacks, if there is one.
         unpredicted: Ids of the ground truth without a prediction; of a prepared folder
             only those of folds that were predicted.
@@ -75,17 +76,17 @@ def score_images(prediction: MaskSource, truth: MaskSource | None) -> Scores:
         ValueError: If prediction and ground truth share no id, or differ in size.
     """
     known = set(truth.ids) if truth else set()
-    if truth and not known & set(prediction.ids):
+    if truth and prediction.ids and not known & set(prediction.ids):
         raise ValueError(
             f'--gt {truth.path} has no id of {prediction.path} (there '
             f'{", ".join(truth.ids[:3])}; here {", ".join(prediction.ids[:3])}); '
             'give the masks of the same images'
         )
-    table = prediction.table[['organ', 'data_source']].join(saved_figures(prediction))
+    table = prediction.table[LABELS].join(saved_figures(prediction))
     saved_dice = not truth and bool(table.dice.notna().any())
     if truth:
         table['dice'] = np.nan
-        table.update(image_details(truth, prediction)[['organ', 'data_source']])
+        table.update(image_details(truth, prediction)[LABELS])
     for name in tqdm(prediction.ids, 'scoring', disable=None, leave=False):
         if name in known:
             predicted, mask = read_pair(name, prediction, truth)
@@ -104,7 +105,8 @@ def find_unpredicted(prediction: MaskSource, truth: MaskSource | None) -> list[s
     known = truth.table
     if 'fold' in known:
         known = known[known.fold.isin(known.fold[known.index.isin(prediction.ids)])]
-    return [n for n in known.index if n not in {*prediction.ids, *prediction.absent}]
+    accounted = {*prediction.ids, *prediction.absent}
+    return [name for name in known.index if name not in accounted]
 
 
 def saved_figures(prediction: MaskSource) -> pd.DataFrame:

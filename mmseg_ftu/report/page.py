@@ -18,7 +18,7 @@ from mmseg_ftu.preparation.atomic_files import write_bytes
 from mmseg_ftu.version import __version__
 
 from . import charts
-from .cases import UNKNOWN_ORGAN, Group, Scores, group_by_organ, score_images
+from .cases import Group, Scores, group_by_organ, score_images
 from .curves import read_curves
 from .pictures import Picture, draw_picture
 
@@ -77,7 +77,7 @@ def write_report(
     )
     output = output or (folder if folder.is_dir() else folder.parent) / 'report.html'
     output.parent.mkdir(parents=True, exist_ok=True)
-    write_bytes(output, html.encode())
+    write_bytes(output, html.encode(errors='replace'))  # names may be no Unicode
     return output
 
 
@@ -90,11 +90,10 @@ def draw_cards(
 ) -> dict[str, Card]:
     """Draw the images that were chosen, by id."""
     chosen = [name for group in groups for name in (*group.low, *group.high)]
-    rows = scores.table.join(prediction.table[['pixel_size']])
     return {
         name: Card(
             name,
-            rows.loc[name].to_dict(),
+            scores.table.loc[name].to_dict(),
             draw_picture(name, prediction, truth, longer_side),
         )
         for name in tqdm(chosen, 'drawing', disable=None, leave=False)
@@ -131,7 +130,6 @@ def describe(
         'with_profile': any(x.probability and x.mask for x in pictures),
         'longer_side': max((max(x.width, x.height) for x in pictures), default=0),
         'without_tissue': sum(not x.tissue for x in pictures),
-        'unknown_organ': UNKNOWN_ORGAN,
     }
 
 

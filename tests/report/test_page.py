@@ -139,7 +139,7 @@ def test_what_is_missing_is_said(make_predictions, tmp_path):
 
 
 def test_failed_images_have_their_reason(make_predictions):
-    folder, _ = make_predictions(n=2, failed={'x': 'it is damaged', 'y': ''})
+    folder, truth = make_predictions(n=2, failed={'x': 'it is damaged', 'y': ''})
     page = parse(write_report(folder))
     rows = page.xpath('//section[@id="failed"]//tbody/tr')
     assert [[words(cell) for cell in row] for row in rows] == [
@@ -151,6 +151,11 @@ def test_failed_images_have_their_reason(make_predictions):
     page = parse(write_report(folder))
     assert notes(page)[1:3] == ['No image was predicted.', 'No images are shown.']
     assert 'Images 0 Failed 2' in words(page.find_class('figures')[0])
+    page = parse(write_report(folder, truth))
+    assert notes(page)[:2] == [
+        'No prediction for 2 images of the ground truth',
+        'No image was predicted.',
+    ]
 
 
 def test_settings_are_shown(make_predictions):
