@@ -50,6 +50,7 @@ setup(
     long_description_content_type='text/markdown',
     license='Apache-2.0',
     packages=find_packages(include=['mmseg_ftu', 'mmseg_ftu.*']),
+    package_data={'mmseg_ftu.report': ['templates/*']},
     python_requires='>=3.10',
     cmdclass={'build_py': BuildWithConfigs},
     install_requires=[
@@ -77,6 +78,7 @@ setup(
         'tensorboard',
         'tifffile',
         'imagecodecs',
+        'jinja2',
         'tqdm',
     ],
     extras_require={
@@ -88,6 +90,8 @@ setup(
             'pytest',
             'pytest-xdist',
             'model-index',
+            'lxml',
+            'playwright',
             'onnx',
             'onnxruntime',
             'onnxscript',
