@@ -79,7 +79,7 @@ class Network:
         self.models, self.metas = [], []
         for path in checkpoints:
             model, meta = load_model(cfg, path)
-            # on a CPU: the slim CoaT 1.4 times as fast, the seven full models 1.0 to 1.1
+            # on a CPU 1.4 times as fast for the slim CoaT, 1.0 to 1.1 for full models
             model = model.to(self.device, memory_format=torch.channels_last)
             self.models.append(model.eval())
             self.metas.append(meta)
