@@ -22,6 +22,9 @@ SAMPLING = 8  # every so many colours tell the spread
 LEAST_SPREAD = 0.02  # of colours around their mean direction, radians
 LEAST_ANGLE = 6.0  # between stains, degrees; real sections 8 up, JPEG of one stain 5.6
 LEAST_STRENGTH = 0.05  # 99th percentile of a stain, optical density
+#: Of the mean brightness, 0..1, by the target's stains in the place of an image's own.
+#: Real sections of any stain changed by 0.05 at most, pure red or green by 0.2 up.
+MOST_CHANGE = 0.125
 
 NO_TISSUE = 'less than 1 % of the image is tissue'
 BLACK = 'the image is black'
@@ -88,6 +91,23 @@ def check_stains(stains: np.ndarray) -> str | None:
     if cosine < 0:  # Macenko's vectors may be so, on what is no section
         return NO_STAINS
     return ONE_STAIN if cosine > np.cos(np.radians(LEAST_ANGLE)) else None
+
+
+def keeps_brightness(
+    density: np.ndarray, painted: np.ndarray, counts: np.ndarray
+) -> bool:
+    """Return whether colours stay about as bright when painted with other stains.
+
+    No mixture of two stains is red or green: in its place comes one that is nearly
+    black, as absorption is what stains have to offer.
+
+    Args:
+        density: ``(3, n)`` optical densities.
+        painted: ``(3, n)``, what becomes of them.
+        counts: ``(n,)`` how often each occurs.
+    """
+    change = (np.exp(-painted) - np.exp(-density)).mean(axis=0)
+    return bool(abs((change * counts).sum()) <= MOST_CHANGE * counts.sum())
 
 
 def check_strengths(strengths: np.ndarray) -> str | None:
