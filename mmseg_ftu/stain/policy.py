@@ -5,6 +5,7 @@ image without a word. Here each has a reason, a short text to log and to count, 
 caller chooses: leave the image as it is, use the target's stains, or raise.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,6 +44,35 @@ class StainFitError(ValueError):
             "choose on_failure='identity' or 'target'"
         )
         self.reason = reason
+
+
+class FailureCount:
+    """Count images that couldn't be fitted, and say so at the 1st, 10th, 100th, ..."""
+
+    def __init__(self) -> None:
+        self.seen, self.reasons = 0, Counter()
+
+    def add(self, reason: str | None, name: str) -> str | None:
+        """Count an image.
+
+        Args:
+            reason: Why it couldn't be fitted; None if it could.
+            name: What to call it.
+
+        Returns:
+            A text to log, or None.
+        """
+        self.seen += 1
+        if reason is None:
+            return None
+        self.reasons[reason] += 1
+        total = self.reasons.total()
+        if total != 10 ** (len(str(total)) - 1):
+            return None
+        return (
+            f'{total} of {self.seen} images could not be fitted '
+            f'{dict(self.reasons)}; the last was {name}'
+        )
 
 
 @dataclass(frozen=True)

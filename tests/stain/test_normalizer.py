@@ -1,9 +1,6 @@
 """The contract that all normalisers keep."""
 
 import json
-import os
-import subprocess
-import sys
 
 import cv2
 import numpy as np
@@ -223,36 +220,6 @@ def test_misuse_is_told(kind):
     normalizer = kind().fit(section())
     with pytest.raises(ValueError, match='fit_source'):
         normalizer.apply(section(), 'nothing')
-
-
-SCRIPT = """
-import hashlib, sys, cv2, torch
-sys.path.insert(0, {tests!r})
-from sections import section
-from mmseg_ftu.stain import VahadaneNormalizer
-torch.set_num_threads({threads}); cv2.setNumThreads({threads})
-normalizer = VahadaneNormalizer().fit(section(2, 200))
-out = normalizer.transform(section(1, 200))
-print(hashlib.sha256(out.tobytes()).hexdigest(), normalizer.state_dict())
-"""
-
-
-@pytest.mark.slow
-def test_bit_identical_for_any_thread_count():
-    tests = os.path.dirname(os.path.dirname(__file__))
-    printed = set()
-    for threads in (1, 3):
-        names = ('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS')
-        environment = {**os.environ, **dict.fromkeys(names, str(threads))}
-        result = subprocess.run(
-            [sys.executable, '-c', SCRIPT.format(tests=tests, threads=threads)],
-            capture_output=True,
-            check=True,
-            text=True,
-            env=environment,
-        )
-        printed.add(result.stdout)
-    assert len(printed) == 1
 
 
 @every
