@@ -33,7 +33,7 @@ for name, kind in METHODS.items():
 print(json.dumps(found))
 """
 # Ends by itself, should the test be killed.
-BURN = 'import time; end = time.time() + 300\nwhile time.time() < end: pass'
+BURN = 'import time; end = time.time() + 900\nwhile time.time() < end: pass'
 
 
 def run(threads, paths):
