@@ -12,6 +12,7 @@ from sections import UNFIT, section
 
 from mmseg_ftu.preparation.resizing import resize_image
 from mmseg_ftu.preparation.sample_tissue import write_sample_data
+from mmseg_ftu.preparation.stain_figure import draw_stains
 from mmseg_ftu.stain import VahadaneNormalizer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -19,7 +20,7 @@ OTHER = ([0.5, 0.75, 0.43], [0.1, 0.95, 0.25])
 SIZE, CAPTION, GAP = 64, 26, 6
 
 
-def draw(*args):
+def run_tool(*args):
     command = [sys.executable, str(ROOT / 'tools/draw_stains.py'), *map(str, args)]
     return subprocess.run(command, capture_output=True, text=True)
 
@@ -49,13 +50,25 @@ def images(tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize('target', ['target.json', 'target.png'])
-def test_panels_of_a_folder_of_images(images, target):
+@pytest.mark.slow
+def test_command_line(images):
     out = images / 'new/stains.png'
-    options = ['--size', SIZE, '--fit-size', 128]
-    made = draw(images / 'images', images / target, out, *options)
+    good = (images / 'images', images / 'target.json', out)
+    wrong = run_tool(*good, '--per-group', 0)
+    assert wrong.returncode == 2
+    assert wrong.stderr.strip() == '--per-group 0: give 1 or more'
+    assert not out.exists()
+    made = run_tool(*good, '--size', SIZE, '--fit-size', 128)
     assert made.returncode == 0, made.stderr
     assert made.stdout == f'wrote {out}: 2 images, 1 could not be fitted\n'
+    draw_stains(*good[:2], images / 'again.png', size=SIZE, fit_size=128)
+    assert out.read_bytes() == (images / 'again.png').read_bytes()
+
+
+@pytest.mark.parametrize('target', ['target.json', 'target.png'])
+def test_panels_of_a_folder_of_images(images, target):
+    out = images / 'stains.png'
+    draw_stains(images / 'images', images / target, out, size=SIZE, fit_size=128)
     sheet = cv2.imread(str(out))[..., ::-1]
     assert sheet.shape == (2 * (SIZE + CAPTION) + GAP, 3 * SIZE + 2 * GAP, 3)
     policy = 'target' if target == 'target.json' else 'identity'
@@ -80,9 +93,9 @@ def test_panels_of_a_folder_of_images(images, target):
 def test_rows_of_each_organ(images):
     write_sample_data(images / 'raw', images=10, size=64)
     out = images / 'stains.png'
-    options = ['--size', SIZE, '--fit-size', SIZE, '--per-group', '1']
-    made = draw(images / 'raw', images / 'target.json', out, *options)
-    assert made.returncode == 0, made.stderr
+    draw_stains(
+        images / 'raw', images / 'target.json', out, 1, size=SIZE, fit_size=SIZE
+    )
     table = (images / 'raw/train.csv').read_text().splitlines()
     groups = {tuple(row.split(',')[1:3]) for row in table[1:]}
     assert len(groups) > 4
@@ -90,17 +103,14 @@ def test_rows_of_each_organ(images):
     assert cv2.imread(str(out)).shape == (height, 3 * SIZE + 2 * GAP, 3)
 
 
-def test_mistakes_are_told_in_a_line(images):
+def test_mistakes_are_told(images):
     out = images / 'out.png'
-    good = (images / 'images', images / 'target.json', out)
-    for args, words in (
-        ((images / 'no', *good[1:]), 'no images'),
-        ((good[0], images / 'no.json', out), 'no.json: no such file'),
-        ((good[0], good[0] / 'b.png', out), 'one stain'),
-        ((*good, '--per-group', 0), '--per-group 0'),
+    for source, target, count, words in (
+        ('no', 'target.json', 1, 'no images'),
+        ('images', 'no.json', 1, r'no\.json: no such file'),
+        ('images', 'images/b.png', 1, 'one stain'),
+        ('images', 'target.json', 0, '--per-group 0'),
     ):
-        made = draw(*args)
-        assert made.returncode == 2
-        assert words in made.stderr
-        assert 'Traceback' not in made.stderr
-        assert not out.exists()
+        with pytest.raises((ValueError, OSError), match=words):
+            draw_stains(images / source, images / target, out, count)
+    assert not out.exists()

@@ -18,6 +18,8 @@ SCRIPT = """
 import hashlib, json, sys
 import cv2, numpy as np, torch
 from mmseg_ftu.stain import METHODS
+print('ready', flush=True)
+sys.stdin.readline()
 threads, *paths = sys.argv[1:]
 cv2.setNumThreads(int(threads)); torch.set_num_threads(int(threads))
 images = {p: cv2.cvtColor(cv2.imread(p), cv2.COLOR_BGR2RGB) for p in paths}
@@ -33,20 +35,29 @@ for name, kind in METHODS.items():
 print(json.dumps(found))
 """
 # Ends by itself, should the test be killed.
-BURN = 'import time; end = time.time() + 900\nwhile time.time() < end: pass'
+BURN = 'import time; end = time.time() + 300\nwhile time.time() < end: pass'
 
 
-def run(threads, paths):
-    """Return what a process of so many threads found: bits of the fit, hash of the
-    output."""
+def start(threads, paths):
+    """Start a process of so many threads that has imported all and waits."""
     names = ('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS')
-    result = subprocess.run(
+    process = subprocess.Popen(
         [sys.executable, '-c', SCRIPT, str(threads), *map(str, paths)],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        check=True,
+        text=True,
         env={**os.environ, **dict.fromkeys(names, str(threads))},
     )
-    return json.loads(result.stdout)
+    while (line := process.stdout.readline()).strip() != 'ready':
+        assert line, 'the process ended early'
+    return process
+
+
+def finish(process):
+    """Let it run; return bits of the fits and hashes of the outputs."""
+    printed, _ = process.communicate('go\n')
+    assert process.returncode == 0
+    return json.loads(printed)
 
 
 def made_by_code(folder):
@@ -65,15 +76,16 @@ def test_bits_do_not_depend_on_load_or_threads(kind, request, tmp_path):
         paths = [folder / name for name in REAL]
     else:
         paths = made_by_code(tmp_path)
-    alone = run(1, paths)
+    alone = finish(start(1, paths))
     assert len(alone) == 3 * len(paths)
     assert len({output for _, output in alone.values()}) == 3 * len(paths)
+    waiting = {threads: start(threads, paths) for threads in (1, 2, 4)}
     burners = [subprocess.Popen([sys.executable, '-c', BURN]) for _ in range(BUSY)]
     try:
-        for threads in (1, 2, 4):
-            assert run(threads, paths) == alone, f'{threads} threads'
+        for threads, process in waiting.items():
+            assert finish(process) == alone, f'{threads} threads'
         assert all(burner.poll() is None for burner in burners)  # busy to the end
     finally:
-        for burner in burners:
-            burner.kill()
-            burner.wait()
+        for process in (*burners, *waiting.values()):
+            process.kill()
+            process.wait()
