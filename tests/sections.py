@@ -1,9 +1,19 @@
-"""Images for the tests of the stain engine, made by code."""
+"""Images for the tests of the stain engine: made by code, and names of real ones."""
 
 import cv2
 import numpy as np
 
 HAEMATOXYLIN, EOSIN = [0.65, 0.70, 0.29], [0.27, 0.90, 0.34]
+
+#: Real images of the optional data folder 'stain_images'.
+REAL = [
+    'skimage_ihc.png',
+    'cmu_small_region_crop1024.png',
+    'tiatoolbox_target_image.png',
+    'stardist_histo.jpg',
+    'torchstain_source.png',
+    'torchstain_target.png',
+]
 
 
 def unit_rows(rows) -> np.ndarray:

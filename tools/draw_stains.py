@@ -11,7 +11,7 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     add = parser.add_argument
     add('source', type=Path, help='competition folder, prepared folder or images')
-    add('target', type=Path, help='.json of tools/make_stain_target.py')
+    add('target', type=Path, help='.json of make_stain_target.py, or an image')
     add('output', type=Path, help='the PNG to write')
     add('--per-group', type=int, default=2, help='images of each organ (%(default)s)')
     add('--size', type=int, default=256, help='side of a picture, px (%(default)s)')

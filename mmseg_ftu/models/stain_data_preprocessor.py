@@ -1,10 +1,14 @@
 """Normalise stains on the batch's device, before everything else."""
 
-import torch
+import logging
+
+from mmengine.logging import print_log
 from mmseg.models import SegDataPreProcessor
 from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
+from torch import Tensor
 
-from ..stain import apply_torch, fit_sources_torch, load_target
+from ..stain import FailureCount, apply_torch, fit_sources_torch, load_target
 
 
 @MODELS.register_module()
@@ -14,6 +18,10 @@ class StainDataPreProcessor(SegDataPreProcessor):
     For data that weren't normalised when they were prepared. Each image is fitted and
     painted on the device; the result is that of ``StainNormalize`` within one grey
     level. Use one of the two, not both.
+
+    Sets ``stain_failure`` in the metainfo of each sample to the reason why the image
+    couldn't be fitted (None if it could), and counts failures in the log, at the 1st,
+    10th, 100th, ... of a process.
 
     Args:
         stain_target: File made by ``tools/make_stain_target.py``.
@@ -27,6 +35,7 @@ class StainDataPreProcessor(SegDataPreProcessor):
     ) -> None:
         super().__init__(**kwargs)
         self.normalizer = load_target(stain_target, on_failure)
+        self.failures = FailureCount()
         self.is_bgr = bool(kwargs.get('bgr_to_rgb'))
 
     def forward(self, data: dict, training: bool = False) -> dict:
@@ -37,12 +46,27 @@ class StainDataPreProcessor(SegDataPreProcessor):
             training: Whether for training.
         """
         data = self.cast_data(data)
-        inputs = [self._normalize(image) for image in data['inputs']]
+        samples = data.get('data_samples') or [None] * len(data['inputs'])
+        inputs = [
+            self._normalize(image, sample)
+            for image, sample in zip(data['inputs'], samples, strict=True)
+        ]
         return super().forward(dict(data, inputs=inputs), training)
 
-    def _normalize(self, image: torch.Tensor) -> torch.Tensor:
+    def _normalize(self, image: Tensor, sample: SegDataSample | None) -> Tensor:
         rgb = image.flip(0) if self.is_bgr else image
-        batch = rgb[None]
-        sources = fit_sources_torch(batch, self.normalizer)
-        out = apply_torch(batch, self.normalizer, sources)[0]
+        (source,) = fit_sources_torch(rgb[None], self.normalizer)
+        self._record(source.reason, sample)
+        out = apply_torch(rgb[None], self.normalizer, source)[0]
         return out.flip(0) if self.is_bgr else out
+
+    def _record(self, reason: str | None, sample: SegDataSample | None) -> None:
+        name = 'an image'
+        if sample is not None:
+            sample.set_metainfo(dict(stain_failure=reason))
+            name = sample.get('img_id') or sample.get('img_path', name)
+        line = self.failures.add(reason, name)
+        if line is not None:
+            policy = self.normalizer.on_failure
+            text = f'StainDataPreProcessor ({policy}): {line}'
+            print_log(text, 'current', logging.WARNING)

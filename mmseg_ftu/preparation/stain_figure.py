@@ -6,9 +6,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mmseg_ftu.stain import Normalizer, load_target
+from mmseg_ftu.stain import Normalizer, VahadaneNormalizer, load_target
 
-from .atomic_files import write_png
+from .atomic_files import write_bytes
 from .image_io import read_image
 from .records import PreparationError
 from .resizing import resize_image, target_shape
@@ -17,6 +17,7 @@ from .stain_target import list_sources
 CAPTION = 26  # px
 GAP = 6  # px
 INK, PAPER = (0, 0, 0), 255
+COMPRESSED = [cv2.IMWRITE_PNG_COMPRESSION, 9]
 
 
 def draw_stains(
@@ -32,8 +33,8 @@ def draw_stains(
     Args:
         source: The competition's folder, a prepared one, or a folder of images; not
             normalised yet.
-        target: JSON of ``tools/make_stain_target.py``; its mosaic is shown if the PNG
-            lies beside it.
+        target: JSON of ``tools/make_stain_target.py``, whose mosaic is shown if the PNG
+            lies beside it; or an image, for Vahadane's method.
         output: The PNG to write.
         per_group: Images of each organ and data source.
         size: Side of a picture, px.
@@ -45,9 +46,7 @@ def draw_stains(
     Raises:
         PreparationError: There is nothing to draw.
     """
-    normalizer = load_target(target)
-    mosaic = target.with_suffix('.png')
-    reference = read_image(mosaic) if mosaic.is_file() else None
+    normalizer, reference = _read_target(target)
     groups: dict[str, list[Path]] = {}
     for path, group in list_sources(source):
         groups.setdefault(group, []).append(path)
@@ -59,15 +58,26 @@ def draw_stains(
         for path in paths[::step][:per_group]:
             image = read_image(path)
             image = resize_image(image, target_shape(image.shape[:2], fit_size))
-            row, reason = _row(image, f'{group}, {path.stem}', normalizer, size)
+            name = f'{group}, {path.stem}' if len(groups) > 1 else path.stem
+            row, reason = _row(image, name, normalizer, size)
             if reference is not None:
                 row.append(_panel(reference, 'target', size))
             rows.append(_join(row, axis=1))
             failed += reason is not None
     output.parent.mkdir(parents=True, exist_ok=True)
-    write_png(output, _join(rows, axis=0))
-    kept = f', {failed} could not be fitted and stay as they are' if failed else ''
-    return f'wrote {output}: {len(rows)} images{kept}'
+    sheet = cv2.cvtColor(_join(rows, axis=0), cv2.COLOR_RGB2BGR)
+    write_bytes(output, cv2.imencode('.png', sheet, COMPRESSED)[1].tobytes())
+    unfit = f', {failed} could not be fitted' if failed else ''
+    return f'wrote {output}: {len(rows)} images{unfit}'
+
+
+def _read_target(path: Path) -> tuple[Normalizer, np.ndarray | None]:
+    """Return the fitted normaliser, and the picture of its target if there is one."""
+    if path.suffix.lower() == '.json':
+        mosaic = path.with_suffix('.png')
+        return load_target(path), read_image(mosaic) if mosaic.is_file() else None
+    image = read_image(path)
+    return VahadaneNormalizer().fit(image), image
 
 
 def _row(
@@ -75,7 +85,10 @@ def _row(
 ) -> tuple[list[np.ndarray], str | None]:
     """Return the panels before and after, and why it couldn't be fitted, if so."""
     source = normalizer.fit_source(image)
-    after = 'after' if source.reason is None else f'as it is: {source.reason}'
+    after = 'after'
+    if source.reason is not None:
+        done = "with the target's stains" if source.found else 'as it is'
+        after = f'{done}: {source.reason}'
     panels = [
         _panel(image, name, size),
         _panel(normalizer.apply(image, source), after, size),

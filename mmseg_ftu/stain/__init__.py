@@ -4,7 +4,7 @@ from .histogram import ColourHistogram
 from .mosaic import choose_images, join_tiles, typical_tile
 from .normalizer import Normalizer
 from .optical_density import concentrations, optical_density, tissue_mask
-from .policy import StainFitError
+from .policy import FailureCount, StainFitError
 from .reinhard import ReinhardNormalizer
 from .stain_fit import Fit, LabFit, StainFit
 from .target import METHODS, load_target, stain_id
@@ -14,6 +14,7 @@ from .two_stains import MacenkoNormalizer, VahadaneNormalizer
 __all__ = [
     'METHODS',
     'ColourHistogram',
+    'FailureCount',
     'Fit',
     'LabFit',
     'MacenkoNormalizer',

@@ -37,7 +37,8 @@ class Normalizer(ABC):
     Args:
         on_failure: What an image gets that can't be fitted (white, black, one stain,
             ...): ``'identity'`` leaves it as it is, ``'target'`` takes the target's own
-            stains for its own, ``'raise'`` raises `StainFitError`.
+            stains for its own unless its colours are far from them, ``'raise'`` raises
+            `StainFitError`.
 
     Attributes:
         target: What was measured on the target; None before `fit`.
@@ -106,7 +107,7 @@ class Normalizer(ABC):
             return fit
         if self.on_failure == 'raise':
             raise StainFitError(fit.reason)
-        return replace(self.target, reason=fit.reason)
+        return self._stand_in(image, fit.reason)
 
     def apply(self, image: np.ndarray, source: Fit) -> np.ndarray:
         """Give an image, or a part of it, the target's colours.
@@ -171,6 +172,10 @@ class Normalizer(ABC):
     def _settings(self) -> dict[str, Any]:
         """Return the arguments of ``__init__``."""
         return {'on_failure': self.on_failure}
+
+    def _stand_in(self, image: Pixels, reason: str) -> Fit:
+        """Return the target's values for an image that can't be fitted."""
+        return replace(self.target, reason=reason)
 
     def _require_target(self) -> None:
         if self.target is None:

@@ -5,6 +5,7 @@ image without a word. Here each has a reason, a short text to log and to count, 
 caller chooses: leave the image as it is, use the target's stains, or raise.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +23,9 @@ SAMPLING = 8  # every so many colours tell the spread
 LEAST_SPREAD = 0.02  # of colours around their mean direction, radians
 LEAST_ANGLE = 6.0  # between stains, degrees; real sections 8 up, JPEG of one stain 5.6
 LEAST_STRENGTH = 0.05  # 99th percentile of a stain, optical density
+#: Of the mean brightness, 0..1, by the target's stains in the place of an image's own.
+#: Real sections of any stain changed by 0.05 at most, pure red or green by 0.2 up.
+MOST_CHANGE = 0.125
 
 NO_TISSUE = 'less than 1 % of the image is tissue'
 BLACK = 'the image is black'
@@ -40,6 +44,35 @@ class StainFitError(ValueError):
             "choose on_failure='identity' or 'target'"
         )
         self.reason = reason
+
+
+class FailureCount:
+    """Count images that couldn't be fitted, and say so at the 1st, 10th, 100th, ..."""
+
+    def __init__(self) -> None:
+        self.seen, self.reasons = 0, Counter()
+
+    def add(self, reason: str | None, name: str) -> str | None:
+        """Count an image.
+
+        Args:
+            reason: Why it couldn't be fitted; None if it could.
+            name: What to call it.
+
+        Returns:
+            A text to log, or None.
+        """
+        self.seen += 1
+        if reason is None:
+            return None
+        self.reasons[reason] += 1
+        total = self.reasons.total()
+        if total != 10 ** (len(str(total)) - 1):
+            return None
+        return (
+            f'{total} of {self.seen} images could not be fitted '
+            f'{dict(self.reasons)}; the last was {name}'
+        )
 
 
 @dataclass(frozen=True)
@@ -88,6 +121,23 @@ def check_stains(stains: np.ndarray) -> str | None:
     if cosine < 0:  # Macenko's vectors may be so, on what is no section
         return NO_STAINS
     return ONE_STAIN if cosine > np.cos(np.radians(LEAST_ANGLE)) else None
+
+
+def keeps_brightness(
+    density: np.ndarray, painted: np.ndarray, counts: np.ndarray
+) -> bool:
+    """Return whether colours stay about as bright when painted with other stains.
+
+    No mixture of two stains is red or green: in its place comes one that is nearly
+    black, as absorption is what stains have to offer.
+
+    Args:
+        density: ``(3, n)`` optical densities.
+        painted: ``(3, n)``, what becomes of them.
+        counts: ``(n,)`` how often each occurs.
+    """
+    change = (np.exp(-painted) - np.exp(-density)).mean(axis=0)
+    return bool(abs((change * counts).sum()) <= MOST_CHANGE * counts.sum())
 
 
 def check_strengths(strengths: np.ndarray) -> str | None:

@@ -8,7 +8,7 @@ import numpy as np
 from .histogram import ColourCells, ColourHistogram
 from .macenko import macenko_stains
 from .normalizer import Normalizer, Pixels
-from .optical_density import APPLY_PENALTY
+from .optical_density import APPLY_PENALTY, codes
 from .percentile import weighted_percentile
 from .policy import (
     StainFitError,
@@ -16,10 +16,11 @@ from .policy import (
     check_stains,
     check_strengths,
     find_tissue,
+    keeps_brightness,
 )
 from .recolour import recolour
 from .stain_fit import StainFit
-from .vahadane import codes, vahadane_stains
+from .vahadane import vahadane_stains
 
 STRENGTH_PERCENTILE = 99  # staintools: StainNormalizer
 BACKENDS = ('exact', 'staintools')
@@ -71,6 +72,15 @@ class TwoStainNormalizer(Normalizer):
         strengths = _strengths(all_density, tissue.cells, stains)
         reason = check_strengths(strengths)
         return StainFit(reason) if reason else StainFit(None, stains, strengths)
+
+    def _stand_in(self, image: Pixels, reason: str) -> StainFit:
+        cells = ColourHistogram.of(image).cells()
+        density, stains = cells.densities(), self.target.stains
+        amounts = codes(density, stains, APPLY_PENALTY)
+        painted = np.einsum('sc,sn->cn', stains, amounts)
+        if not keeps_brightness(density, painted, cells.counts):
+            return StainFit(reason)
+        return super()._stand_in(image, reason)
 
     def _paint(self, image: np.ndarray, source: StainFit) -> np.ndarray:
         return recolour(image, source.stains, paint_of(source, self.target))

@@ -1,9 +1,15 @@
+import json
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from mmengine.config import Config
 from mmengine.runner import Runner
 from mmseg.registry import DATASETS
+from sections import section
+
+from mmseg_ftu.stain import VahadaneNormalizer
 
 CONFIG = Path(__file__).parents[2] / 'configs/_base_/datasets/hubmap_768x768.py'
 META = dict(img_id='102', organ='spleen', data_source='HPA', pixel_size=0.4)
@@ -91,3 +97,20 @@ def test_tta_flips_images_and_keeps_masks(config):
 def test_image_is_first_loaded_for_inferencers(config):
     for name in ('test_pipeline', 'tta_pipeline', 'val_pipeline'):
         assert config[name][0]['type'] == 'LoadImageFromFile'
+
+
+def test_stain_failure_reaches_the_sample(config, tmp_path):
+    """Why an image couldn't be normalised; samples without StainNormalize pack too."""
+    assert 'stain_failure' not in build(config.val_dataloader)[0]['data_samples']
+    target = tmp_path / 'target.json'
+    fitted = VahadaneNormalizer().fit(section())
+    target.write_text(json.dumps(fitted.state_dict()))
+    dataset = config.val_dataloader.dataset
+    dataset.pipeline.insert(1, dict(type='StainNormalize', target=str(target)))
+    blank = next((Path(config.data_root) / 'images').glob('102.*'))
+    cv2.imwrite(str(blank), np.full((768, 576, 3), 255, np.uint8))
+    reasons = {
+        sample.img_id: sample.stain_failure
+        for sample in (sample['data_samples'] for sample in DATASETS.build(dataset))
+    }
+    assert reasons == {'102': 'less than 1 % of the image is tissue', '107': None}

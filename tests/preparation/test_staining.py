@@ -160,6 +160,15 @@ def test_command_lines(source, tmp_path):
 
     made = run('make_stain_target.py', source, tmp_path / 't.png', '--tiles', '2')
     assert made.returncode == 0, made.stderr
+    assert '2 x 2 tiles' in made.stdout
+    mosaic = cv2.imread(str(tmp_path / 't.png'))[..., ::-1]
+    assert mosaic.shape == (64, 64, 3)
+    fitted = VahadaneNormalizer().fit(np.ascontiguousarray(mosaic))
+    assert load_target(tmp_path / 't.json').state_dict() == fitted.state_dict()
+    missing = run('make_stain_target.py', tmp_path / 'none', tmp_path / 'u.png')
+    assert missing.returncode == 2
+    assert 'none: no train.csv' in missing.stderr
+    assert 'Traceback' not in missing.stderr
     options = ['--size', '64', '--folds', '2', '--stain', 'vahadane']
     alone = run('prepare_hubmap.py', source, tmp_path / 'p', *options)
     assert alone.returncode == 2

@@ -1,7 +1,7 @@
 import cv2
 import numpy as np
 import pytest
-from sections import EOSIN, HAEMATOXYLIN, section, unit_rows
+from sections import EOSIN, HAEMATOXYLIN, REAL, section, unit_rows
 
 from mmseg_ftu.stain import (
     VahadaneNormalizer,
@@ -10,14 +10,6 @@ from mmseg_ftu.stain import (
     tissue_mask,
 )
 
-REAL = [
-    'skimage_ihc.png',
-    'cmu_small_region_crop1024.png',
-    'tiatoolbox_target_image.png',
-    'stardist_histo.jpg',
-    'torchstain_source.png',
-    'torchstain_target.png',
-]
 TARGET = section(7)
 
 
@@ -30,6 +22,7 @@ def objective(image, stains):
 
 
 def learn_with_spams(image, seconds):
+    """What staintools asks of SPAMS, given so long on two threads."""
     spams = pytest.importorskip('spams')
     density = np.asfortranarray(optical_density(image)[tissue_mask(image)].T)
     stains = spams.trainDL(
@@ -42,7 +35,7 @@ def learn_with_spams(image, seconds):
         posD=True,
         verbose=False,
         iter=-seconds,
-        numThreads=1,
+        numThreads=2,
     ).T
     return unit_rows(stains[np.argsort(-stains[:, 0])])
 

@@ -26,6 +26,8 @@ meta_keys = (
     'data_source',
     'pixel_size',
     'original_shape',
+    # of StainNormalize, where a pipeline has it: why an image couldn't be normalised
+    'stain_failure',
 )
 
 # Numbers of albumentations 1.x defaults are those that the authors' library had at the

@@ -6,7 +6,6 @@ augmentation. The arithmetic is that of ``mmseg_ftu.stain``.
 """
 
 import logging
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -17,7 +16,7 @@ from mmcv.transforms.utils import cache_randomness
 from mmengine.logging import print_log
 from mmseg.registry import TRANSFORMS
 
-from ...stain import StainFit, VahadaneNormalizer, load_target
+from ...stain import FailureCount, StainFit, VahadaneNormalizer, load_target
 
 CHANNEL_ORDERS = ('bgr', 'rgb')
 
@@ -27,8 +26,8 @@ class StainNormalize(BaseTransform):
     """Give an image the colours of a target.
 
     Sets ``stain_failure`` to the reason why the image couldn't be fitted (None if it
-    could); add it to ``meta_keys`` to keep it. Failures are counted in the log, at the
-    1st, 10th, 100th, ... of a process.
+    could), which the ``meta_keys`` of our configs keep. Failures are counted in the
+    log, at the 1st, 10th, 100th, ... of a process.
 
     Required key and modified key: ``img``, (H, W, 3) uint8.
 
@@ -52,7 +51,7 @@ class StainNormalize(BaseTransform):
         self.normalizer = load_target(target, on_failure)
         self.reverse = _reverses(channel_order)
         self.target = str(target)
-        self.seen, self.failures = 0, Counter()
+        self.failures = FailureCount()
 
     def transform(self, results: dict) -> dict:
         """Normalise ``results['img']``."""
@@ -60,24 +59,12 @@ class StainNormalize(BaseTransform):
         source = self.normalizer.fit_source(image)
         results['img'] = _to_rgb(self.normalizer.apply(image, source), self.reverse)
         results['stain_failure'] = source.reason
-        self._count(source.reason, results)
+        name = results.get('img_id') or results.get('img_path', 'an image')
+        line = self.failures.add(source.reason, name)
+        if line is not None:
+            policy = self.normalizer.on_failure
+            print_log(f'StainNormalize ({policy}): {line}', 'current', logging.WARNING)
         return results
-
-    def _count(self, reason: str | None, results: dict) -> None:
-        self.seen += 1
-        if reason is None:
-            return
-        self.failures[reason] += 1
-        total = sum(self.failures.values())
-        if total in (1, 10, 100, 1000, 10000):
-            name = results.get('img_id') or results.get('img_path', 'an image')
-            print_log(
-                f'StainNormalize ({self.normalizer.on_failure}): {total} of '
-                f'{self.seen} images could not be fitted {dict(self.failures)}; the '
-                f'last was {name}',
-                'current',
-                logging.WARNING,
-            )
 
     def __repr__(self) -> str:
         return f'StainNormalize(target={self.target!r})'
