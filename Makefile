@@ -27,14 +27,15 @@ quickstart: env  ## sample data, stains, training, prediction, evaluation, repor
 	$(PY) tools/make_sample_data.py $(QS)/raw --images 80 --size 512
 	$(PY) tools/make_stain_target.py $(QS)/raw $(QS)/stain_target --size 256
 	$(PY) tools/prepare_hubmap.py $(QS)/raw $(QS)/prepared --size 256 --stain vahadane \
-	  --stain-target $(QS)/stain_target.json
+	  --stain-target $(QS)/stain_target.json --overwrite
 	$(PY) tools/train.py $(QS_CONFIG) --work-dir $(QS)/run
 	$(PY) tools/test.py $(QS_CONFIG) $(QS)/run/best_Dice_epoch_*.pth --tta --out $(QS)/result \
 	  --work-dir $(QS)/run
 	$(PY) tools/colour_baseline.py $(QS)/prepared --result $(QS)/result
 	$(PY) tools/draw_overlays.py $(QS)/prepared $(QS)/result $(QS)/overlay.png
 	$(PY) tools/predict.py $(QS_CONFIG) $(QS)/run/best_Dice_epoch_*.pth --input $(QS)/prepared \
-	  --fold 0 --output $(QS)/predictions --save masks overlays geojson probabilities
+	  --fold 0 --output $(QS)/predictions --save masks overlays geojson probabilities \
+	  --overwrite
 	$(PY) tools/evaluate.py $(QS)/predictions $(QS)/prepared --fold 0
 	$(PY) tools/report.py $(QS)/predictions --gt $(QS)/prepared --run $(QS)/run \
 	  --out $(QS)/report.html
