@@ -21,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -77,6 +77,17 @@ def write_images(folder: Path, count: int) -> None:
         tifffile.imwrite(folder / f'{i}.tiff', image, photometric='rgb')
 
 
+@contextlib.contextmanager
+def workplace(cfg: Config, images: int) -> Iterator[tuple[Path, Path]]:
+    """Give a folder of so many images and a file of weights."""
+    with tempfile.TemporaryDirectory() as folder:
+        place, weights = Path(folder, 'images'), Path(folder, 'weights.pth')
+        place.mkdir()
+        write_images(place, images)
+        save_weights(cfg, weights)
+        yield place, weights
+
+
 def predict_ours(predictor: FTUPredictor, images: Path) -> None:
     with (
         tempfile.TemporaryDirectory() as out,
@@ -118,11 +129,7 @@ def plain_loop(cfg: Config, weights: Path, device: str) -> Callable[[Path], None
 def compare(args: argparse.Namespace) -> None:
     """Print images/s of both, and the ratio."""
     cfg = config(small=True)
-    with tempfile.TemporaryDirectory() as folder:
-        images, weights = Path(folder, 'images'), Path(folder, 'weights.pth')
-        images.mkdir()
-        write_images(images, args.images)
-        save_weights(cfg, weights)
+    with workplace(cfg, args.images) as (images, weights):
         predictor = FTUPredictor(cfg.copy(), weights, device=args.device)
         loop = plain_loop(cfg, weights, args.device)
         contestants = {
@@ -148,11 +155,7 @@ def compare(args: argparse.Namespace) -> None:
 def share(args: argparse.Namespace) -> None:
     """Print which share of the time the network doesn't work."""
     cfg = config(small=False)
-    with tempfile.TemporaryDirectory() as folder:
-        images, weights = Path(folder, 'images'), Path(folder, 'weights.pth')
-        images.mkdir()
-        write_images(images, args.images)
-        save_weights(cfg, weights)
+    with workplace(cfg, args.images) as (images, weights):
         predictor = FTUPredictor(cfg, weights, device=args.device)
         network, busy = predictor.network, []
         forward = network._forward
