@@ -51,7 +51,7 @@ class PredictionFolder:
     def _begin(self, about: dict, overwrite: bool) -> None:
         file, there = self.path / 'prediction.json', {}
         if file.is_file():
-            there = json.loads(file.read_text(encoding='utf-8'))
+            there = self._settings_of(file)
         changed = sorted(
             key
             for key in {*self.settings, *there}
@@ -69,6 +69,15 @@ class PredictionFolder:
         text = json.dumps({**about, **self.settings}, indent=2)
         write_bytes(file, text.encode())
         (self.path / 'records').mkdir(exist_ok=True)
+
+    @staticmethod
+    def _settings_of(file: Path) -> dict:
+        try:
+            return dict(json.loads(file.read_text(encoding='utf-8')))
+        except (ValueError, TypeError) as error:
+            raise ValueError(
+                f'{file}: damaged ({error}); remove it, and what lies beside it'
+            ) from error
 
     def _any_done(self) -> bool:
         records = (self.path / 'records').glob('*.json')
