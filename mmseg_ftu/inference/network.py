@@ -75,7 +75,7 @@ class Network:
         self.views, self.scales = tuple(views), tuple(scales)
         self.weights = _check_weights(weights, checkpoints)
         _check_views(self.views, self.scales, batch_size)
-        self.device, self.amp, self.batch_size = torch.device(device), amp, batch_size
+        self.device, self.amp, self.batch_size = _device(device), amp, batch_size
         self.models, self.metas = [], []
         for path in checkpoints:
             model, meta = load_model(cfg, path)
@@ -156,6 +156,8 @@ def load_model(cfg: Config, path: str | Path) -> tuple[torch.nn.Module, dict]:
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     is_url = str(path).startswith(('http://', 'https://'))
     checkpoint = load_local(download(str(path)) if is_url else path, 'cpu')
+    if not isinstance(checkpoint, dict):
+        raise ValueError(f'{path}: holds a {type(checkpoint).__name__}, no weights')
     weights = checkpoint.get('state_dict', checkpoint)
     model = revert_sync_batchnorm(MODELS.build(cfg.model))
     try:
@@ -193,12 +195,21 @@ def _check_weights(
     if not checkpoints:
         raise ValueError('no checkpoint: give at least one')
     weights = [1.0] * len(checkpoints) if weights is None else list(weights)
-    if len(weights) != len(checkpoints) or min(weights) <= 0:
+    usable = all(0 < weight < float('inf') for weight in weights)
+    if len(weights) != len(checkpoints) or not usable:
         raise ValueError(
             f'weights {weights} of {len(checkpoints)} checkpoints: give one positive '
             'number for each'
         )
     return [weight / sum(weights) for weight in weights]
+
+
+def _device(name: str) -> torch.device:
+    try:
+        return torch.zeros(1, device=name).device
+    except (RuntimeError, AssertionError) as error:  # the latter without CUDA
+        reason = str(error).strip().splitlines()[0]
+        raise ValueError(f'device={name!r}: {reason}') from error
 
 
 def _check_views(
@@ -209,7 +220,7 @@ def _check_views(
         raise ValueError(f'views {list(views)}: choose of {", ".join(VIEWS)}')
     if len(set(views)) < len(views):
         raise ValueError(f'views {list(views)}: one occurs twice')
-    if not scales or min(scales) <= 0:
+    if not scales or not all(0 < scale < float('inf') for scale in scales):
         raise ValueError(f'scales {list(scales)}: give positive factors')
     if batch_size < 1:
         raise ValueError(f'batch_size={batch_size}: give at least 1')
