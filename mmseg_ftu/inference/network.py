@@ -11,6 +11,7 @@ from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
 from torch import Tensor
 
 from ..preparation.resizing import resize_image
@@ -133,7 +134,10 @@ class Network:
             torch.bfloat16 if self.device.type == 'cpu' else torch.float16,
             enabled=self.amp,
         ):
-            data = model.data_preprocessor(dict(inputs=list(inputs)), False)
+            # preprocessors that pad write into samples
+            samples = [SegDataSample() for _ in inputs]
+            data = dict(inputs=list(inputs), data_samples=samples)
+            data = model.data_preprocessor(data, False)
             seen = tuple(data['inputs'].shape[-2:])
             metas = [dict(img_shape=seen, pad_shape=seen, ori_shape=seen)] * len(inputs)
             logits = model.inference(data['inputs'], metas).float()
