@@ -68,8 +68,10 @@ class TiffRegions:
         out = np.zeros((height, width, 3), np.uint8)
         for i in range(top // rows, -(-(top + height) // rows)):
             for j in range(left // columns, -(-(left + width) // columns)):
-                segment = self._decode(i * across + j)
                 y, x = i * rows, j * columns
+                # a tile may go on beyond the border, where it means nothing
+                inside = self.shape[0] - y, self.shape[1] - x
+                segment = self._decode(i * across + j, inside)
                 y0, x0 = max(y, top), max(x, left)
                 y1 = min(y + segment.shape[0], top + height)
                 x1 = min(x + segment.shape[1], left + width)
@@ -78,15 +80,15 @@ class TiffRegions:
                 ]
         return out
 
-    def _decode(self, index: int) -> np.ndarray:
+    def _decode(self, index: int, inside: tuple[int, int]) -> np.ndarray:
         page = self.page
         with self.lock:
             handle = self.file.filehandle
             handle.seek(page.dataoffsets[index])
             data = handle.read(page.databytecounts[index])
         try:
-            tile, _, shape = page.decode(data, index, jpegtables=page.jpegtables)
-            pixels = tile.reshape(tile.shape[-3:])[: shape[-3], : shape[-2]]
+            tile = page.decode(data, index, jpegtables=page.jpegtables)[0]
+            pixels = tile.reshape(tile.shape[-3:])[: inside[0], : inside[1]]
             raster = Raster(pixels, kind_of_page(page, 'YXS', pixels))
             return opaque_rgb(raster)
         except RefusedError as error:
