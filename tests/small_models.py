@@ -8,6 +8,8 @@ import os
 import time
 from pathlib import Path
 
+import cv2
+import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.model import BaseModule
@@ -108,3 +110,10 @@ def save(model: nn.Module, path: Path, **dataset_meta) -> Path:
         dict(state_dict=model.state_dict(), meta=dict(dataset_meta=dataset_meta)), path
     )
     return path
+
+
+def noise(height=70, width=90, seed=0):
+    """Smooth noise: nothing in it is symmetric."""
+    rng = np.random.default_rng(seed)
+    image = rng.integers(0, 256, (height, width, 3)).astype(np.uint8)
+    return cv2.blur(image, (5, 5)).reshape(image.shape)

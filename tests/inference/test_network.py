@@ -5,18 +5,11 @@ import torch
 import torch.nn.functional as F
 from mmengine.config import Config
 from mmseg.registry import MODELS
-from small_models import MEAN, STD, build_small, constant, save, small_config
+from small_models import MEAN, STD, build_small, constant, noise, save, small_config
 
 from mmseg_ftu.inference.network import VIEWS, Network, pad_small, undo_view, view
 
 ALL_VIEWS, SCALES = tuple(VIEWS), (0.75, 1.0, 1.25)
-
-
-def noise(height=70, width=90, seed=0):
-    """Smooth noise: nothing in it is symmetric."""
-    rng = np.random.default_rng(seed)
-    image = rng.integers(0, 256, (height, width, 3)).astype(np.uint8)
-    return cv2.blur(image, (5, 5)).reshape(image.shape)
 
 
 @pytest.fixture
