@@ -3,6 +3,7 @@
 Also imported by the processes that tests start, through ``custom_imports``.
 """
 
+import json
 import math
 import os
 import time
@@ -14,8 +15,12 @@ import torch
 from mmengine.config import Config
 from mmengine.model import BaseModule
 from mmseg.registry import MODELS
+from sections import section
 from torch import nn
 
+from mmseg_ftu.stain import VahadaneNormalizer
+
+STAINS = [0.55, 0.78, 0.30], [0.10, 0.95, 0.29]  # of a target, other than a section's
 MEAN, STD = [123.675, 116.28, 103.53], [58.395, 57.12, 57.375]
 
 
@@ -117,3 +122,10 @@ def noise(height=70, width=90, seed=0):
     rng = np.random.default_rng(seed)
     image = rng.integers(0, 256, (height, width, 3)).astype(np.uint8)
     return cv2.blur(image, (5, 5)).reshape(image.shape)
+
+
+def section_target(path: Path) -> Path:
+    """Write a stain target; what `section` makes of other stains can be brought to it."""
+    normalizer = VahadaneNormalizer().fit(section(seed=9, stains=STAINS))
+    path.write_text(json.dumps(normalizer.state_dict()))
+    return path
