@@ -93,7 +93,7 @@ def constant(cfg: Config, probability: float) -> nn.Module:
     return model
 
 
-def dark(cfg: Config, level: int = 160, sharpness: float = 0.2) -> nn.Module:
+def dark(cfg: Config, level: float = 160.5, sharpness: float = 0.2) -> nn.Module:
     """Build the model that finds what is darker than a grey level, pixel by pixel."""
     model = build_small(cfg)
     conv, last = model.backbone.conv, model.decode_head.conv_seg
@@ -125,7 +125,7 @@ def noise(height=70, width=90, seed=0):
 
 
 def section_target(path: Path) -> Path:
-    """Write a stain target; what `section` makes of other stains can be brought to it."""
+    """Write a stain target other than the stains of `section`."""
     normalizer = VahadaneNormalizer().fit(section(seed=9, stains=STAINS))
     path.write_text(json.dumps(normalizer.state_dict()))
     return path
