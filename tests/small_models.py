@@ -61,7 +61,11 @@ def small_config(kernel_size=3, out_channels=1, **overrides) -> Config:
             model=dict(
                 type='BinaryEncoderDecoder' if one else 'EncoderDecoder',
                 data_preprocessor=dict(
-                    type='SegDataPreProcessor', mean=MEAN, std=STD, bgr_to_rgb=True
+                    type='SegDataPreProcessor',
+                    mean=MEAN,
+                    std=STD,
+                    bgr_to_rgb=True,
+                    size_divisor=1,
                 ),
                 backbone=dict(type='OneConvolution', kernel_size=kernel_size),
                 decode_head=head | (dict(threshold=0.5) if one else {}),
