@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.model import BaseModule
+from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 from sections import section
 from torch import nn
@@ -80,6 +81,7 @@ def small_config(kernel_size=3, out_channels=1, **overrides) -> Config:
 
 def build_small(cfg: Config, seed: int = 0) -> nn.Module:
     """Build the model with random weights; its answers vary with the image."""
+    init_default_scope('mmseg')  # fixtures of a module come before that of each test
     torch.manual_seed(seed)
     model = MODELS.build(cfg.model).eval()
     with torch.no_grad():

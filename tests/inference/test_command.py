@@ -1,6 +1,7 @@
 """From a real Runner's checkpoint to masks: prediction agrees with testing."""
 
 import json
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -88,7 +89,7 @@ def test_prediction_scores_as_testing_does(work, checkpoint, tmp_path):
 
 def test_raw_images_are_predicted_as_prepared_ones(work, checkpoint, tmp_path):
     config, kinds = str(work / 'config.py'), ['masks', 'probabilities']
-    for name, images in (('p', 'data'), ('raw', 'raw/train_images')):
+    for name, images in (('p', 'data'), ('r', 'raw/train_images')):
         out = tmp_path / name
         summary = predict(
             config, [checkpoint], str(work / images), out, save=kinds, threshold=0.5
@@ -97,13 +98,11 @@ def test_raw_images_are_predicted_as_prepared_ones(work, checkpoint, tmp_path):
     names = sorted(path.name for path in (tmp_path / 'p' / 'masks').iterdir())
     assert len(names) == 8
     for name in names:
-        name = name.removesuffix('.png')
-        for file in (f'masks/{name}.png', f'probabilities/{name}.tif'):
-            prepared, raw = (
-                cv2.imread(str(tmp_path / d / file), -1) for d in ('p', 'raw')
-            )
+        probability = f'probabilities/{Path(name).stem}.tif'
+        for file in (f'masks/{name}', probability):
+            prepared, raw = (cv2.imread(str(tmp_path / d / file), -1) for d in 'pr')
             assert (prepared == raw).all()
-            assert prepared.any()
+        assert prepared.any()
 
 
 @pytest.fixture
