@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -40,10 +41,9 @@ def model(tmp_path_factory):
     return root / 'config.py', save(dark(cfg), root / 'dark.pth', preparation=about)
 
 
-@pytest.fixture
-def images(tmp_path):
-    folder = tmp_path / 'images'
-    folder.mkdir()
+@pytest.fixture(scope='module')
+def images(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('images')
     for i in range(10):
         cv2.imwrite(str(folder / f'{i}.png'), draw(i)[..., ::-1])
     return folder
@@ -106,14 +106,16 @@ def contents(folder):
 ALL = ('--save', 'masks', 'overlays', 'geojson', 'probabilities', 'submission')
 
 
-@pytest.fixture
-def unbroken(model, images, tmp_path):
-    done = run(model, images, tmp_path / 'unbroken', *ALL)
+@pytest.fixture(scope='module')
+def unbroken(model, images, tmp_path_factory):
+    """What a run leaves that nothing disturbs."""
+    out = tmp_path_factory.mktemp('unbroken')
+    done = run(model, images, out, *ALL)
     assert done.returncode == 0, done.stderr
     assert done.stdout == '10 images predicted.\n'
     assert '10/10' in done.stderr  # the bar, which tells how long it will take
     assert 'Traceback' not in done.stderr
-    return contents(tmp_path / 'unbroken')
+    return contents(out)
 
 
 def test_a_killed_run_goes_on(model, images, tmp_path, unbroken):
@@ -166,6 +168,7 @@ def test_a_killed_share_goes_on(model, images, tmp_path, unbroken):
 
 
 def test_bad_images_and_the_exit_code(model, images, tmp_path):
+    images = shutil.copytree(images, tmp_path / 'images')
     (images / '3.png').write_bytes(b'')
     (images / '5.png').write_bytes((images / '5.png').read_bytes()[:-40])
     done = run(model, images, tmp_path / 'out')

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 from mmengine.config import Config
+from mmseg.apis import inference_model, init_model
 from small_models import constant, save, section_target, small_config
 
 from mmseg_ftu.apis import evaluate, train
@@ -63,6 +64,14 @@ def test_a_checkpoint_knows_how_its_images_were_prepared(work, checkpoint):
     held_out = table[table.fold != 0].pixel_size
     assert preparation['pixel_size'] == pytest.approx(held_out.median() * 320 / 128)
     assert meta['stain'] == f'{settings["stain"]["id"]} resize-first'
+
+
+def test_the_checkpoint_serves_mmseg_too(work, checkpoint):
+    model = init_model(str(work / 'config.py'), checkpoint, device='cpu')
+    assert tuple(model.dataset_meta['classes']) == ('background', 'ftu')
+    image = next((work / 'data' / 'images').iterdir())
+    result = inference_model(model, str(image))
+    assert result.seg_logits.data.shape == (1, 128, 128)
 
 
 def dice(folder, prepared, name):
