@@ -28,6 +28,7 @@ VIEWS = {
     'rot270': (True, (-1,)),
     'antitranspose': (True, (-2, -1)),
 }
+LONGEST_REASON = 300  # characters; torch names every key that is missing
 SMALLEST = 64  # px; a shorter side is mirrored up to it, since strides go up to 64
 
 
@@ -163,14 +164,18 @@ def load_model(cfg: Config, path: str | Path) -> tuple[torch.nn.Module, dict]:
     if not isinstance(checkpoint, dict):
         raise ValueError(f'{path}: holds a {type(checkpoint).__name__}, no weights')
     weights = checkpoint.get('state_dict', checkpoint)
-    model = revert_sync_batchnorm(MODELS.build(cfg.model))
+    # tools/test.py --tta wraps the model in the config that it leaves in work_dir
+    model_cfg = cfg.model.get('module', cfg.model)
+    model = revert_sync_batchnorm(MODELS.build(model_cfg))
     try:
         model.load_state_dict(weights)
     except (RuntimeError, TypeError, AttributeError) as error:
-        lines = str(error).splitlines()
+        reason = ' '.join(str(error).split())
+        if len(reason) > LONGEST_REASON:
+            reason = f'{reason[:LONGEST_REASON]} ...'
         raise ValueError(
-            f"{path}: not the weights of this config's model ({' '.join(lines[:2])} "
-            f'...; {len(lines)} lines); give the config that it was trained with'
+            f"{path}: not the weights of this config's model ({reason}); give the "
+            'config that it was trained with'
         ) from error
     return model, checkpoint.get('meta', {}).get('dataset_meta') or {}
 

@@ -231,6 +231,23 @@ def test_faulty_checkpoints_are_named(tmp_path, capsys, content, message):
     assert 'run from' not in capsys.readouterr().out
 
 
+def test_missing_keys_do_not_fill_the_screen(tmp_path):
+    cfg = Config.fromfile('configs/quickstart/coat_daformer.py')
+    path = save(build_small(small_config()), tmp_path / 'small.pth')
+    with pytest.raises(ValueError, match='Missing key') as caught:
+        Network(cfg, [path])
+    assert len(str(caught.value)) < 500 + len(str(path))
+
+
+def test_the_config_that_a_test_with_tta_leaves(network):
+    cfg, image = small_config(), noise()
+    model = build_small(cfg)
+    wrapped = small_config()
+    wrapped.model = dict(type='BinarySegTTAModel', module=cfg.model)
+    answer = network(wrapped, model)([image])[0]
+    np.testing.assert_allclose(answer, by_hand(model, image), atol=1e-5)
+
+
 def test_no_checkpoint():
     with pytest.raises(FileNotFoundError, match=r'nowhere\.pth'):
         Network(small_config(), ['nowhere.pth'])
