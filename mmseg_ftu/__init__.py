@@ -1,6 +1,7 @@
 """mmseg_ftu: functional tissue units in histology, a plug-in for MMSegmentation 1.x.
 
-Importing it registers everything in mmseg's own registries. The idea of the paper is in
+Importing it registers everything in mmseg's own registries, and lets mmengine read
+checkpoints only in ways that run no code from them. The idea of the paper is in
 ``mmseg_ftu/switched_aux_loss.py``.
 """
 
@@ -25,6 +26,10 @@ with quiet_imports():
         visualizer,
     )
     from .inference import FTUPredictor
+    from .safe_checkpoints import refuse_unsafe_checkpoints
+
+# also for what mmseg's and mmengine's own functions load from now on
+refuse_unsafe_checkpoints()
 
 __all__ = [
     'FTUPredictor',

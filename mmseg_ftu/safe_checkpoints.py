@@ -2,7 +2,7 @@
 
 A pickle can run any code. Here they are read with torch's ``weights_only=True`` and in
 no other way, while mmengine falls back to plain unpickling where that fails, and its
-own list of safe names holds ``getattr``. The entry points of this package call
+own list of safe names holds ``getattr``. Importing this package calls
 ``refuse_unsafe_checkpoints``; pretrained backbones read through ``load_local`` too.
 """
 

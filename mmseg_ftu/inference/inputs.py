@@ -1,16 +1,19 @@
 """What is to be predicted: files, folders, patterns and tables become jobs."""
 
-import csv
 import glob
 import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..preparation.competition import DATA_SOURCES, ORGANS
 from ..preparation.image_io import FORMAT_OF_SUFFIX
-from ..preparation.tables import id_fault, number_fault, read_table
+from ..preparation.tables import id_fault, number_fault, read_table, whole_number
 from .reading import SLIDE_SUFFIXES
 
 SUFFIXES = {*FORMAT_OF_SUFFIX, *SLIDE_SUFFIXES}
+SPELLING = {name.lower(): name for name in (*ORGANS, *DATA_SOURCES)}
+TABLE_COLUMNS = ('id', 'organ', 'data_source', 'pixel_size')
+SHAPE_COLUMNS = ('img_height', 'img_width')
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,12 @@ class Job:
     original_shape: tuple[int, int] | None = None
     prepared: dict | None = None
 
+    def __post_init__(self) -> None:
+        for name in ('organ', 'data_source'):  # as tables of thresholds spell them
+            given = getattr(self, name)
+            if given is not None:
+                object.__setattr__(self, name, SPELLING.get(given.lower(), given))
+
 
 def list_jobs(
     path: str,
@@ -59,6 +68,8 @@ def list_jobs(
     Raises:
         ValueError: If nothing is found, an id occurs twice, or a table is faulty.
     """
+    if pixel_size is not None and not 0 < pixel_size < float('inf'):
+        raise ValueError(f'pixel_size={pixel_size}: give a positive number of um/px')
     place = Path(path)
     if (place / 'test.csv').is_file():
         jobs = _competition(place)
@@ -67,7 +78,7 @@ def list_jobs(
     else:
         common = organ or None, data_source or None, pixel_size
         jobs = [Job(p.stem, p, *common) for p in _files(path)]
-    if fold is not None and not jobs[0].prepared:
+    if fold is not None and jobs[0].prepared is None:
         raise ValueError(f'--fold is for prepared folders, and {path} is none')
     _refuse_repeated(jobs)
     return jobs
@@ -108,27 +119,13 @@ def _refuse_repeated(jobs: list[Job]) -> None:
 
 
 def _competition(folder: Path) -> list[Job]:
-    """Read ``test.csv``: id, organ, data_source, pixel_size."""
-    table = folder / 'test.csv'
+    """Read ``test.csv``: id, organ, data_source; pixel_size, img_height, img_width."""
     images = folder / 'test_images'
-    jobs = []
-    for row, values in enumerate(read_table(table).to_dict('records'), start=1):
-        missing = {'id', 'organ', 'data_source'} - set(values)
-        if missing:
-            raise ValueError(f'{table}: columns are missing: {sorted(missing)}')
-        if fault := number_fault('pixel_size', values.get('pixel_size', '')):
-            raise ValueError(f'{table} row {row}, id {values["id"]}: {fault}')
-        size = values.get('pixel_size')
-        jobs.append(
-            Job(
-                values['id'],
-                _image_of(images, values['id']),
-                values['organ'] or None,
-                values['data_source'] or None,
-                float(size) if size else None,
-            )
-        )
-    return jobs
+    required = {'id', 'organ', 'data_source'}
+    return [
+        _job(place, row, _image_of(images, row['id']))
+        for place, row in _rows(folder / 'test.csv', required)
+    ]
 
 
 def _image_of(folder: Path, name: str) -> Path:
@@ -143,24 +140,62 @@ def _prepared(folder: Path, fold: int | None) -> list[Job]:
     manifest = folder / 'manifest.json'
     try:
         settings = json.loads(manifest.read_text(encoding='utf-8'))['settings']
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f'{manifest}: no manifest ({error}); prepare again') from error
-    with (folder / 'folds.csv').open(newline='', encoding='utf-8') as stream:
-        rows = list(csv.DictReader(stream))
-    folds = sorted({row['fold'] for row in rows})
+    rows = _rows(folder / 'folds.csv', {*TABLE_COLUMNS, *SHAPE_COLUMNS, 'fold'})
     if fold is not None:
-        rows = [row for row in rows if row['fold'] == str(fold)]
-    if not rows:
-        raise ValueError(f'{folder}: no image of fold {fold}; it has the folds {folds}')
+        folds = sorted({row['fold'] for _, row in rows})
+        rows = [(place, row) for place, row in rows if row['fold'] == str(fold)]
+        if not rows:
+            raise ValueError(
+                f'{folder}: no image of fold {fold}; it has the folds '
+                f'{", ".join(folds)}'
+            )
     return [
-        Job(
-            row['id'],
-            folder / 'images' / f'{row["id"]}.png',
-            row['organ'] or None,
-            row['data_source'] or None,
-            float(row['pixel_size']) if row['pixel_size'] else None,
-            (int(row['img_height']), int(row['img_width'])),
-            settings,
-        )
-        for row in rows
+        _job(place, row, folder / 'images' / f'{row["id"]}.png', settings)
+        for place, row in rows
     ]
+
+
+def _rows(table: Path, required: set[str]) -> list[tuple[str, dict[str, str]]]:
+    """Return the rows of a table, each behind the place that messages name."""
+    frame = read_table(table)
+    if missing := sorted(required - set(frame.columns)):
+        raise ValueError(f'{table}: columns are missing: {", ".join(missing)}')
+    rows = frame.to_dict('records')
+    return [(f'{table} row {i}, id {row["id"]}', row) for i, row in enumerate(rows, 1)]
+
+
+def _job(
+    place: str, row: dict[str, str], path: Path, prepared: dict | None = None
+) -> Job:
+    if fault := id_fault(row['id']):
+        raise ValueError(f'{place}: {fault}')
+    pixel_size = row.get('pixel_size', '')
+    if fault := number_fault('pixel_size', pixel_size):
+        raise ValueError(f'{place}: {fault}')
+    return Job(
+        row['id'],
+        path,
+        row['organ'] or None,
+        row['data_source'] or None,
+        float(pixel_size) if pixel_size else None,
+        _shape(place, [row.get(name, '') for name in SHAPE_COLUMNS]),
+        prepared,
+    )
+
+
+def _shape(place: str, texts: list[str]) -> tuple[int, int] | None:
+    """Return height and width on record; files may be resized copies."""
+    if not any(texts):
+        return None
+    try:
+        height, width = (whole_number(text) for text in texts)
+    except ValueError:
+        height = width = 0
+    if min(height, width) < 1:
+        raise ValueError(
+            f'{place}: img_height x img_width is {" x ".join(texts)}; give whole '
+            'pixels or leave them blank'
+        )
+    return height, width

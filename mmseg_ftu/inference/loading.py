@@ -104,7 +104,9 @@ class Loader:
         source = source or open_source(job.path)
         try:
             shape = job.original_shape or source.shape
-            pixel_size = job.pixel_size or source.pixel_size
+            pixel_size = job.pixel_size
+            if pixel_size is None and source.pixel_size is not None:
+                pixel_size = source.pixel_size * source.shape[1] / shape[1]
             loaded = Loaded(job, source, shape, pixel_size)
             stain = self._stain(job)
             if self._cuts(source):
@@ -143,42 +145,41 @@ class Loader:
         if size is None:
             shape = self._shape_by_pixel_size(loaded, required=False)
         if isinstance(source, ArraySource):
-            image = source.image
+            finish = finisher(stain)
+            loaded.image, loaded.stain_failure = finish(source.image, shape)
+        elif _is_stain_first(stain):
+            source, loaded.stain_failure = _painted(source, stain)
+            loaded.image = read_resized(source, shape)
         else:
             image = read_resized(source, shape)
-        loaded.image, loaded.stain_failure = finisher(stain)(image, shape)
+            loaded.image, loaded.stain_failure = finisher(stain)(image, shape)
 
     def _load_tiles(self, loaded: Loaded, stain: dict | None) -> None:
         """Bring the image to working resolution and fit its stains once."""
         shape = self._shape_by_pixel_size(loaded, required=self.recipe.size is not None)
-        normalizer = _normalizer(stain)
-        stain_first = stain is not None and stain['order'] != ORDERS[0]
         source, histogram = loaded.source, ColourHistogram()
-        if stain_first:  # fitted on the original, as in training
-            for top, left, height, width in blocks(source.shape, READ_AT_ONCE):
-                histogram.update(source.read(0, top, left, height, width))
-            fit = normalizer.fit_source(histogram)
-            source = _Painted(source, lambda tile: normalizer.apply(tile, fit))
+        normalizer = None
+        if _is_stain_first(stain):
+            source, loaded.stain_failure = _painted(source, stain)
+        elif stain is not None:
+            normalizer = _normalizer(stain)
         working = WorkingImage(shape, self.temporary)
-        for box in blocks(shape):
+        for box in blocks(shape, by_rows=loaded.source.by_rows):
             block = read_scaled(source, shape, box)
             working.write(box[0], box[1], block)
-            if normalizer and not stain_first:
+            if normalizer:
                 histogram.update(block)
         loaded.working = working
-        if normalizer and not stain_first:
+        if normalizer:
             fit = normalizer.fit_source(histogram)
             loaded.paint = lambda tile: normalizer.apply(tile, fit)
-        if normalizer:
             loaded.stain_failure = fit.reason
 
     def _shape_by_pixel_size(self, loaded: Loaded, required: bool) -> tuple[int, int]:
         """Return height and width at the pixel size of training."""
         goal, pixel_size = self.recipe.pixel_size, loaded.pixel_size
         if goal and pixel_size:
-            return tuple(
-                max(1, round(n * pixel_size / goal)) for n in loaded.source.shape
-            )
+            return tuple(max(1, round(n * pixel_size / goal)) for n in loaded.shape)
         if required:
             lacking, option = 'the image', '--pixel-size'
             if not goal:
@@ -195,7 +196,7 @@ class _Painted:
     """A source whose regions are normalised when they are read."""
 
     def __init__(self, source: Source, paint) -> None:
-        self.source, self.paint = source, paint
+        self.source, self.paint, self.by_rows = source, paint, source.by_rows
         # other levels aren't what the fit was made on
         self.levels = source.levels[:1]
 
@@ -203,8 +204,19 @@ class _Painted:
         return self.paint(self.source.read(*place))
 
 
-def _normalizer(stain: dict | None) -> Normalizer | None:
-    if stain is None:
-        return None
+def _painted(source: Source, stain: dict) -> tuple[_Painted, str | None]:
+    """Fit the stains on the original, as in training; returns why that failed too."""
+    normalizer, histogram = _normalizer(stain), ColourHistogram()
+    for top, left, height, width in blocks(source.shape, READ_AT_ONCE, source.by_rows):
+        histogram.update(source.read(0, top, left, height, width))
+    fit = normalizer.fit_source(histogram)
+    return _Painted(source, lambda tile: normalizer.apply(tile, fit)), fit.reason
+
+
+def _is_stain_first(stain: dict | None) -> bool:
+    return stain is not None and stain['order'] != ORDERS[0]
+
+
+def _normalizer(stain: dict) -> Normalizer:
     kinds = {kind.__name__: kind for kind in METHODS.values()}
     return kinds[stain['state']['type']].from_state_dict(stain['state'])

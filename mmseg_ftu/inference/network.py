@@ -11,6 +11,7 @@ from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
 from torch import Tensor
 
 from ..preparation.resizing import resize_image
@@ -27,6 +28,7 @@ VIEWS = {
     'rot270': (True, (-1,)),
     'antitranspose': (True, (-2, -1)),
 }
+LONGEST_REASON = 300  # characters; torch names every key that is missing
 SMALLEST = 64  # px; a shorter side is mirrored up to it, since strides go up to 64
 
 
@@ -75,7 +77,7 @@ class Network:
         self.views, self.scales = tuple(views), tuple(scales)
         self.weights = _check_weights(weights, checkpoints)
         _check_views(self.views, self.scales, batch_size)
-        self.device, self.amp, self.batch_size = torch.device(device), amp, batch_size
+        self.device, self.amp, self.batch_size = _device(device), amp, batch_size
         self.models, self.metas = [], []
         for path in checkpoints:
             model, meta = load_model(cfg, path)
@@ -135,7 +137,10 @@ class Network:
             torch.bfloat16 if self.device.type == 'cpu' else torch.float16,
             enabled=self.amp,
         ):
-            data = model.data_preprocessor(dict(inputs=list(inputs)), False)
+            # preprocessors that pad write into samples
+            samples = [SegDataSample() for _ in inputs]
+            data = dict(inputs=list(inputs), data_samples=samples)
+            data = model.data_preprocessor(data, False)
             normalised = data['inputs'].contiguous(memory_format=torch.channels_last)
             seen = tuple(normalised.shape[-2:])
             metas = [dict(img_shape=seen, pad_shape=seen, ori_shape=seen)] * len(inputs)
@@ -159,15 +164,21 @@ def load_model(cfg: Config, path: str | Path) -> tuple[torch.nn.Module, dict]:
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     is_url = str(path).startswith(('http://', 'https://'))
     checkpoint = load_local(download(str(path)) if is_url else path, 'cpu')
+    if not isinstance(checkpoint, dict):
+        raise ValueError(f'{path}: holds a {type(checkpoint).__name__}, no weights')
     weights = checkpoint.get('state_dict', checkpoint)
-    model = revert_sync_batchnorm(MODELS.build(cfg.model))
+    # tools/test.py --tta wraps the model in the config that it leaves in work_dir
+    model_cfg = cfg.model.get('module', cfg.model)
+    model = revert_sync_batchnorm(MODELS.build(model_cfg))
     try:
         model.load_state_dict(weights)
     except (RuntimeError, TypeError, AttributeError) as error:
-        lines = str(error).splitlines()
+        reason = ' '.join(str(error).split())
+        if len(reason) > LONGEST_REASON:
+            reason = f'{reason[:LONGEST_REASON]} ...'
         raise ValueError(
-            f"{path}: not the weights of this config's model ({' '.join(lines[:2])} "
-            f'...; {len(lines)} lines); give the config that it was trained with'
+            f"{path}: not the weights of this config's model ({reason}); give the "
+            'config that it was trained with'
         ) from error
     return model, checkpoint.get('meta', {}).get('dataset_meta') or {}
 
@@ -196,12 +207,21 @@ def _check_weights(
     if not checkpoints:
         raise ValueError('no checkpoint: give at least one')
     weights = [1.0] * len(checkpoints) if weights is None else list(weights)
-    if len(weights) != len(checkpoints) or min(weights) <= 0:
+    usable = all(0 < weight < float('inf') for weight in weights)
+    if len(weights) != len(checkpoints) or not usable:
         raise ValueError(
             f'weights {weights} of {len(checkpoints)} checkpoints: give one positive '
             'number for each'
         )
     return [weight / sum(weights) for weight in weights]
+
+
+def _device(name: str) -> torch.device:
+    try:
+        return torch.zeros(1, device=name).device
+    except (RuntimeError, AssertionError) as error:  # the latter without CUDA
+        reason = str(error).strip().splitlines()[0]
+        raise ValueError(f'device={name!r}: {reason}') from error
 
 
 def _check_views(
@@ -212,7 +232,7 @@ def _check_views(
         raise ValueError(f'views {list(views)}: choose of {", ".join(VIEWS)}')
     if len(set(views)) < len(views):
         raise ValueError(f'views {list(views)}: one occurs twice')
-    if not scales or min(scales) <= 0:
+    if not scales or not all(0 < scale < float('inf') for scale in scales):
         raise ValueError(f'scales {list(scales)}: give positive factors')
     if batch_size < 1:
         raise ValueError(f'batch_size={batch_size}: give at least 1')

@@ -4,6 +4,7 @@ Images that are seen whole and slides that are seen in tiles both end as a
 `ProbabilityMap`, from which files are written.
 """
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from mmengine.device import get_device
 
 from ..evaluation.thresholds import PAPER_THRESHOLDS, check_thresholds, threshold_for
 from ..stain import tissue_mask
+from ..stain.rgb import check_rgb
 from .inputs import Job
 from .loading import Loaded, Loader
 from .network import Network
@@ -22,7 +24,7 @@ from .probability_file import ProbabilityFile
 from .probability_map import ProbabilityMap
 from .reading import ArraySource
 from .recipe import recipe_of
-from .tiles import Tile, blend, tile_rows
+from .tiles import Tile, blend, check_tile, tile_rows
 from .upsample import METHODS as UPSAMPLINGS
 
 DEFAULT_TILE = 768  # px, the size of the paper's images
@@ -122,7 +124,8 @@ class FTUPredictor:
         temporary: Path | None = None,
         cfg_options: dict | None = None,
     ) -> None:
-        cfg = config if isinstance(config, Config) else Config.fromfile(config)
+        given = isinstance(config, Config)
+        cfg = copy.deepcopy(config) if given else Config.fromfile(config)
         self.cfg_options = cfg_options or {}
         cfg.merge_from_dict(self.cfg_options)
         settings = cfg.get('inference', {})
@@ -130,6 +133,7 @@ class FTUPredictor:
         self.thresholds = thresholds
         check_thresholds(thresholds)
         _check_choice('upsample', self.upsample, UPSAMPLINGS)
+        _check_positive(size=size, training_pixel_size=training_pixel_size, tile=tile)
         device = device or get_device()
         self.network = Network(
             cfg,
@@ -146,6 +150,7 @@ class FTUPredictor:
         )
         self.tile = tile or self.recipe.size or DEFAULT_TILE
         self.overlap = self.tile // 4 if overlap is None else overlap
+        check_tile(self.tile, self.overlap)
         self.load = Loader(self.recipe, mode, allow_other_stain, temporary)
 
     def settings(self) -> dict:
@@ -185,7 +190,7 @@ class FTUPredictor:
         """
         if isinstance(image, np.ndarray):
             job = Job('array', Path('array'), organ, data_source, pixel_size)
-            loaded = self.load(job, ArraySource(image))
+            loaded = self.load(job, ArraySource(check_rgb(image)))
         else:
             path = Path(image)
             loaded = self.load(Job(path.stem, path, organ, data_source, pixel_size))
@@ -260,3 +265,9 @@ def _chunks(items: Iterator, size: int) -> Iterator[list]:
 def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
     if value not in choices:
         raise ValueError(f'{name}={value!r}: choose one of {", ".join(choices)}')
+
+
+def _check_positive(**values: float | None) -> None:
+    for name, value in values.items():
+        if value is not None and not 0 < value < float('inf'):
+            raise ValueError(f'{name}={value}: give a positive number')

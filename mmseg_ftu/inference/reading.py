@@ -33,12 +33,14 @@ class Source(Protocol):
         pixel_size: Of level 0, um/px; None where the file doesn't say.
         levels: Heights and widths of the levels, largest first.
         is_slide: Whether it is a slide: a pyramid, or of a scanner's format.
+        by_rows: Whether it is stored in strips, so that whole rows are read best.
     """
 
     shape: tuple[int, int]
     pixel_size: float | None
     levels: list[tuple[int, int]]
     is_slide: bool
+    by_rows: bool
 
     def read(
         self, level: int, top: int, left: int, height: int, width: int
@@ -53,6 +55,7 @@ class ArraySource:
     """An image in memory; see `Source`."""
 
     is_slide = False
+    by_rows = False
 
     def __init__(self, image: np.ndarray, pixel_size: float | None = None) -> None:
         self.image, self.pixel_size = image, pixel_size
@@ -73,6 +76,7 @@ class SlideSource:
     """A slide, read through OpenSlide; see `Source`. What wasn't scanned is white."""
 
     is_slide = True
+    by_rows = False
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -62,6 +62,8 @@ def recipe_of(
     """
     check_pipeline(cfg)
     recipes = [_recipe_of_one(cfg, meta, stain_target) for meta in metas]
+    if size:
+        recipes = [replace(recipe, size=size) for recipe in recipes]
     different = {(r.size, r.stain_name) for r in recipes}
     if len(different) > 1:
         raise ValueError(
@@ -70,11 +72,7 @@ def recipe_of(
             '--size and --stain-target'
         )
     recipe = recipes[0]
-    return replace(
-        recipe,
-        size=size or recipe.size,
-        pixel_size=pixel_size or recipe.pixel_size,
-    )
+    return replace(recipe, pixel_size=pixel_size or recipe.pixel_size)
 
 
 def check_pipeline(cfg: Config) -> None:
@@ -91,10 +89,7 @@ def check_pipeline(cfg: Config) -> None:
 def _recipe_of_one(
     cfg: Config, meta: Mapping, stain_target: str | Path | None
 ) -> Recipe:
-    preparation = meta.get('preparation')
-    if preparation is None:
-        scale = cfg.get('img_scale')
-        preparation = dict(size=max(scale) if scale else None, pixel_size=None)
+    preparation = meta.get('preparation') or {}
     stain = preparation.get('stain')
     if stain_target is not None:
         stain = None if str(stain_target) == 'none' else _stain_of_file(stain_target)
@@ -105,7 +100,26 @@ def _recipe_of_one(
             f'the checkpoint was trained on stains {meta["stain"]!r} but does not hold '
             'them: give the target with --stain-target FILE, or none'
         )
-    return Recipe(preparation.get('size'), preparation.get('pixel_size'), stain)
+    recipe = Recipe(preparation.get('size'), preparation.get('pixel_size'), stain)
+    size = _size_of_pipeline(cfg)
+    if not size or size == recipe.size:
+        return recipe
+    pixel_size = (
+        recipe.pixel_size and recipe.size and (recipe.pixel_size * recipe.size / size)
+    )
+    return replace(recipe, size=size, pixel_size=pixel_size)
+
+
+def _size_of_pipeline(cfg: Config) -> int | None:
+    """Return the longer side that ``Resize`` brings prepared images to, px.
+
+    A folder may be prepared at another size than that of the config.
+    """
+    for transform in cfg.get('test_pipeline', ()):
+        if transform['type'] == 'Resize' and transform.get('scale'):
+            scale = transform['scale']
+            return scale if isinstance(scale, int) else max(scale)
+    return None
 
 
 def _online_target(cfg: Config) -> str | None:

@@ -34,11 +34,14 @@ class PredictionFolder:
         path: The folder; made if it isn't there.
         settings: Everything that changes a result, fit for JSON.
         about: What else ``prediction.json`` tells.
-        overwrite: Begin anew if the folder holds predictions of other settings.
+        overwrite: Begin anew if the folder holds predictions of other settings; what
+            was written of those is removed.
 
     Raises:
         ValueError: If it does, without ``overwrite``.
     """
+
+    parts = ('masks', 'overlays', 'geojson', 'probabilities')  # made by write_files
 
     def __init__(
         self, path: Path, settings: dict, about: dict, overwrite: bool = False
@@ -51,7 +54,7 @@ class PredictionFolder:
     def _begin(self, about: dict, overwrite: bool) -> None:
         file, there = self.path / 'prediction.json', {}
         if file.is_file():
-            there = json.loads(file.read_text(encoding='utf-8'))
+            there = self._settings_of(file)
         changed = sorted(
             key
             for key in {*self.settings, *there}
@@ -64,11 +67,21 @@ class PredictionFolder:
                     f'{self.path} holds predictions made with other settings '
                     f'({", ".join(changed)}): give another --output, or --overwrite'
                 )
-            shutil.rmtree(self.path / 'records', ignore_errors=True)
+            for name in ('records', *self.parts):
+                shutil.rmtree(self.path / name, ignore_errors=True)
         about = dict(made_by='mmseg_ftu', layout=LAYOUT, **about)
         text = json.dumps({**about, **self.settings}, indent=2)
         write_bytes(file, text.encode())
         (self.path / 'records').mkdir(exist_ok=True)
+
+    @staticmethod
+    def _settings_of(file: Path) -> dict:
+        try:
+            return dict(json.loads(file.read_text(encoding='utf-8')))
+        except (ValueError, TypeError) as error:
+            raise ValueError(
+                f'{file}: damaged ({error}); remove it, and what lies beside it'
+            ) from error
 
     def _any_done(self) -> bool:
         records = (self.path / 'records').glob('*.json')
@@ -95,19 +108,23 @@ class PredictionFolder:
         """Write ``predictions.csv``, and ``submission.csv`` where it is wanted.
 
         Args:
-            order: All images, also those of other processes and those not done yet.
+            order: All images of this input, also those of other processes and those
+                not done yet. Images of earlier inputs come after them in the table, and
+                are no part of the submission.
             submission: Whether to write that too; failed images count as empty.
 
         Returns:
-            The records that exist, in this order.
+            The records of this input that exist, in this order.
         """
         with self._locked():
-            records = [self._read(self._record(job.id)) for job in order]
+            paths = [self._record(job.id) for job in order]
+            records = [self._read(path) for path in paths]
             records = [record for record in records if record]
+            others = sorted({*(self.path / 'records').glob('*.json')} - {*paths})
             text = io.StringIO()
             writer = csv.DictWriter(text, COLUMNS, extrasaction='ignore')
             writer.writeheader()
-            writer.writerows(records)
+            writer.writerows([*records, *map(self._read, others)])
             write_bytes(self.path / 'predictions.csv', text.getvalue().encode())
             if submission:
                 rows = [(record['id'], record.get('rle', '')) for record in records]

@@ -63,7 +63,7 @@ class Summary:
 
 @dataclass
 class Failure:
-    """An image that could not be read or written."""
+    """An image that could not be read, predicted or written."""
 
     job: Job
     error: Exception
@@ -126,7 +126,7 @@ def predict_folder(
 def _predictions(
     predictor: FTUPredictor, jobs: Sequence[Job]
 ) -> Iterator[Prediction | Failure]:
-    """Yield a prediction, or a failure to read, for each job."""
+    """Yield a prediction or a failure for each job."""
 
     def load(job: Job) -> Loaded | Failure:
         try:
@@ -141,11 +141,26 @@ def _predictions(
             yield item
             continue
         if batch and not _fits(batch, item, predictor.network.batch_size):
-            yield from predictor.predict(batch)
+            yield from _shown(predictor, batch)
             batch = []
         batch.append(item)
     if batch:
+        yield from _shown(predictor, batch)
+
+
+def _shown(
+    predictor: FTUPredictor, batch: list[Loaded]
+) -> Iterator[Prediction | Failure]:
+    """Yield the predictions of a batch; if it fails, of its images one by one."""
+    try:
         yield from predictor.predict(batch)
+    except Exception as error:  # e.g. one that is too large for the memory
+        if len(batch) > 1:
+            for loaded in batch:
+                yield from _shown(predictor, [loaded])
+            return
+        batch[0].close()
+        yield Failure(batch[0].job, error)
 
 
 def _fits(batch: list[Loaded], item: Loaded, size: int) -> bool:
@@ -200,13 +215,16 @@ def _settle(
 
 
 def launched_as() -> tuple[int, int, int]:
-    """Return rank, number of processes and local rank under torchrun or SLURM."""
-    for names in (
+    """Return rank, number of processes and local rank under torchrun or srun."""
+    for rank, world_size, local_rank in (
         ('RANK', 'WORLD_SIZE', 'LOCAL_RANK'),
-        ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_LOCALID'),
+        # set by srun alone: SLURM_NTASKS is also there in a batch script, where one
+        # process would take its share of the images and nobody the others'
+        ('SLURM_PROCID', 'SLURM_STEP_NUM_TASKS', 'SLURM_LOCALID'),
     ):
-        if all(name in os.environ for name in names):
-            return tuple(int(os.environ[name]) for name in names)
+        if rank in os.environ and world_size in os.environ:
+            names = rank, world_size, local_rank
+            return tuple(int(os.environ.get(name, 0)) for name in names)
     return 0, 1, 0
 
 

@@ -28,6 +28,7 @@ class TiffRegions:
         self.path, self.pixel_size = path, pixel_size
         self.file = tifffile.TiffFile(path)
         self.lock = threading.Lock()
+        self.array: np.ndarray | None = None
         try:
             series, axes = single_image(self.file, limit=None)
             check_segments(series, path.stat().st_size)
@@ -38,6 +39,7 @@ class TiffRegions:
             raise ValueError(f'{path}: {error}') from None
         self.shape = self.page.imagelength, self.page.imagewidth
         self.levels = [self.shape]
+        self.by_rows = not self.page.is_tiled
 
     def _check(self, axes: str) -> None:
         page = self.page
@@ -47,10 +49,12 @@ class TiffRegions:
                 f'is too large to be read at once and of axes {axes}, {page.dtype}; '
                 'save it as tiled 8-bit RGB'
             )
-        if height * width > STRIP_PIXELS:
+        if page.is_memmappable:  # not compressed, in one piece
+            self.array = tifffile.memmap(self.path, page=page.index, mode='r')
+        elif height * width > STRIP_PIXELS:
             raise RefusedError(
-                f'is stored in pieces of {height} x {width} px, too large to be read '
-                'in parts; save it as a tiled TIFF'
+                f'is compressed in pieces of {height} x {width} px, too large to be '
+                'read in parts; save it as a tiled TIFF'
             )
 
     def _segment(self) -> tuple[int, int]:
@@ -63,13 +67,18 @@ class TiffRegions:
         self, level: int, top: int, left: int, height: int, width: int
     ) -> np.ndarray:
         """Read a region, decoding the segments that it touches."""
+        if self.array is not None:
+            region = self.array[top : top + height, left : left + width]
+            return opaque_rgb(Raster(region, kind_of_page(self.page, 'YXS', region)))
         rows, columns = self._segment()
         across = -(-self.shape[1] // columns)
         out = np.zeros((height, width, 3), np.uint8)
         for i in range(top // rows, -(-(top + height) // rows)):
             for j in range(left // columns, -(-(left + width) // columns)):
-                segment = self._decode(i * across + j)
                 y, x = i * rows, j * columns
+                # a tile may go on beyond the border, where it means nothing
+                inside = self.shape[0] - y, self.shape[1] - x
+                segment = self._decode(i * across + j, inside)
                 y0, x0 = max(y, top), max(x, left)
                 y1 = min(y + segment.shape[0], top + height)
                 x1 = min(x + segment.shape[1], left + width)
@@ -78,15 +87,15 @@ class TiffRegions:
                 ]
         return out
 
-    def _decode(self, index: int) -> np.ndarray:
+    def _decode(self, index: int, inside: tuple[int, int]) -> np.ndarray:
         page = self.page
         with self.lock:
             handle = self.file.filehandle
             handle.seek(page.dataoffsets[index])
             data = handle.read(page.databytecounts[index])
         try:
-            tile, _, shape = page.decode(data, index, jpegtables=page.jpegtables)
-            pixels = tile.reshape(tile.shape[-3:])[: shape[-3], : shape[-2]]
+            tile = page.decode(data, index, jpegtables=page.jpegtables)[0]
+            pixels = tile.reshape(tile.shape[-3:])[: inside[0], : inside[1]]
             raster = Raster(pixels, kind_of_page(page, 'YXS', pixels))
             return opaque_rgb(raster)
         except RefusedError as error:

@@ -25,7 +25,7 @@ def axis_windows(length: int, tile: int, overlap: int) -> list[tuple[int, np.nda
     Args:
         length: Of the axis, px.
         tile: Length of a tile, px; the whole axis is one tile if that is longer.
-        overlap: The least overlap of neighbours, px, below half of a tile.
+        overlap: The least overlap of neighbours, px, up to half of a tile.
 
     Returns:
         Starts and float64 windows; the windows of all tiles sum to one at each pixel.
@@ -33,11 +33,7 @@ def axis_windows(length: int, tile: int, overlap: int) -> list[tuple[int, np.nda
     Raises:
         ValueError: If tile or overlap is out of range.
     """
-    if tile < 1 or not 0 <= overlap <= tile // 2:
-        raise ValueError(
-            f'tile={tile}, overlap={overlap}: give a tile of at least 1 px and an '
-            'overlap of 0 to half of it'
-        )
+    check_tile(tile, overlap)
     if tile >= length:
         return [(0, np.ones(length))]
     count = -(-(length - overlap) // (tile - overlap))
@@ -51,6 +47,15 @@ def axis_windows(length: int, tile: int, overlap: int) -> list[tuple[int, np.nda
         (start, window / total[start : start + tile])
         for start, window in zip(starts, windows, strict=True)
     ]
+
+
+def check_tile(tile: int, overlap: int) -> None:
+    """Raise ValueError if tile or overlap is out of range."""
+    if tile < 1 or not 0 <= overlap <= tile // 2:
+        raise ValueError(
+            f'tile={tile}, overlap={overlap}: give a tile of at least 1 px and an '
+            'overlap of 0 to half of it'
+        )
 
 
 def _bump(tile: int, overlap: int, is_first: bool, is_last: bool) -> np.ndarray:

@@ -29,6 +29,7 @@ class WorkingImage:
 
     pixel_size = None
     is_slide = False
+    by_rows = True
 
     def __init__(self, shape: tuple[int, int], folder: Path | None = None) -> None:
         self.shape, self.levels = shape, [shape]
@@ -62,18 +63,27 @@ class WorkingImage:
 
 
 def blocks(
-    shape: tuple[int, int], side: int = BLOCK
+    shape: tuple[int, int], side: int = BLOCK, by_rows: bool = False
 ) -> Iterator[tuple[int, int, int, int]]:
-    """Yield (top, left, height, width) of blocks that cover a shape."""
-    for top in range(0, shape[0], side):
-        for left in range(0, shape[1], side):
-            yield top, left, min(side, shape[0] - top), min(side, shape[1] - left)
+    """Yield (top, left, height, width) of blocks that cover a shape.
+
+    Args:
+        shape: Height and width, px.
+        side: Of a block, px.
+        by_rows: Make the blocks as wide as the shape, of about as many pixels.
+    """
+    down, across = side, side
+    if by_rows:
+        down, across = max(1, side * side // shape[1]), shape[1]
+    for top in range(0, shape[0], down):
+        for left in range(0, shape[1], across):
+            yield top, left, min(down, shape[0] - top), min(across, shape[1] - left)
 
 
 def read_resized(source: Source, shape: tuple[int, int]) -> np.ndarray:
     """Read a whole image at another size, block by block; RGB uint8."""
     out = np.empty((*shape, 3), np.uint8)
-    for box in blocks(shape, THUMBNAIL_BLOCK):
+    for box in blocks(shape, THUMBNAIL_BLOCK, source.by_rows):
         top, left, height, width = box
         part = out[top : top + height, left : left + width]
         part[:] = read_scaled(source, shape, box)

@@ -1,0 +1,436 @@
+import json
+
+import cv2
+import numpy as np
+import pytest
+import tifffile
+from mmengine.config import Config
+from mmseg.registry import MODELS
+from sections import section
+from small_models import (
+    build_small,
+    constant,
+    dark,
+    noise,
+    save,
+    section_target,
+    small_config,
+)
+
+from mmseg_ftu import FTUPredictor
+from mmseg_ftu.inference import reading
+from mmseg_ftu.inference.inputs import Job, list_jobs
+from mmseg_ftu.inference.network import VIEWS
+from mmseg_ftu.preparation.competition import prepare_hubmap
+from mmseg_ftu.preparation.image_io import read_image
+from mmseg_ftu.preparation.resizing import resize_image
+from mmseg_ftu.preparation.sample_tissue import write_sample_data
+from mmseg_ftu.preparation.staining import ORDERS, stain_settings
+from mmseg_ftu.stain import load_target
+
+
+@pytest.fixture
+def predictor(tmp_path):
+    """Return a function: model, what the checkpoint says, arguments -> predictor."""
+
+    def make(model, cfg=None, size=None, pixel_size=None, stain=None, **kwargs):
+        preparation = dict(size=size, pixel_size=pixel_size, stain=stain)
+        path = save(model, tmp_path / 'model.pth', preparation=preparation)
+        kernel_size = model.backbone.conv.kernel_size[0]
+        return FTUPredictor(cfg or small_config(kernel_size), path, **kwargs)
+
+    return make
+
+
+def tissue(height=300, width=420):
+    """Pale tissue with dark discs, and glass on the right."""
+    rng = np.random.default_rng(0)
+    image = np.full((height, width, 3), (215, 180, 205), np.uint8)
+    for _ in range(25):
+        y, x = int(rng.integers(height)), int(rng.integers(width * 2 // 3))
+        cv2.circle(image, (x, y), int(rng.integers(6, 22)), (110, 60, 140), -1)
+    image = cv2.GaussianBlur(image, (0, 0), 1.5)
+    image[:, width * 3 // 4 :] = 245
+    return image
+
+
+def dice(one, other):
+    return 2 * (one & other).sum() / (one.sum() + other.sum())
+
+
+@pytest.mark.parametrize('mode', ['whole', 'tiles'])
+def test_a_faint_answer_stays_empty(predictor, mode):
+    found = predictor(
+        constant(small_config(), 0.018),
+        size=96,
+        views=list(VIEWS),
+        scales=(0.75, 1.0, 1.25),
+        mode=mode,
+        training_pixel_size=1,
+    )(tissue(), pixel_size=1.2)
+    assert found.mask.shape == (300, 420)
+    assert found.mask.max() == 0
+    assert found.probability.max() < 0.019
+
+
+@pytest.mark.parametrize(
+    ('source', 'organ', 'threshold'),
+    [
+        ('HPA', 'kidney', 0.5),
+        ('HPA', 'lung', 0.15),
+        ('Hubmap', 'spleen', 0.4),
+        ('Hubmap', 'Lung', 0.1),
+        ('hubmap', 'lung', 0.1),
+        ('Elsewhere', 'lung', 0.5),
+        (None, None, 0.5),
+    ],
+)
+def test_thresholds_are_the_papers(predictor, source, organ, threshold):
+    below, above = (
+        predictor(constant(small_config(), p))(noise(64, 64), organ, source)
+        for p in (threshold - 0.01, threshold + 0.01)
+    )
+    assert below.threshold == above.threshold == threshold
+    assert below.mask.max() == 0
+    assert above.mask.min() == 1
+
+
+def test_an_image_is_resized_and_its_probability_brought_back(predictor):
+    model, image = build_small(small_config()), tissue()
+    predict = predictor(model, size=210)
+    found = predict(image)
+    (small,) = predict.network([resize_image(image, (150, 210))])
+    expected = cv2.resize(small, (420, 300), interpolation=cv2.INTER_LINEAR)
+    np.testing.assert_allclose(found.probability, expected, atol=1e-5)
+    assert (found.mask == (found.probability > 0.5)).all()
+    assert 0.02 < found.mask.mean() < 0.98
+    half = predictor(model, size=210, upsample='half_nearest')(image)
+    nearest = cv2.resize(small, (420, 300), interpolation=cv2.INTER_NEAREST)
+    np.testing.assert_allclose(half.probability, (expected + nearest) / 2, atol=1e-5)
+
+
+def test_files_of_any_kind_are_the_array(predictor, tmp_path):
+    image = noise(70, 90)
+    predict = predictor(build_small(small_config()), size=80)
+    expected = predict(image).probability
+    alpha = np.concatenate([image, np.full((70, 90, 1), 255, np.uint8)], 2)
+    cv2.imwrite(str(tmp_path / 'a.png'), image[..., ::-1])
+    cv2.imwrite(str(tmp_path / 'rgba.png'), cv2.cvtColor(alpha, cv2.COLOR_RGBA2BGRA))
+    tifffile.imwrite(tmp_path / 'a.tif', image, photometric='rgb')
+    full_range = image.astype(np.uint16) * 257
+    cv2.imwrite(str(tmp_path / 'deep.png'), full_range[..., ::-1])
+    tifffile.imwrite(tmp_path / 'deep.tif', full_range, photometric='rgb')
+    for name in ('a.png', 'rgba.png', 'a.tif', 'deep.png', 'deep.tif'):
+        assert (predict(tmp_path / name).probability == expected).all(), name
+
+
+@pytest.mark.parametrize('shape', [(1, 1), (1, 200), (200, 1), (5, 9), (31, 33)])
+def test_small_images_with_a_real_model(tmp_path, shape):
+    cfg = Config.fromfile('configs/quickstart/coat_daformer.py')
+    path = save(MODELS.build(cfg.model), tmp_path / 'coat.pth')
+    for size in (None, 96):
+        found = FTUPredictor(cfg, path, size=size)(noise(*shape))
+        assert found.probability.shape == found.mask.shape == shape
+        assert np.isfinite(found.probability).all()
+
+
+@pytest.mark.parametrize(
+    'image',
+    [
+        np.zeros((40, 40), np.uint8),
+        np.zeros((40, 40, 4), np.uint8),
+        np.zeros((3, 40, 40), np.uint8),
+        np.zeros((40, 40, 3), np.float32),
+        np.zeros((0, 40, 3), np.uint8),
+    ],
+)
+def test_arrays_that_are_no_images_are_refused(predictor, image):
+    with pytest.raises(ValueError, match='image'):
+        predictor(constant(small_config(), 0.5))(image)
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (dict(tile=-5), 'tile=-5'),
+        (dict(tile=64, overlap=40), 'tile=64, overlap=40'),
+        (dict(cfg_options={}, batch_size=-1), 'batch_size=-1'),
+        (dict(training_pixel_size=float('nan')), 'training_pixel_size=nan'),
+        (dict(upsample='cubic'), "upsample='cubic': choose one of bilinear"),
+        (dict(mode='both'), "mode='both'"),
+        (dict(thresholds={'HPA': {'lung': 1.5}}), 'threshold of HPA lung: 1.5'),
+        (dict(stain_target='nowhere.json'), r'nowhere\.json'),
+    ],
+)
+def test_faulty_arguments_are_named(predictor, arguments, message):
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        predictor(constant(small_config(), 0.5), **arguments)
+
+
+def test_a_negative_size_is_named(tmp_path):
+    path = save(constant(small_config(), 0.5), tmp_path / 'a.pth')
+    with pytest.raises(ValueError, match='size=-1: give a positive number'):
+        FTUPredictor(small_config(), path, size=-1)
+
+
+def test_settings_come_from_the_config_unless_given(predictor):
+    cfg = small_config(3, inference=dict(views=['rot90'], upsample='half_nearest'))
+    model = constant(cfg, 0.5)
+    options = {'model.decode_head.threshold': 0.3}
+    predict = predictor(model, cfg, size=80, cfg_options=options)
+    settings = json.loads(json.dumps(predict.settings()))
+    assert settings['views'] == ['rot90']
+    assert settings['upsample'] == 'half_nearest'
+    assert settings['scales'] == [1.0]
+    assert (settings['size'], settings['tile'], settings['overlap']) == (80, 80, 20)
+    assert settings['cfg_options'] == options
+    assert cfg.model.decode_head.threshold == 0.5  # the caller's is left alone
+    given = predictor(model, cfg, views=['hflip'], upsample='bilinear', scales=[2.0])
+    assert given.settings()['views'] == ['hflip']
+    assert given.settings()['upsample'] == 'bilinear'
+    assert given.settings()['scales'] == [2.0]
+
+
+# tiles
+
+
+def in_tiles(predictor, model, **kwargs):
+    options = dict(size=96, pixel_size=1, mode='tiles', tile=96) | kwargs
+    return predictor(model, **options)(tissue(), pixel_size=1)
+
+
+@pytest.mark.parametrize('overlap', [0, 24, 48])
+@pytest.mark.parametrize('batch_size', [1, 4])
+def test_tiles_of_a_pixelwise_model_are_the_whole(predictor, overlap, batch_size):
+    model = dark(small_config(kernel_size=1))
+    tiled = in_tiles(predictor, model, overlap=overlap, batch_size=batch_size)
+    whole = predictor(model, size=420, mode='whole')(tissue())
+    empty = tissue().min(axis=2) > 230
+    assert whole.probability[empty].max() < 1e-3  # empty tiles count as that
+    # the map is kept in 16 bits
+    np.testing.assert_allclose(tiled.probability, whole.probability, atol=2e-5)
+    assert whole.mask.any()
+    assert dice(tiled.mask, whole.mask) > 0.9999
+
+
+def test_tiles_of_a_convolution_agree_with_the_whole(predictor):
+    cfg = small_config(kernel_size=9)
+    model = build_small(cfg)
+    for parameter in (model.backbone.conv.weight, model.decode_head.conv_seg.weight):
+        parameter.data.div_(3)
+    tiled = in_tiles(predictor, model, overlap=32)
+    whole = predictor(model, size=420, mode='whole')(tissue())
+    seen = np.s_[:, :288]  # beyond, tiles are empty and skipped
+    assert 0.05 < whole.mask[seen].mean() < 0.95
+    assert dice(tiled.mask[seen], whole.mask[seen]) >= 0.995
+
+
+def test_empty_tiles_are_skipped_and_counted(predictor):
+    model = constant(small_config(), 0.9)
+    found = in_tiles(predictor, model, overlap=0)
+    # 300 x 420 in tiles of 96: rows at 0, 68, 136, 204 and columns at 0, 81, .., 324
+    assert found.tiles == (4 * 4, 4 * 5)
+    assert (found.probability[:, :315] > 0.89).all()
+    assert (found.probability[:, 340:] == 0).all()
+    glass = np.full((200, 200, 3), 250, np.uint8)
+    predict = predictor(model, size=96, pixel_size=1, mode='tiles', tile=96)
+    empty = predict(glass, pixel_size=1)
+    assert empty.tiles[0] == 0
+    assert empty.probability.max() == 0
+    assert empty.mask.max() == 0
+
+
+@pytest.mark.parametrize(
+    ('pixel_size', 'shape'), [(1, (300, 420)), (0.5, (150, 210)), (2, (600, 840))]
+)
+def test_tiles_have_the_pixel_size_of_training(predictor, pixel_size, shape):
+    predict = predictor(
+        dark(small_config(1)), size=96, pixel_size=1, mode='tiles', tile=96
+    )
+    found = predict(tissue(), pixel_size=pixel_size)
+    assert found.loaded.working.shape == shape
+    assert found.mask.shape == (300, 420)
+    reference = predictor(dark(small_config(1)), mode='whole')(tissue())
+    assert dice(found.mask, reference.mask) > 0.97
+
+
+@pytest.mark.parametrize(
+    ('trained', 'given', 'message'),
+    [
+        (1, None, r'of the image is unknown: .*--pixel-size'),
+        (None, 1, r'of the training data is unknown: .*--training-pixel-size'),
+    ],
+)
+def test_tiles_need_pixel_sizes(predictor, trained, given, message):
+    predict = predictor(
+        constant(small_config(), 0.5), size=96, pixel_size=trained, mode='tiles'
+    )
+    with pytest.raises(ValueError, match=message):
+        predict(tissue(), pixel_size=given)
+
+
+def test_auto_cuts_slides_and_long_images_only(predictor, monkeypatch):
+    predict = predictor(dark(small_config(1)), size=96, pixel_size=1)
+    assert predict(tissue(), pixel_size=1).tiles == (1, 1)
+    monkeypatch.setattr('mmseg_ftu.inference.loading.TILED_FROM', 400)
+    found = predict(tissue(), pixel_size=1)
+    assert found.tiles[1] > 1
+    assert found.loaded.image is None
+
+
+def test_nothing_is_left_of_temporary_files(predictor, tmp_path):
+    folder = tmp_path / 'temporary'
+    folder.mkdir()
+    in_tiles(predictor, dark(small_config(1)), temporary=folder)
+    assert [*folder.iterdir()] == []
+
+
+# stains
+
+
+@pytest.fixture(scope='module')
+def raw(tmp_path_factory):
+    """The competition's layout, a stain target, and the ids of the images."""
+    root = tmp_path_factory.mktemp('stains')
+    write_sample_data(root / 'raw', images=4, size=160)
+    section_target(root / 'target.json')
+    return root
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """Return a function: predictor and job -> the images that its network gets."""
+
+    def show(predict, job):
+        seen = []
+
+        def remember(images):
+            seen.extend(images)
+            return [np.zeros(image.shape[:2], np.float32) for image in images]
+
+        monkeypatch.setattr(predict, 'network', remember)
+        remember.batch_size = 1
+        predict.predict([predict.load(job)])
+        return seen
+
+    return show
+
+
+@pytest.mark.parametrize('order', ORDERS)
+def test_the_network_sees_what_preparation_wrote(
+    predictor, raw, shown, tmp_path, order
+):
+    stain = stain_settings('vahadane', raw / 'target.json', order)
+    folder = tmp_path / 'prepared'
+    prepare_hubmap(raw / 'raw', folder, 64, 2, workers=0, stain=stain)
+    plain = predictor(constant(small_config(), 0.5), size=64)
+    predict = predictor(constant(small_config(), 0.5), size=64, stain=stain)
+    jobs = list_jobs(str(raw / 'raw' / 'train_images'))
+    assert len(jobs) == 4
+    changed = 0
+    for job in jobs:
+        written = read_image(folder / 'images' / f'{job.id}.png')
+        assert (shown(predict, job)[0] == written).all()
+        changed += (shown(plain, job)[0] != written).any()
+    assert changed >= 2  # the others can't be fitted
+    (first, *_) = list_jobs(str(folder))
+    assert (shown(predict, first)[0] == read_image(first.path)).all()  # not twice
+
+
+@pytest.mark.parametrize('order', ORDERS)
+def test_files_read_in_parts_see_the_same(predictor, raw, shown, monkeypatch, order):
+    stain = stain_settings('vahadane', raw / 'target.json', order)
+    predict = predictor(constant(small_config(), 0.5), size=64, stain=stain)
+    job, *_ = list_jobs(str(raw / 'raw' / 'train_images'))
+    (whole,) = shown(predict, job)
+    monkeypatch.setattr(reading, 'WHOLE_PIXELS', 100)
+    (parts,) = shown(predict, job)
+    assert np.abs(parts.astype(int) - whole).max() <= 2
+    assert np.abs(parts.astype(int) - whole).mean() < 0.1
+
+
+@pytest.mark.parametrize('order', ORDERS)
+def test_tiles_share_one_stain_fit(predictor, raw, shown, order):
+    """Tiles that don't overlap make up the whole image as it is normalised."""
+    stain = stain_settings('vahadane', raw / 'target.json', order)
+    options = dict(size=64, pixel_size=1, stain=stain, tile=64, overlap=0)
+    predict = predictor(constant(small_config(), 0.5), mode='tiles', **options)
+    image = section(3, 192)
+    path = raw / 'section.png'
+    cv2.imwrite(str(path), image[..., ::-1])
+    seen = shown(predict, Job('a', path, pixel_size=1.0))
+    assert len(seen) == 9
+    rows = [np.concatenate(seen[i : i + 3], 1) for i in (0, 3, 6)]
+    expected = load_target(raw / 'target.json').transform(image)
+    assert (np.concatenate(rows) == expected).all()
+    assert (expected != image).any()
+
+
+def test_a_prepared_folder_of_other_stains_is_refused(predictor, raw, shown, tmp_path):
+    stain = stain_settings('vahadane', raw / 'target.json')
+    for name, there in (('stained', stain), ('plain', None)):
+        prepare_hubmap(raw / 'raw', tmp_path / name, 64, 2, workers=0, stain=there)
+    stained, plain = (
+        list_jobs(str(tmp_path / name))[0] for name in ('stained', 'plain')
+    )
+    model = constant(small_config(), 0.5)
+    without = predictor(model, size=64)
+    with pytest.raises(ValueError, match=r"prepared with stains 'vahadane.*'none'"):
+        without.load(stained)
+    allowed = predictor(model, size=64, allow_other_stain=True)
+    assert (shown(allowed, stained)[0] == read_image(stained.path)).all()
+    trained = predictor(model, size=64, stain=stain)
+    normalised = shown(trained, plain)[0]
+    assert (normalised == read_image(stained.path)).all()
+
+
+def test_a_failed_fit_is_told(predictor, raw):
+    stain = stain_settings('vahadane', raw / 'target.json')
+    model = dark(small_config(1))
+    for mode in ('whole', 'tiles'):
+        predict = predictor(model, size=96, pixel_size=1, stain=stain, mode=mode)
+        white = predict(np.full((90, 90, 3), 250, np.uint8), pixel_size=1)
+        assert white.loaded.stain_failure
+        assert white.mask.max() == 0
+        assert predict(section(), pixel_size=1).loaded.stain_failure is None
+
+
+# prepared images
+
+
+@pytest.mark.parametrize('mode', ['whole', 'tiles'])
+def test_prepared_images_come_back_at_the_original_size(predictor, raw, tmp_path, mode):
+    prepare_hubmap(raw / 'raw', tmp_path / 'p', 64, 2, workers=0)
+    job, *_ = list_jobs(str(tmp_path / 'p'))
+    assert job.original_shape == (160, 160)
+    trained_at = job.pixel_size * 160 / 64
+    predict = predictor(
+        dark(small_config(1)), size=64, pixel_size=trained_at, mode=mode
+    )
+    (found,) = predict.predict([predict.load(job)])
+    assert found.mask.shape == (160, 160)
+    assert found.loaded.pixel_size == job.pixel_size
+    thumbnail = found.loaded.thumbnail(2048)
+    assert (thumbnail == read_image(job.path)).all()
+    if mode == 'tiles':
+        assert found.loaded.working.shape == (64, 64)
+    original = predict(raw / 'raw' / 'train_images' / f'{job.id}.tiff', pixel_size=0.4)
+    assert dice(found.mask, original.mask) > 0.95
+
+
+def test_the_pixel_size_of_a_resized_copy_is_that_of_the_original(predictor, tmp_path):
+    path = tmp_path / 'copy.tif'
+    resolution = dict(resolution=(5000, 5000), resolutionunit='CENTIMETER')  # 2 um
+    tifffile.imwrite(path, tissue(150, 210), photometric='rgb', **resolution)
+    predict = predictor(dark(small_config(1)), size=96)
+    loaded = predict.load(Job('copy', path, original_shape=(600, 840)))
+    assert loaded.pixel_size == pytest.approx(0.5)
+    assert predict.load(Job('copy', path)).pixel_size == pytest.approx(2)
+
+
+@pytest.mark.parametrize('longest', [40, 300, 5000])
+def test_thumbnails(predictor, longest):
+    predict = predictor(dark(small_config(1)), size=96, pixel_size=1)
+    thumbnail = predict(tissue()).loaded.thumbnail(longest)
+    assert max(thumbnail.shape) == min(longest, 420)
+    assert thumbnail.dtype == np.uint8

@@ -1,0 +1,90 @@
+import pytest
+from mmengine.config import Config
+from small_models import section_target
+
+from mmseg_ftu.inference.recipe import Recipe, recipe_of
+from mmseg_ftu.preparation.staining import stain_settings
+
+RESIZE = dict(type='Resize', scale=(512, 256), keep_ratio=True)
+PLAIN = [dict(type='LoadImageFromFile'), dict(type='PackSegInputs')]
+
+
+@pytest.fixture(scope='module')
+def target(tmp_path_factory):
+    return section_target(tmp_path_factory.mktemp('target') / 'target.json')
+
+
+def meta(size=64, pixel_size=1.5, stain=None, **more):
+    return dict(preparation=dict(size=size, pixel_size=pixel_size, stain=stain), **more)
+
+
+def pipeline(*transforms, **more):
+    return Config(dict(test_pipeline=[*PLAIN[:1], *transforms, PLAIN[1]], **more))
+
+
+@pytest.mark.parametrize(
+    ('cfg', 'metas', 'options', 'expected'),
+    [
+        # the checkpoint tells
+        (pipeline(), [meta()], {}, (64, 1.5)),
+        (pipeline(), [meta(None, 0.5)], {}, (None, 0.5)),
+        (pipeline(), [{}], {}, (None, None)),
+        # inherited and not used: the pipeline keeps the size
+        (pipeline(img_scale=(768, 768)), [{}], {}, (None, None)),
+        # the pipeline brings prepared images to another size
+        (pipeline(RESIZE), [{}], {}, (512, None)),
+        (pipeline(RESIZE), [meta()], {}, (512, 1.5 * 64 / 512)),
+        (pipeline(RESIZE), [meta(512)], {}, (512, 1.5)),
+        # options go first
+        (pipeline(RESIZE), [meta(512)], dict(size=100), (100, 1.5)),
+        (pipeline(), [meta()], dict(pixel_size=0.7), (64, 0.7)),
+        (pipeline(), [{}], dict(size=100, pixel_size=0.7), (100, 0.7)),
+        # an ensemble of folds: pixel sizes are medians and may differ
+        (pipeline(), [meta(), meta(pixel_size=1.6)], {}, (64, 1.5)),
+        (pipeline(), [meta(), meta(size=96)], dict(size=80), (80, 1.5)),
+    ],
+)
+def test_size_and_pixel_size(cfg, metas, options, expected):
+    recipe = recipe_of(cfg, metas, **options)
+    assert (recipe.size, recipe.pixel_size) == pytest.approx(expected)
+    assert recipe.stain is None
+    assert recipe.stain_name == 'none'
+
+
+def test_stains(target):
+    stain = stain_settings('vahadane', target, 'stain-first')
+    name = f'{stain["id"]} stain-first'
+    trained = meta(stain=stain) | dict(stain=name)
+    assert recipe_of(pipeline(), [trained]).stain_name == name
+    assert recipe_of(pipeline(), [trained], stain_target='none').stain is None
+    from_file = recipe_of(pipeline(), [{}], stain_target=target)
+    assert from_file.stain_name == f'{stain["id"]} resize-first'
+    online = pipeline(dict(type='StainNormalize', target=str(target)))
+    found = recipe_of(online, [dict(stain=f'{stain["id"]} online')])
+    assert found.stain == from_file.stain
+    assert recipe_of(pipeline(), [dict(stain='unknown')]).stain is None
+    assert Recipe(None, None, stain).stain_name == name
+
+
+@pytest.mark.parametrize(
+    ('cfg', 'metas', 'message'),
+    [
+        (pipeline(), [meta(), meta(96)], r'differently prepared.*say --size'),
+        (pipeline(), [dict(stain='vahadane-1 online')], '--stain-target FILE, or none'),
+        (pipeline(dict(type='CLAHE')), [{}], "test_pipeline holds 'CLAHE'"),
+    ],
+)
+def test_faults_are_named(cfg, metas, message):
+    with pytest.raises(ValueError, match=message):
+        recipe_of(cfg, metas)
+
+
+def test_checkpoints_of_other_stains_do_not_mix(target):
+    stains = [
+        stain_settings('vahadane', target, order)
+        for order in ('resize-first', 'stain-first')
+    ]
+    metas = [meta(stain=stain) for stain in stains]
+    with pytest.raises(ValueError, match='differently prepared'):
+        recipe_of(pipeline(), metas)
+    assert recipe_of(pipeline(), metas, stain_target=target).stain is not None

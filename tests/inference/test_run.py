@@ -1,0 +1,386 @@
+import json
+import os
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+from small_models import dark, save, small_config
+
+from mmseg_ftu import FTUPredictor
+from mmseg_ftu.inference.files import KINDS, FileOptions
+from mmseg_ftu.inference.inputs import Job, list_jobs
+from mmseg_ftu.inference.records import PredictionFolder
+from mmseg_ftu.inference.run import launched_as, predict_folder
+
+
+def draw(seed, shape=(80, 100)):
+    """Draw pale tissue with one dark disc."""
+    rng = np.random.default_rng(seed)
+    image = np.full((*shape, 3), (215, 180, 205), np.uint8)
+    centre = int(rng.integers(20, shape[1] - 20)), int(rng.integers(20, shape[0] - 20))
+    cv2.circle(image, centre, int(rng.integers(6, 18)), (110, 60, 140), -1)
+    return image
+
+
+def write(path, image):
+    cv2.imwrite(str(path), image[..., ::-1])
+
+
+@pytest.fixture
+def predictor(tmp_path):
+    path = save(dark(small_config(1)), tmp_path / 'model.pth')
+    return FTUPredictor(small_config(1), path)
+
+
+@pytest.fixture
+def images(tmp_path):
+    folder = tmp_path / 'images'
+    folder.mkdir()
+    for i in range(5):
+        write(folder / f'{i}.png', draw(i, (80, 100 + 10 * (i == 2))))
+    return folder
+
+
+@pytest.fixture
+def run(predictor, tmp_path):
+    """Return a function that predicts jobs into a folder."""
+
+    def predict(jobs, output='out', kinds=KINDS, overwrite=False, options=None, **more):
+        options = FileOptions(tuple(kinds), **(options or {}))
+        settings = dict(settings=1, **options.state())
+        folder = PredictionFolder(tmp_path / output, settings, {}, overwrite)
+        return predict_folder(predictor, jobs, folder, options, **more)
+
+    return predict
+
+
+def table(folder):
+    return pd.read_csv(folder / 'predictions.csv', index_col='id', dtype={'id': str})
+
+
+def contents(folder):
+    """Return the bytes of the files, but for what names their place or time."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob('*'))
+        if path.is_file() and 'records' not in path.parts and path.name != '.lock'
+    }
+
+
+def test_what_a_run_leaves(run, images, tmp_path):
+    jobs = list_jobs(str(images), 'kidney', 'HPA', 0.5)
+    summary = run(jobs)
+    assert (summary.done, summary.kept, summary.failed) == (5, 0, {})
+    assert str(summary) == '5 images predicted.'
+    rows = table(tmp_path / 'out')
+    assert rows.index.tolist() == [*'01234']
+    assert (rows.status == 'done').all()
+    assert rows.reason.isna().all()
+    assert rows.objects.tolist() == [1] * 5
+    assert rows.width.tolist() == [100, 100, 110, 100, 100]
+    assert set(rows.threshold) == {0.5}
+    assert set(rows.pixel_size) == {0.5}
+    assert rows.path.tolist() == [str(job.path) for job in jobs]
+    for i in range(5):
+        expected = (draw(i, (80, 100 + 10 * (i == 2))).mean(axis=2) < 160).astype(int)
+        mask = cv2.imread(str(tmp_path / 'out' / 'masks' / f'{i}.png'), -1)
+        assert (mask == 255 * expected).all()
+        probability = tifffile.imread(tmp_path / 'out' / 'probabilities' / f'{i}.tif')
+        assert ((probability > 127) == expected).all()
+        assert rows.foreground[str(i)] == pytest.approx(expected.mean())
+        for name in (f'overlays/{i}.jpg', f'geojson/{i}.geojson'):
+            assert (tmp_path / 'out' / name).stat().st_size
+    assert not [*(tmp_path / 'out').rglob('.*.tmp')]
+
+
+def faulty(folder):
+    """Write files that can't be predicted; returns what is said of each, by id."""
+    image = draw(0)
+    alpha = np.dstack([image, np.full(image.shape[:2], 90, np.uint8)])
+    cv2.imwrite(str(folder / 'clear.png'), alpha)
+    write(folder / 'short.png', image)
+    tifffile.imwrite(folder / 'cut.tif', image, photometric='rgb')
+    for name in ('short.png', 'cut.tif'):
+        (folder / name).write_bytes((folder / name).read_bytes()[:-200])
+    (folder / 'empty.png').write_bytes(b'')
+    (folder / 'text.tiff').write_text('no image')
+    write(folder / 'wrong.png', image)
+    (folder / 'wrong.png').rename(folder / 'wrong.jpg')
+    cv2.imwrite(str(folder / 'grey.png'), image[..., 0])
+    dim = draw(0).astype(np.uint16) * 16  # of a 12-bit camera
+    tifffile.imwrite(folder / 'dim.tif', dim, photometric='rgb')
+    return {
+        'clear': 'partly transparent',
+        'short': 'damaged or truncated',
+        'cut': 'is truncated',
+        'empty': 'is empty',
+        'text': 'named like a TIFF but holds something else',
+        'wrong': 'named like a JPEG but holds a PNG; rename it',
+        'grey': 'is a grey image',
+        'dim': '16-bit image with values up to',
+    }
+
+
+def test_bad_images_are_named_and_the_others_done(run, images, tmp_path):
+    reasons = faulty(images)
+    jobs = [*list_jobs(str(images)), Job('gone', images / 'gone.png')]
+    reasons['gone'] = 'no such file'
+    summary = run(jobs)
+    assert summary.done == 5
+    assert summary.failed.keys() == reasons.keys()
+    rows = table(tmp_path / 'out')
+    assert (rows.status == 'done').sum() == 5
+    for name, reason in reasons.items():
+        assert rows.status[name] == 'failed'
+        assert reason in rows.reason[name]
+        assert f'images/{name}.' in rows.reason[name]
+        assert f'  {name}: ' in str(summary)
+        assert not (tmp_path / 'out' / 'masks' / f'{name}.png').exists()
+    submission = pd.read_csv(tmp_path / 'out' / 'submission.csv', dtype=str)
+    assert len(submission) == len(jobs)
+    assert submission.set_index('id').rle[[*reasons]].isna().all()
+
+
+def test_opaque_rgba_and_16_bit_images_are_predicted(run, images, tmp_path):
+    image = draw(0)
+    alpha = np.dstack([image[..., ::-1], np.full(image.shape[:2], 255, np.uint8)])
+    cv2.imwrite(str(images / 'rgba.png'), alpha)
+    full_range = image.astype(np.uint16) * 257
+    tifffile.imwrite(images / 'deep.tif', full_range, photometric='rgb')
+    for name, shape in (('dot', (1, 1)), ('line', (1, 300)), ('column', (300, 1))):
+        write(images / f'{name}.png', np.full((*shape, 3), (110, 60, 140), np.uint8))
+    assert run(list_jobs(str(images))).failed == {}
+    masks = {
+        path.stem: cv2.imread(str(path), -1)
+        for path in (tmp_path / 'out' / 'masks').iterdir()
+    }
+    assert masks['0'].any()
+    assert (masks['rgba'] == masks['0']).all()
+    assert (masks['deep'] == masks['0']).all()
+    for name, shape in (('dot', (1, 1)), ('line', (1, 300)), ('column', (300, 1))):
+        assert masks[name].shape == shape
+        assert (masks[name] == 255).all()
+
+
+def test_strict_stops(run, images, tmp_path):
+    (images / '1.png').write_bytes(b'')
+    with pytest.raises(ValueError, match=r'1\.png: is empty'):
+        run(list_jobs(str(images)), strict=True)
+    rows = table(tmp_path / 'out')
+    assert rows.status['1'] == 'failed'
+    assert '4' not in rows.index
+
+
+def test_an_image_that_the_network_fails_on(run, predictor, images, tmp_path):
+    network = predictor.network
+
+    class Fragile:
+        batch_size = 4
+
+        def __call__(self, shown):
+            if any((image == draw(3)).all() for image in shown if image.shape[1] < 110):
+                raise RuntimeError('out of memory\nwith advice')
+            return network(shown)
+
+    predictor.network = Fragile()
+    summary = run(list_jobs(str(images)))
+    assert summary.failed == {'3': 'RuntimeError: out of memory with advice'}
+    assert (table(tmp_path / 'out').status == 'done').sum() == 4
+
+
+def test_an_image_that_can_not_be_written(run, images, tmp_path):
+    (tmp_path / 'out' / 'masks' / '2.png').mkdir(parents=True)
+    summary = run(list_jobs(str(images)), kinds=['masks'])
+    assert [*summary.failed] == ['2']
+    assert summary.done == 4
+
+
+def test_limits_in_um_need_a_pixel_size(run, images):
+    options = dict(min_area_um2=100)
+    summary = run(list_jobs(str(images)), options=options)
+    assert summary.done == 0
+    assert all('pixel size' in reason for reason in summary.failed.values())
+    summary = run(list_jobs(str(images), pixel_size=0.5), 'other', options=options)
+    assert summary.done == 5
+
+
+@pytest.mark.parametrize('batch_size', [1, 2, 8])
+def test_batches_change_nothing(run, predictor, images, tmp_path, batch_size):
+    jobs = list_jobs(str(images))
+    run(jobs, 'one')
+    predictor.network.batch_size = batch_size
+    run(jobs, 'batches')
+    one, batches = (contents(tmp_path / name) for name in ('one', 'batches'))
+    assert len(one) == 5 * 4 + 3
+    assert one == batches
+
+
+# going on
+
+
+def test_what_is_done_is_kept(run, predictor, images, tmp_path):
+    jobs = list_jobs(str(images))
+    run(jobs[:3])
+    assert len(table(tmp_path / 'out')) == 3
+    summary = run(jobs)
+    assert (summary.done, summary.kept) == (2, 3)
+    assert '3 were there already' in str(summary)
+    before = contents(tmp_path / 'out')
+    predictor.network = SimpleNamespace(batch_size=1)  # can't be asked again
+    assert run(jobs).kept == 5
+    assert contents(tmp_path / 'out') == before
+    assert len(table(tmp_path / 'out')) == 5
+
+
+def test_a_changed_image_is_predicted_anew(run, images, tmp_path):
+    jobs = list_jobs(str(images))
+    run(jobs)
+    write(images / '1.png', draw(77))
+    os.utime(images / '1.png', ns=(1, 1))  # also where clocks are coarse
+    summary = run(jobs)
+    assert (summary.done, summary.kept) == (1, 4)
+    mask = cv2.imread(str(tmp_path / 'out' / 'masks' / '1.png'), -1)
+    assert ((mask == 255) == (draw(77).mean(axis=2) < 160)).all()
+    assert run(list_jobs(str(images), pixel_size=0.3)).done == 5  # a limit may be in um
+
+
+def test_a_repaired_image_is_tried_again(run, images, tmp_path):
+    (images / '1.png').write_bytes(b'')
+    assert [*run(list_jobs(str(images))).failed] == ['1']
+    write(images / '1.png', draw(1))
+    summary = run(list_jobs(str(images)))
+    assert (summary.done, summary.kept, summary.failed) == (1, 4, {})
+    assert (table(tmp_path / 'out').status == 'done').all()
+
+
+def test_other_settings_are_refused_unless_overwritten(run, images, tmp_path):
+    jobs = list_jobs(str(images))
+    run(jobs, kinds=['masks'])
+    before = contents(tmp_path / 'out')
+    with pytest.raises(ValueError, match=r'other settings \(fill_holes, kinds\)'):
+        run(jobs, options=dict(fill_holes=True))
+    assert contents(tmp_path / 'out') == before
+    summary = run(jobs, options=dict(fill_holes=True), overwrite=True)
+    assert (summary.done, summary.kept) == (5, 0)
+    settings = json.loads((tmp_path / 'out' / 'prediction.json').read_text())
+    assert settings['fill_holes'] is True
+    assert (settings['made_by'], settings['layout']) == ('mmseg_ftu', 1)
+
+
+def test_other_settings_are_fine_where_nothing_is_done(run, images):
+    (images / 'x.png').write_bytes(b'')
+    (job,) = list_jobs(str(images / 'x.png'))
+    assert run([job]).failed
+    assert run([job], options=dict(fill_holes=True)).failed
+
+
+@pytest.mark.parametrize('text', ['', '{', '[1]', '3'])
+def test_damaged_settings_are_named(run, images, tmp_path, text):
+    (tmp_path / 'out').mkdir()
+    (tmp_path / 'out' / 'prediction.json').write_text(text)
+    with pytest.raises(ValueError, match=r'out/prediction\.json: damaged'):
+        run(list_jobs(str(images)))
+
+
+def test_a_damaged_record_is_made_again(run, images, tmp_path):
+    jobs = list_jobs(str(images))
+    run(jobs)
+    (tmp_path / 'out' / 'records' / '3.json').write_text('{"status": "do')
+    assert (run(jobs).done, len(table(tmp_path / 'out'))) == (1, 5)
+
+
+# several processes
+
+
+def test_shares_of_the_images_give_the_same_tables(run, images, tmp_path):
+    faulty(images)
+    jobs = list_jobs(str(images))
+    run(jobs, 'one')
+    shares = [run(jobs, 'shares', rank=rank, world_size=3) for rank in (2, 0, 1)]
+    assert [s.done + len(s.failed) for s in shares] == [4, 5, 4]
+    one, together = (contents(tmp_path / name) for name in ('one', 'shares'))
+    assert one == together
+
+
+@pytest.mark.parametrize(
+    ('environment', 'expected'),
+    [
+        ({}, (0, 1, 0)),
+        (dict(RANK='3', WORLD_SIZE='4', LOCAL_RANK='1'), (3, 4, 1)),
+        (dict(RANK='3', WORLD_SIZE='4'), (3, 4, 0)),
+        (
+            dict(SLURM_PROCID='2', SLURM_STEP_NUM_TASKS='6', SLURM_LOCALID='0'),
+            (2, 6, 0),
+        ),
+        # a batch script without srun: one process, whatever was reserved
+        (dict(SLURM_PROCID='0', SLURM_NTASKS='6', SLURM_LOCALID='0'), (0, 1, 0)),
+        (dict(RANK='3'), (0, 1, 0)),
+    ],
+)
+def test_launchers(monkeypatch, environment, expected):
+    for name in [*os.environ]:
+        if name.startswith('SLURM_') or name in ('RANK', 'WORLD_SIZE', 'LOCAL_RANK'):
+            monkeypatch.delenv(name)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert launched_as() == expected
+
+
+# the competition
+
+
+def decode(text, height, width):
+    """Decode the competition's run lengths: 1-based, down and then right."""
+    pixels = [0] * (height * width)
+    numbers = [int(number) for number in text.split()]
+    for start, length in zip(numbers[::2], numbers[1::2], strict=True):
+        for position in range(start, start + length):
+            pixels[position - 1] = 1
+    return [[pixels[x * height + y] for x in range(width)] for y in range(height)]
+
+
+def test_submission(run, tmp_path):
+    """In the competition's format, at the size that the table speaks of."""
+    (tmp_path / 'test_images').mkdir()
+    rows = ['id,organ,data_source,img_height,img_width,pixel_size,tissue_thickness']
+    for name, scale in (('9', 1), ('10', 1), ('10078', 2)):
+        write(tmp_path / 'test_images' / f'{name}.tiff', draw(int(name)))
+        size = f'{80 * scale},{100 * scale}'
+        rows.append(f'{name},spleen,Hubmap,{size},0.4945,4')
+    rows.append('20000,lung,Hubmap,50,60,0.7562,5')
+    white = np.full((50, 60, 3), 245, np.uint8)
+    write(tmp_path / 'test_images' / '20000.tiff', white)
+    (tmp_path / 'test.csv').write_text('\n'.join(rows) + '\n')
+    run(list_jobs(str(tmp_path)), kinds=['masks', 'submission'])
+    text = (tmp_path / 'out' / 'submission.csv').read_text()
+    header, *lines = text.splitlines()
+    assert header == 'id,rle'
+    found = dict(line.split(',') for line in lines)
+    assert [*found] == ['9', '10', '10078', '20000']  # as in test.csv
+    assert found['20000'] == ''
+    assert table(tmp_path / 'out').threshold.tolist() == [0.4, 0.4, 0.4, 0.1]
+    for name, scale in (('9', 1), ('10', 1), ('10078', 2)):
+        mask = np.array(decode(found[name], 80 * scale, 100 * scale))
+        picture = cv2.imread(str(tmp_path / 'out' / 'masks' / f'{name}.png'), -1)
+        assert (picture == 255 * mask).all()
+        expected = cv2.resize(draw(int(name)), None, fx=scale, fy=scale)
+        expected = expected.mean(axis=2) < 160
+        assert 2 * (mask & expected).sum() / (mask.sum() + expected.sum()) > 0.98
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (dict(kinds=('masks', 'videos')), 'videos.*choose of masks'),
+        (dict(kinds=()), 'choose of masks'),
+        (dict(min_area_px=-1), 'min_area_px=-1: give 0 or more'),
+        (dict(simplify=float('nan')), 'simplify=nan'),
+        (dict(object_type='cell'), 'object_type: choose one of'),
+    ],
+)
+def test_faulty_options_are_named(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        FileOptions(**arguments)
