@@ -4,6 +4,7 @@ import os
 
 import pytest
 import torch
+from mmseg.apis import init_model
 from tiny_run import build, tiny_config
 
 from mmseg_ftu.safe_checkpoints import load_local, load_url
@@ -23,6 +24,16 @@ def test_checkpoint_of_a_run_loads(tmp_path):
     assert saved['meta']['epoch'] == 4
     assert 'optimizer' in saved
     assert 'message_hub' in saved
+
+
+def test_functions_of_mmseg_refuse_it_too(tmp_path):
+    proof = tmp_path / 'proof'
+    torch.save(dict(state_dict={}, extra=Bomb(str(proof))), tmp_path / 'bad.pth')
+    with pytest.raises(ValueError, match=r'bad\.pth is refused'):
+        init_model(
+            'configs/quickstart/coat_daformer.py', str(tmp_path / 'bad.pth'), 'cpu'
+        )
+    assert not proof.exists()
 
 
 def test_malicious_checkpoint_is_refused_and_not_run(tmp_path):

@@ -99,9 +99,24 @@ def test_large_tiffs_of_another_kind_are_named(tmp_path, pixels, options, messag
 def test_a_large_strip_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr('mmseg_ftu.inference.tiff_regions.STRIP_PIXELS', 30_000)
     path = tmp_path / 'large.tif'
-    tifffile.imwrite(path, noise(*SHAPE), photometric='rgb')
+    options = dict(compression='deflate', rowsperstrip=SHAPE[0])
+    tifffile.imwrite(path, noise(*SHAPE), photometric='rgb', **options)
     with pytest.raises(ValueError, match=r'large\.tif: .*300 x 420 px, too large'):
         open_source(path)
+
+
+@pytest.mark.usefixtures('_read_in_parts')
+def test_one_piece_that_is_not_compressed_is_mapped(tmp_path, monkeypatch):
+    monkeypatch.setattr('mmseg_ftu.inference.tiff_regions.STRIP_PIXELS', 30_000)
+    path, image = tmp_path / 'large.tif', noise(*SHAPE)
+    tifffile.imwrite(path, image, photometric='rgb')
+    source = open_source(path)
+    assert isinstance(source, TiffRegions)
+    assert source.by_rows
+    for top, left, h, w in boxes(SHAPE):
+        region = source.read(0, top, left, h, w)
+        assert (region == image[top : top + h, left : left + w]).all()
+    source.close()
 
 
 @pytest.mark.usefixtures('_read_in_parts')

@@ -267,7 +267,22 @@ def test_other_settings_are_refused_unless_overwritten(run, images, tmp_path):
     assert (summary.done, summary.kept) == (5, 0)
     settings = json.loads((tmp_path / 'out' / 'prediction.json').read_text())
     assert settings['fill_holes'] is True
+    assert (tmp_path / 'out' / 'overlays').is_dir()
+    run(jobs[:1], kinds=['masks'], overwrite=True)
+    assert not (tmp_path / 'out' / 'overlays').exists()
+    masks = [path.stem for path in (tmp_path / 'out' / 'masks').iterdir()]
+    assert masks == [jobs[0].id]
     assert (settings['made_by'], settings['layout']) == ('mmseg_ftu', 1)
+
+
+def test_another_input_adds_to_the_table(run, images, tmp_path):
+    jobs = list_jobs(str(images))
+    kinds = ['masks', 'submission']
+    run(jobs[2:], kinds=kinds)
+    run(jobs[:2], kinds=kinds)
+    assert list(table(tmp_path / 'out').index) == [job.id for job in jobs]
+    submission = pd.read_csv(tmp_path / 'out' / 'submission.csv', dtype=str)
+    assert sorted(submission.id) == sorted(job.id for job in jobs[:2])
 
 
 def test_other_settings_are_fine_where_nothing_is_done(run, images):

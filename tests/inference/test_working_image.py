@@ -17,6 +17,8 @@ from mmseg_ftu.preparation.resizing import resize_image
 class Pyramid:
     """A source with several levels."""
 
+    by_rows = False
+
     def __init__(self, *images):
         self.images = images
         self.levels = [image.shape[:2] for image in images]
