@@ -7,7 +7,7 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 stage_channels = [32, 64, 128, 160]
-max_epochs = 16
+max_epochs = 24
 model = dict(
     backbone=dict(
         _delete_=True,

@@ -86,7 +86,8 @@ def find_owners(sources: Iterable[MaskSource]) -> dict[str, MaskSource]:
         if without:
             raise ValueError(
                 f'{source.path}: {len(without)} images have no file in probabilities: '
-                f'{listed(without)}; predict again and keep the probabilities'
+                f'{listed(without)}; predict again with '
+                '--save masks probabilities'
             )
         owners |= dict.fromkeys(source.ids, source)
     return owners
