@@ -76,6 +76,7 @@ def predict(
         thresholds=table,
         device=device,
         temporary=output,
+        progress=rank == 0,
         **options,
     )
     folder = PredictionFolder(

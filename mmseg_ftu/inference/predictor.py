@@ -12,8 +12,10 @@ from pathlib import Path
 import numpy as np
 from mmengine.config import Config
 from mmengine.device import get_device
+from tqdm import tqdm
 
 from ..evaluation.thresholds import PAPER_THRESHOLDS, check_thresholds, threshold_for
+from ..models.stain_data_preprocessor import StainDataPreProcessor
 from ..stain import tissue_mask
 from ..stain.rgb import check_rgb
 from .inputs import Job
@@ -24,7 +26,7 @@ from .probability_file import ProbabilityFile
 from .probability_map import ProbabilityMap
 from .reading import ArraySource
 from .recipe import recipe_of
-from .tiles import Tile, blend, check_tile, tile_rows
+from .tiles import Tile, blend, check_tile, count_tiles, tile_rows
 from .upsample import METHODS as UPSAMPLINGS
 
 DEFAULT_TILE = 768  # px, the size of the paper's images
@@ -94,6 +96,7 @@ class FTUPredictor:
             CPU, else 8.
         temporary: Folder for large images while they are worked on; None is the
             system's.
+        progress: Show a bar of the tiles of a large image.
         cfg_options: Settings that override the config's, dotted keys.
 
     Raises:
@@ -122,6 +125,7 @@ class FTUPredictor:
         amp: bool = False,
         batch_size: int | None = None,
         temporary: Path | None = None,
+        progress: bool = False,
         cfg_options: dict | None = None,
     ) -> None:
         given = isinstance(config, Config)
@@ -151,6 +155,11 @@ class FTUPredictor:
         self.tile = tile or self.recipe.size or DEFAULT_TILE
         self.overlap = self.tile // 4 if overlap is None else overlap
         check_tile(self.tile, self.overlap)
+        self.progress = progress
+        self._fits_stains = any(
+            isinstance(model.data_preprocessor, StainDataPreProcessor)
+            for model in self.network.models
+        )
         self.load = Loader(self.recipe, mode, allow_other_stain, temporary)
 
     def settings(self) -> dict:
@@ -209,6 +218,12 @@ class FTUPredictor:
     def _predict_one(self, loaded: Loaded) -> Prediction:
         if loaded.image is not None:
             return self.predict([loaded])[0]
+        if self._fits_stains:
+            raise ValueError(
+                f'{loaded.job.path}: StainDataPreProcessor would fit the stains of '
+                'each tile by itself, which leaves seams: use SegDataPreProcessor with '
+                '--stain-target, or --mode whole'
+            )
         working = loaded.working
         store = ProbabilityFile(working.shape, self.load.temporary)
         seen = [0, 0]
@@ -220,8 +235,15 @@ class FTUPredictor:
         self, loaded: Loaded, seen: list[int]
     ) -> Iterator[tuple[list[Tile], list[np.ndarray | None]]]:
         """Yield rows of tiles with their probabilities; counts into ``seen``."""
-        rows = tile_rows(loaded.working.shape, self.tile, self.overlap)
-        for row in rows:
+        cut = loaded.working.shape, self.tile, self.overlap
+        bar = tqdm(
+            total=count_tiles(*cut),
+            desc=loaded.job.id,
+            unit='tile',
+            leave=False,
+            disable=not self.progress,
+        )
+        for row in tile_rows(*cut):
             values = []
             images = ordered_map(lambda t: _tile_image(loaded, t), row, 1, AHEAD)
             for chunk in _chunks(images, self.network.batch_size):
@@ -229,8 +251,10 @@ class FTUPredictor:
                 results = iter(self.network(shown) if shown else ())
                 values += [None if i is None else next(results) for i in chunk]
                 seen[0] += len(shown)
+                bar.update(len(chunk))
             seen[1] += len(row)
             yield row, values
+        bar.close()
 
     def _map(self, loaded: Loaded, probability) -> ProbabilityMap:
         job = loaded.job
@@ -245,7 +269,7 @@ class FTUPredictor:
 
 def _tile_image(loaded: Loaded, tile: Tile) -> np.ndarray | None:
     """Return what the network sees of a tile, None if it is empty."""
-    image = loaded.working.read(0, tile.top, tile.left, *tile.window.shape)
+    image = loaded.working.read(0, tile.top, tile.left, *tile.shape)
     if tissue_mask(image).mean() < LEAST_TISSUE:
         return None
     return loaded.paint(image) if loaded.paint else image

@@ -6,17 +6,31 @@ border. The window of a tile is the product of the two axes.
 """
 
 from collections.abc import Iterable, Iterator
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
 
 
 class Tile(NamedTuple):
-    """A part of the working image: corner and window ``(height, width)`` float32."""
+    """A part of the working image.
+
+    Attributes:
+        top: First row, px.
+        left: First column, px.
+        down: Window along its rows, ``(height,)`` float32.
+        across: Window along its columns, ``(width,)`` float32.
+    """
 
     top: int
     left: int
-    window: np.ndarray
+    down: np.ndarray
+    across: np.ndarray
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width, px."""
+        return len(self.down), len(self.across)
 
 
 def axis_windows(length: int, tile: int, overlap: int) -> list[tuple[int, np.ndarray]]:
@@ -72,12 +86,17 @@ def _bump(tile: int, overlap: int, is_first: bool, is_last: bool) -> np.ndarray:
 
 def tile_rows(shape: tuple[int, int], tile: int, overlap: int) -> Iterator[list[Tile]]:
     """Yield the tiles row by row, from the top; see `axis_windows`."""
-    columns = axis_windows(shape[1], tile, overlap)
-    for top, down in axis_windows(shape[0], tile, overlap):
-        yield [
-            Tile(top, left, np.outer(down, across).astype(np.float32))
-            for left, across in columns
-        ]
+    rows, columns = (
+        [(start, window.astype(np.float32)) for start, window in axis]
+        for axis in (axis_windows(length, tile, overlap) for length in shape)
+    )
+    for top, down in rows:
+        yield [Tile(top, left, down, across) for left, across in columns]
+
+
+def count_tiles(shape: tuple[int, int], tile: int, overlap: int) -> int:
+    """Return how many tiles `tile_rows` makes."""
+    return prod(len(axis_windows(length, tile, overlap)) for length in shape)
 
 
 def blend(
@@ -98,7 +117,7 @@ def blend(
     """
     done, strip = 0, np.zeros((0, shape[1]), np.float32)
     for row, values in rows:
-        top, height = row[0].top, row[0].window.shape[0]
+        top, height = row[0].top, row[0].shape[0]
         if top > done:
             yield done, strip[: top - done]
         grown = np.zeros((height, shape[1]), np.float32)
@@ -107,6 +126,6 @@ def blend(
         strip, done = grown, top
         for tile, value in zip(row, values, strict=True):
             if value is not None:
-                part = strip[:, tile.left : tile.left + tile.window.shape[1]]
-                part += tile.window * value
+                part = strip[:, tile.left : tile.left + tile.shape[1]]
+                part += value * tile.down[:, None] * tile.across
     yield done, strip

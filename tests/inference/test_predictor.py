@@ -434,3 +434,20 @@ def test_thumbnails(predictor, longest):
     thumbnail = predict(tissue()).loaded.thumbnail(longest)
     assert max(thumbnail.shape) == min(longest, 420)
     assert thumbnail.dtype == np.uint8
+
+
+def test_a_preprocessor_that_fits_stains_by_tile_is_refused(predictor, tmp_path):
+    target = section_target(tmp_path / 'target.json')
+    cfg = small_config()
+    cfg.model.data_preprocessor.type = 'StainDataPreProcessor'
+    cfg.model.data_preprocessor.stain_target = str(target)
+    made = predictor(build_small(cfg), cfg, 64, 1.0, mode='tiles')
+    with pytest.raises(ValueError, match='leaves seams: use SegDataPreProcessor'):
+        made(tissue(), pixel_size=1.0)
+
+
+def test_progress_of_the_tiles(predictor, capsys):
+    cfg = small_config()
+    made = predictor(build_small(cfg), cfg, 64, 1.0, mode='tiles', progress=True)
+    assert made(tissue(), pixel_size=1.0).tiles[1] == 54
+    assert '/54 [' in capsys.readouterr().err

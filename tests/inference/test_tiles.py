@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
-from mmseg_ftu.inference.tiles import axis_windows, blend, tile_rows
+from mmseg_ftu.inference.tiles import axis_windows, blend, count_tiles, tile_rows
 
 LENGTHS = (1, 2, 7, 63, 64, 65, 96, 100, 127, 128, 129, 200, 1001)
 TILES = ((1, 0), (2, 1), (7, 0), (7, 3), (64, 0), (64, 1), (64, 16), (64, 31), (64, 32))
@@ -67,6 +67,13 @@ def test_parts_of_an_image_blend_to_the_image(shape, tile, overlap):
     np.testing.assert_allclose(found, image, atol=1e-6)
 
 
+@pytest.mark.parametrize('shape', [(1, 1), (64, 64), (131, 257)])
+def test_tiles_are_counted(shape):
+    rows = list(tile_rows(shape, 64, 20))
+    assert count_tiles(shape, 64, 20) == sum(map(len, rows))
+    assert all(tile.shape == tuple(min(64, n) for n in shape) for tile in rows[0])
+
+
 def test_blending_equals_adding_up_windows_by_hand():
     shape, rng = (150, 90), np.random.default_rng(1)
     rows = list(tile_rows(shape, 64, 20))
@@ -77,7 +84,7 @@ def test_blending_equals_adding_up_windows_by_hand():
         for tile, answer in zip(row, answers, strict=True):
             if answer is not None:
                 place = np.s_[tile.top : tile.top + 64, tile.left : tile.left + 64]
-                expected[place] += tile.window * answer
+                expected[place] += np.outer(tile.down, tile.across) * answer
     lines = [part for _, part in blend(shape, zip(rows, values, strict=True))]
     np.testing.assert_allclose(np.concatenate(lines), expected, atol=1e-6)
 
