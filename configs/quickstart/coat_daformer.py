@@ -7,7 +7,7 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 stage_channels = [32, 64, 128, 160]
-max_epochs = 24
+max_epochs = 40
 model = dict(
     backbone=dict(
         _delete_=True,

@@ -3,6 +3,6 @@ _base_ = ['./coat_daformer_aux.py', '../_base_/switch.py']
 custom_hooks = [
     dict(
         type='SwitchAuxHook',
-        schedule=[dict(begin=0, in_index=1), dict(begin=12, in_index=0)],
+        schedule=[dict(begin=0, in_index=1), dict(begin=20, in_index=0)],
     )
 ]
