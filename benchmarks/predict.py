@@ -1,15 +1,16 @@
 """Time prediction end to end, and measure its memory.
 
-    python benchmarks/predict.py [--images 6] [--rounds 3] [--device cuda]
+    python benchmarks/predict.py [--images 6] [--rounds 3] [--sizes 256 768]
     python benchmarks/predict.py --memory 5000 10000 20000
     python benchmarks/predict.py --share
 
 Without options: images/s from a 3000 x 3000 TIFF to a mask PNG, `predict_folder` (what
 ``tools/predict.py`` runs) against a plain loop over mmseg's ``inference_model``, with
-the same small model, resize to 768 px and flips; the two take turns, and what counts is
-the ratio of a round. ``--share``: the share of time not spent in the network, with the
-default model. ``--memory``: peak memory of a process that predicts a tiled TIFF of so
-many px a side, in tiles of 768 px. Images are synthetic, weights random.
+the quickstart's small model, resized to 256 px (its own size) or 768, with flips; the
+two take turns, and what counts is the ratio of a round. ``--share``: the share of time
+not spent in the network, with the default model. ``--memory``: peak memory of a process
+that predicts a tiled TIFF of so many px a side, in tiles of 768 px. Images are
+synthetic, weights random.
 """
 
 import argparse
@@ -48,9 +49,12 @@ SMALL_MODEL = ROOT / 'configs/quickstart/coat_daformer.py'
 SIDE = 3000  # px, the competition's images
 
 
-def config(small: bool) -> Config:
+def config(small: bool, size: int = 768) -> Config:
     """Return the paper's pipelines with the small or the default model."""
     cfg = Config.fromfile(FULL_MODEL)
+    for transform in (*cfg.test_pipeline, *cfg.tta_pipeline):
+        if transform.type == 'Resize':
+            transform.scale = (size, size)
     if small:
         cfg.model = Config.fromfile(SMALL_MODEL).model
     cfg.model.backbone.init_cfg = None
@@ -126,9 +130,9 @@ def plain_loop(cfg: Config, weights: Path, device: str) -> Callable[[Path], None
     return run
 
 
-def compare(args: argparse.Namespace) -> None:
-    """Print images/s of both, and the ratio."""
-    cfg = config(small=True)
+def compare(args: argparse.Namespace, size: int) -> None:
+    """Print images/s of both, and the ratio, at one working size."""
+    cfg = config(small=True, size=size)
     with workplace(cfg, args.images) as (images, weights):
         predictor = FTUPredictor(cfg.copy(), weights, device=args.device)
         loop = plain_loop(cfg, weights, args.device)
@@ -144,12 +148,11 @@ def compare(args: argparse.Namespace) -> None:
                 if i:  # the first round warms up
                     times[name].append(time.perf_counter() - start)
     base = list(times.values())[-1]
-    print('| contestant | images/s | ratio |\n|---|---|---|')
     for name, taken in times.items():
         ratios = sorted(b / t for b, t in zip(base, taken, strict=True))
         span = f'({ratios[0]:.2f} to {ratios[-1]:.2f})'
         rate = args.images / median(taken)
-        print(f'| {name} | {rate:.2f} | {median(ratios):.2f} {span} |')
+        print(f'| {size} | {name} | {rate:.2f} | {median(ratios):.2f} {span} |')
 
 
 def share(args: argparse.Namespace) -> None:
@@ -248,6 +251,7 @@ def main() -> None:
     )
     parser.add_argument('--images', type=int, default=6)
     parser.add_argument('--rounds', type=int, default=3)
+    parser.add_argument('--sizes', type=int, nargs='+', default=[256, 768])
     parser.add_argument(
         '--device', default='cuda' if torch.cuda.is_available() else 'cpu'
     )
@@ -264,7 +268,9 @@ def main() -> None:
     elif args.share:
         share(args)
     else:
-        compare(args)
+        print('| px | contestant | images/s | ratio |\n|---|---|---|---|')
+        for size in args.sizes:
+            compare(args, size)
 
 
 if __name__ == '__main__':

@@ -182,7 +182,7 @@ class DAFormerHead(BaseDecodeHead):
         if self.mix is not None:
             nearest = [F.interpolate(x, size, mode='nearest') for x in others]
             resized = [
-                n + w * (b - n)
+                torch.lerp(n, b, w)
                 for n, b, w in zip(nearest, resized, self.mix, strict=True)
             ]
         return [first, *resized]
