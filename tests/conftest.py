@@ -76,7 +76,8 @@ def make_prepared(tmp_path):
             _, large = draw_disc(original, seed=i)
             cv2.imwrite(str(root / 'masks_original' / f'{100 + i}.png'), large)
         (root / 'folds.csv').write_text('\n'.join(rows) + '\n')
-        (root / 'manifest.json').write_text(json.dumps({'size': size, 'folds': folds}))
+        settings = {'size': size, 'folds': folds}
+        (root / 'manifest.json').write_text(json.dumps({'settings': settings}))
         return root
 
     return make

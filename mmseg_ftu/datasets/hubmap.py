@@ -93,13 +93,15 @@ class HuBMAPDataset(SeededPipelineMixin, BaseSegDataset):
         text = get_text(path, backend_args=self.backend_args)
         return json.loads(text).get('settings', {})
 
-    def _preparation(self, infos: list[dict]) -> dict:
+    def _preparation(self, table: list[tuple[int, dict[str, str]]]) -> dict:
         """Return what has to be done to a new image to resemble those of the folder.
 
-        It goes with ``metainfo`` into checkpoints, where prediction finds it.
+        It goes with ``metainfo`` into checkpoints, where prediction finds it. Of all
+        images, so that parts of one folder can be concatenated.
         """
         settings = self._settings()
         size = settings.get('size')
+        infos = [self._data_info(line, row) for line, row in table]
         pixel_sizes = [
             info['pixel_size'] * (max(info['original_shape']) / size if size else 1)
             for info in infos
@@ -129,9 +131,10 @@ class HuBMAPDataset(SeededPipelineMixin, BaseSegDataset):
         """Read the table and return one dict for each image of the split."""
         self._check_prepared()
         self._metainfo['stain'] = self._stain()
-        rows = self._select(self._read_table())
+        table = self._read_table()
+        self._metainfo['preparation'] = self._preparation(table)
+        rows = self._select(table)
         infos = [self._data_info(line, row) for line, row in rows]
-        self._metainfo['preparation'] = self._preparation(infos)
         missing = [
             f'{info["img_id"]} ({info[key]})'
             for info in infos
