@@ -34,9 +34,10 @@ class HuBMAPDataset(SeededPipelineMixin, BaseSegDataset):
 
     Every sample carries ``img_id``, ``organ``, ``data_source``, ``pixel_size`` (um/px
     of the original image, None where unknown) and ``original_shape`` (h, w).
-    ``metainfo['stain']`` names the folder's and the pipeline's stain normalisation,
-    ``metainfo['preparation']`` holds size (longer side, px), pixel size (um/px, median)
-    and stain normalisation of its images.
+    ``metainfo['stain']`` names the folder's and the pipeline's stain normalisation.
+    ``preparation`` holds ``size`` (longer side, px), ``pixel_size`` (um/px, median) and
+    ``stain`` (the manifest's entry), after ``full_init``. It is no part of
+    ``metainfo``, since folders that differ in it may well be concatenated.
 
     Args:
         data_root: The prepared folder.
@@ -93,15 +94,13 @@ class HuBMAPDataset(SeededPipelineMixin, BaseSegDataset):
         text = get_text(path, backend_args=self.backend_args)
         return json.loads(text).get('settings', {})
 
-    def _preparation(self, table: list[tuple[int, dict[str, str]]]) -> dict:
+    def _preparation(self, infos: list[dict]) -> dict:
         """Return what has to be done to a new image to resemble those of the folder.
 
-        It goes with ``metainfo`` into checkpoints, where prediction finds it. Of all
-        images, so that parts of one folder can be concatenated.
+        ``KeepPreparationHook`` writes it into checkpoints, where prediction finds it.
         """
         settings = self._settings()
         size = settings.get('size')
-        infos = [self._data_info(line, row) for line, row in table]
         pixel_sizes = [
             info['pixel_size'] * (max(info['original_shape']) / size if size else 1)
             for info in infos
@@ -131,10 +130,9 @@ class HuBMAPDataset(SeededPipelineMixin, BaseSegDataset):
         """Read the table and return one dict for each image of the split."""
         self._check_prepared()
         self._metainfo['stain'] = self._stain()
-        table = self._read_table()
-        self._metainfo['preparation'] = self._preparation(table)
-        rows = self._select(table)
+        rows = self._select(self._read_table())
         infos = [self._data_info(line, row) for line, row in rows]
+        self.preparation = self._preparation(infos)
         missing = [
             f'{info["img_id"]} ({info[key]})'
             for info in infos

@@ -211,16 +211,6 @@ def test_concatenated_datasets_are_seeded(make_prepared):
     assert min(draws[0] for draws in runs[0][0].values()) >= 0
 
 
-def test_folders_prepared_otherwise_are_concatenated_when_told(make_prepared):
-    roots = [make_prepared(n=4, size=size, name=str(size)) for size in (64, 48)]
-    datasets = [build(root) for root in roots]
-    with pytest.raises(ValueError, match='meta information'):
-        ConcatDataset(datasets)
-    both = ConcatDataset(datasets, ignore_keys=['preparation'])
-    assert len(both) == sum(map(len, datasets))
-    assert both.metainfo['preparation'] == datasets[0].metainfo['preparation']
-
-
 def test_index_keeps_its_key():
     index = SeededIndex(11, (1, 2, 11))
     for result, value in [

@@ -26,5 +26,6 @@ default_hooks = dict(
     sampler_seed=dict(type='DistSamplerSeedHook'),
     epoch_seed=dict(type='EpochSeedHook'),
     check_stain=dict(type='CheckStainHook'),
+    keep_preparation=dict(type='KeepPreparationHook'),
     visualization=dict(type='SegVisualizationHook'),
 )
