@@ -17,6 +17,7 @@ from mmseg_ftu.inference.files import KINDS
 from mmseg_ftu.inference.geojson import OBJECT_TYPES
 from mmseg_ftu.inference.loading import MODES
 from mmseg_ftu.inference.network import VIEWS
+from mmseg_ftu.inference.predictor import LEAST_TISSUE
 from mmseg_ftu.inference.upsample import METHODS
 
 
@@ -62,6 +63,12 @@ def parse_args() -> argparse.Namespace:
     )
     add('--tile', type=int, help='side of a tile, px (default: size of training)')
     add('--overlap', type=int, help='of tiles, px (default: a quarter)')
+    add(
+        '--min-tissue',
+        type=float,
+        default=LEAST_TISSUE,
+        help='share of a tile below which it counts as empty (default: %(default)s)',
+    )
     add('--views', nargs='+', choices=list(VIEWS), help='averaged (default: config)')
     add('--scales', nargs='+', type=float, help='averaged (default: of the config)')
     add('--weights', nargs='+', type=float, help='of the checkpoints (default: equal)')

@@ -30,7 +30,9 @@ from .tiles import Tile, blend, check_tile, count_tiles, tile_rows
 from .upsample import METHODS as UPSAMPLINGS
 
 DEFAULT_TILE = 768  # px, the size of the paper's images
-LEAST_TISSUE = 1e-3  # share of a tile below which it isn't shown to the network
+# Networks are unsure of tiles that are nearly all glass; 5 % of a tile of 768 px at
+# 1.56 um/px is a fragment of 270 x 270 um.
+LEAST_TISSUE = 0.05
 AHEAD = 8  # tiles that wait in memory for the network
 
 
@@ -87,6 +89,8 @@ class FTUPredictor:
         training_pixel_size: What tiles are brought to, um/px; None as in training.
         tile: Side of a tile, px; None as the size of training.
         overlap: The least overlap of tiles, px; None is a quarter of a tile.
+        min_tissue: Share of a tile, 0..1, below which it isn't shown to the network;
+            probability is 0 where no other tile covers it. 0 shows all tiles.
         stain_target: Target file, or ``'none'``; None as in training.
         allow_other_stain: Accept a prepared folder whose stains were normalised in
             another way.
@@ -119,6 +123,7 @@ class FTUPredictor:
         training_pixel_size: float | None = None,
         tile: int | None = None,
         overlap: int | None = None,
+        min_tissue: float = LEAST_TISSUE,
         stain_target: str | Path | None = None,
         allow_other_stain: bool = False,
         device: str | None = None,
@@ -155,6 +160,9 @@ class FTUPredictor:
         self.tile = tile or self.recipe.size or DEFAULT_TILE
         self.overlap = self.tile // 4 if overlap is None else overlap
         check_tile(self.tile, self.overlap)
+        if not 0 <= min_tissue <= 1:
+            raise ValueError(f'min_tissue={min_tissue}: give a share, 0..1')
+        self.min_tissue = min_tissue
         self.progress = progress
         self._fits_stains = any(
             isinstance(model.data_preprocessor, StainDataPreProcessor)
@@ -176,6 +184,7 @@ class FTUPredictor:
             stain=self.recipe.stain_name,
             tile=self.tile,
             overlap=self.overlap,
+            min_tissue=self.min_tissue,
             cfg_options=self.cfg_options,
         )
 
@@ -245,7 +254,7 @@ class FTUPredictor:
         )
         for row in tile_rows(*cut):
             values = []
-            images = ordered_map(lambda t: _tile_image(loaded, t), row, 1, AHEAD)
+            images = ordered_map(lambda t: self._tile_image(loaded, t), row, 1, AHEAD)
             for chunk in _chunks(images, self.network.batch_size):
                 shown = [image for image in chunk if image is not None]
                 results = iter(self.network(shown) if shown else ())
@@ -256,6 +265,13 @@ class FTUPredictor:
             yield row, values
         bar.close()
 
+    def _tile_image(self, loaded: Loaded, tile: Tile) -> np.ndarray | None:
+        """Return what the network sees of a tile, None if it is empty."""
+        image = loaded.working.read(0, tile.top, tile.left, *tile.shape)
+        if tissue_mask(image).mean() < self.min_tissue:
+            return None
+        return loaded.paint(image) if loaded.paint else image
+
     def _map(self, loaded: Loaded, probability) -> ProbabilityMap:
         job = loaded.job
         return ProbabilityMap(
@@ -265,14 +281,6 @@ class FTUPredictor:
             loaded.pixel_size,
             self.upsample,
         )
-
-
-def _tile_image(loaded: Loaded, tile: Tile) -> np.ndarray | None:
-    """Return what the network sees of a tile, None if it is empty."""
-    image = loaded.working.read(0, tile.top, tile.left, *tile.shape)
-    if tissue_mask(image).mean() < LEAST_TISSUE:
-        return None
-    return loaded.paint(image) if loaded.paint else image
 
 
 def _chunks(items: Iterator, size: int) -> Iterator[list]:

@@ -1,4 +1,4 @@
-"""Overlapping tiles whose windows add up to one, so that nothing has to be divided.
+"""Overlapping tiles and their windows, which add up to one.
 
 Along each axis the windows of neighbours cross-fade over their overlap (raised cosine)
 and are scaled to sum to one everywhere, also where the last tile is moved back to the
@@ -103,29 +103,37 @@ def blend(
     shape: tuple[int, int],
     rows: Iterable[tuple[list[Tile], list[np.ndarray | None]]],
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Add up the tiles of an image and give away each line as soon as it is complete.
+    """Average the tiles of an image and give away each line as soon as it is complete.
 
     Memory holds one row of tiles, whatever the height of the image.
 
     Args:
         shape: Height and width of the image, px.
         rows: Each row of `tile_rows` with the probability ``(h, w)`` of its tiles; None
-            is zero everywhere.
+            takes no part.
 
     Yields:
-        The first line, and the finished lines ``(n, width)`` float32, from the top.
+        The first line, and the finished lines ``(n, width)`` float32, from the top: the
+        mean of the tiles that cover a pixel, weighted by their windows, or 0.
     """
-    done, strip = 0, np.zeros((0, shape[1]), np.float32)
+    done, sums = 0, np.zeros((2, 0, shape[1]), np.float32)  # of values, of windows
     for row, values in rows:
         top, height = row[0].top, row[0].shape[0]
         if top > done:
-            yield done, strip[: top - done]
-        grown = np.zeros((height, shape[1]), np.float32)
-        kept = strip[top - done :]
-        grown[: len(kept)] = kept
-        strip, done = grown, top
+            yield done, _mean(*sums[:, : top - done])
+        kept = sums[:, top - done :]
+        sums = np.zeros((2, height, shape[1]), np.float32)
+        sums[:, : kept.shape[1]] = kept
+        done = top
         for tile, value in zip(row, values, strict=True):
             if value is not None:
-                part = strip[:, tile.left : tile.left + tile.shape[1]]
-                part += value * tile.down[:, None] * tile.across
-    yield done, strip
+                window = tile.down[:, None] * tile.across
+                part = sums[:, :, tile.left : tile.left + tile.shape[1]]
+                part[0] += window * value
+                part[1] += window
+    yield done, _mean(*sums)
+
+
+def _mean(values: np.ndarray, windows: np.ndarray) -> np.ndarray:
+    """Return values / windows, 0 where no tile took part."""
+    return np.divide(values, windows, out=np.zeros_like(values), where=windows > 0)

@@ -451,3 +451,21 @@ def test_progress_of_the_tiles(predictor, capsys):
     made = predictor(build_small(cfg), cfg, 64, 1.0, mode='tiles', progress=True)
     assert made(tissue(), pixel_size=1.0).tiles[1] == 54
     assert '/54 [' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ('share', 'columns'), [(0, 9), (0.04, 8), (0.05, 7), (0.76, 6), (1, 6)]
+)
+def test_least_share_of_tissue(predictor, share, columns):
+    # tissue ends at 315 px; columns of tiles begin at ..., 222, 267, 312, 356, so the
+    # last four hold 64, 48, 3 and 0 of 64 px of it
+    cfg = small_config()
+    made = predictor(build_small(cfg), cfg, 64, 1.0, mode='tiles', min_tissue=share)
+    assert made(tissue(), pixel_size=1.0).tiles == (6 * columns, 6 * 9)
+
+
+@pytest.mark.parametrize('share', [-0.1, 1.1, float('nan')])
+def test_a_share_of_tissue_is_checked(predictor, share):
+    cfg = small_config()
+    with pytest.raises(ValueError, match=r'min_tissue=.*: give a share'):
+        predictor(build_small(cfg), cfg, 64, 1.0, min_tissue=share)

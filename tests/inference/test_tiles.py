@@ -74,17 +74,21 @@ def test_tiles_are_counted(shape):
     assert all(tile.shape == tuple(min(64, n) for n in shape) for tile in rows[0])
 
 
-def test_blending_equals_adding_up_windows_by_hand():
+def test_blending_equals_averaging_by_hand():
     shape, rng = (150, 90), np.random.default_rng(1)
     rows = list(tile_rows(shape, 64, 20))
     values = [[rng.random((64, 64), np.float32) for _ in row] for row in rows]
     values[1][0] = None
-    expected = np.zeros(shape)
+    values[0][0] = None  # a corner that no other tile covers
+    expected, weight = np.zeros((2, *shape))
     for row, answers in zip(rows, values, strict=True):
         for tile, answer in zip(row, answers, strict=True):
             if answer is not None:
                 place = np.s_[tile.top : tile.top + 64, tile.left : tile.left + 64]
                 expected[place] += np.outer(tile.down, tile.across) * answer
+                weight[place] += np.outer(tile.down, tile.across)
+    assert (weight[:40, :20] == 0).all()
+    expected[weight > 0] /= weight[weight > 0]
     lines = [part for _, part in blend(shape, zip(rows, values, strict=True))]
     np.testing.assert_allclose(np.concatenate(lines), expected, atol=1e-6)
 
