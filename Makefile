@@ -57,6 +57,8 @@ bench: env  ## side-by-side timings
 	$(PY) benchmarks/attention.py
 	$(PY) benchmarks/inference.py
 	$(PY) benchmarks/train_step.py
+	$(PY) benchmarks/stain.py --sizes 768
+	$(PY) benchmarks/predict.py
 
 clean:  ## remove the environment and what the quickstart made
 	rm -rf $(VENV) $(QS) work_dirs
