@@ -22,7 +22,8 @@ def objective(image, stains):
 
 
 #: What SPAMS gets through in ten seconds with two threads to itself (4000 took 1.3 s).
-#: Counted, since in seconds it would stop short of the minimum on a busy machine.
+#: Counted, since in seconds it would stop short of the minimum on a busy machine; and on
+#: one thread, since two that share a core with other work take ten times as long.
 TEN_SECONDS = 30_000
 
 
@@ -40,7 +41,7 @@ def learn_with_spams(image, iterations):
         posD=True,
         verbose=False,
         iter=iterations,
-        numThreads=2,
+        numThreads=1,
     ).T
     return unit_rows(stains[np.argsort(-stains[:, 0])])
 
