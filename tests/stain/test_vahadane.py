@@ -22,7 +22,7 @@ def objective(image, stains):
 
 
 #: What SPAMS gets through in ten seconds with two threads to itself (4000 took 1.3 s).
-#: Counted, since in seconds it would stop short of the minimum on a busy machine; and on
+#: Counted, since in seconds it would stop short of the minimum on a busy machine. On
 #: one thread, since two that share a core with other work take ten times as long.
 TEN_SECONDS = 30_000
 
