@@ -13,7 +13,7 @@ from pathlib import Path
 from mmengine.config import DictAction
 
 from mmseg_ftu.inference.command import predict
-from mmseg_ftu.inference.files import KINDS
+from mmseg_ftu.inference.files import KINDS, MASK_FORMATS
 from mmseg_ftu.inference.geojson import OBJECT_TYPES
 from mmseg_ftu.inference.loading import MODES
 from mmseg_ftu.inference.network import VIEWS
@@ -37,6 +37,12 @@ def parse_args() -> argparse.Namespace:
         choices=KINDS,
         default=['masks', 'overlays'],
         help='what to write (default: masks overlays)',
+    )
+    add(
+        '--mask-format',
+        choices=MASK_FORMATS,
+        default='auto',
+        help='auto is png up to 8192 px a side, else tif',
     )
     add('--overwrite', action='store_true', help='replace results of other settings')
     add('--strict', action='store_true', help='stop at the first image that fails')

@@ -23,6 +23,7 @@ from .writers import (
     write_probability,
 )
 
+MASK_FORMATS = ('auto', 'png', 'tif')
 KINDS = ('masks', 'overlays', 'geojson', 'probabilities', 'submission')
 #: What the functional tissue units of the competition's organs are called.
 UNITS = {
@@ -46,6 +47,7 @@ class FileOptions:
         min_area_px: Drop smaller objects, px of the original.
         simplify: Tolerance of GeoJSON outlines, px; 0 is exact.
         object_type: QuPath's, ``'annotation'`` or ``'detection'``.
+        mask_format: ``'png'``, ``'tif'``, or ``'auto'``: PNG up to 8192 px a side.
 
     Raises:
         ValueError: If one of them is unknown or out of range.
@@ -58,6 +60,7 @@ class FileOptions:
     min_area_px: float | None = None
     simplify: float = 0.0
     object_type: str = 'annotation'
+    mask_format: str = 'auto'
 
     def __post_init__(self) -> None:
         unknown = [kind for kind in self.kinds if kind not in KINDS]
@@ -69,6 +72,8 @@ class FileOptions:
                 raise ValueError(f'{name}={value}: give 0 or more')
         if self.object_type not in OBJECT_TYPES:
             raise ValueError(f'object_type: choose one of {", ".join(OBJECT_TYPES)}')
+        if self.mask_format not in MASK_FORMATS:
+            raise ValueError(f'mask_format: choose one of {", ".join(MASK_FORMATS)}')
 
     def state(self) -> dict:
         """Return the options, fit for JSON."""
@@ -112,7 +117,10 @@ def _mask(
     prediction: Prediction, objects: Objects, folder: Path, options: FileOptions
 ) -> None:
     shape = objects.mask.shape
-    path = folder / f'{prediction.loaded.job.id}{mask_suffix(shape)}'
+    suffix = f'.{options.mask_format}'
+    if options.mask_format == 'auto':
+        suffix = mask_suffix(shape)
+    path = folder / f'{prediction.loaded.job.id}{suffix}'
     write_mask(path, objects.mask.strips(), shape, prediction.map.pixel_size)
 
 

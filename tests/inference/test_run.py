@@ -96,6 +96,17 @@ def test_what_a_run_leaves(run, images, tmp_path):
     assert not [*(tmp_path / 'out').rglob('.*.tmp')]
 
 
+def test_masks_as_tiff(run, images, tmp_path):
+    (job, *_) = list_jobs(str(images), pixel_size=0.5)
+    run([job], kinds=['masks'])
+    run([job], 'tiff', kinds=['masks'], options=dict(mask_format='tif'))
+    with tifffile.TiffFile(tmp_path / 'tiff' / 'masks' / '0.tif') as file:
+        mask = file.asarray()
+        assert file.pages[0].tags['XResolution'].value[0] == 20_000  # px a cm
+    expected = cv2.imread(str(tmp_path / 'out' / 'masks' / '0.png'), -1)
+    assert (mask == expected).all()
+
+
 def faulty(folder):
     """Write files that can't be predicted; returns what is said of each, by id."""
     image = draw(0)
@@ -394,6 +405,7 @@ def test_submission(run, tmp_path):
         (dict(min_area_px=-1), 'min_area_px=-1: give 0 or more'),
         (dict(simplify=float('nan')), 'simplify=nan'),
         (dict(object_type='cell'), 'object_type: choose one of'),
+        (dict(mask_format='gif'), 'mask_format: choose one of'),
     ],
 )
 def test_faulty_options_are_named(arguments, message):
