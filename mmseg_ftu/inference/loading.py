@@ -12,8 +12,7 @@ import numpy as np
 
 from ..preparation.resizing import target_shape
 from ..preparation.staining import ORDERS, finisher
-from ..stain import METHODS, ColourHistogram
-from ..stain.normalizer import Normalizer
+from ..stain import ColourHistogram, normalizer_of
 from .inputs import Job
 from .reading import ArraySource, Source, open_source
 from .recipe import Recipe
@@ -162,7 +161,7 @@ class Loader:
         if _is_stain_first(stain):
             source, loaded.stain_failure = _painted(source, stain)
         elif stain is not None:
-            normalizer = _normalizer(stain)
+            normalizer = normalizer_of(stain['state'])
         working = WorkingImage(shape, self.temporary)
         for box in blocks(shape, by_rows=loaded.source.by_rows):
             block = read_scaled(source, shape, box)
@@ -206,7 +205,7 @@ class _Painted:
 
 def _painted(source: Source, stain: dict) -> tuple[_Painted, str | None]:
     """Fit the stains on the original, as in training; returns why that failed too."""
-    normalizer, histogram = _normalizer(stain), ColourHistogram()
+    normalizer, histogram = normalizer_of(stain['state']), ColourHistogram()
     for top, left, height, width in blocks(source.shape, READ_AT_ONCE, source.by_rows):
         histogram.update(source.read(0, top, left, height, width))
     fit = normalizer.fit_source(histogram)
@@ -215,8 +214,3 @@ def _painted(source: Source, stain: dict) -> tuple[_Painted, str | None]:
 
 def _is_stain_first(stain: dict | None) -> bool:
     return stain is not None and stain['order'] != ORDERS[0]
-
-
-def _normalizer(stain: dict) -> Normalizer:
-    kinds = {kind.__name__: kind for kind in METHODS.values()}
-    return kinds[stain['state']['type']].from_state_dict(stain['state'])

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from ..preparation.staining import ORDERS
-from ..stain import load_target, stain_id
+from ..preparation.staining import stain_entry
+from ..stain import load_target
 
 KNOWN_TRANSFORMS = {
     *('LoadImageFromFile', 'RestoreOriginalShape', 'Resize', 'LoadAnnotations'),
@@ -92,9 +92,13 @@ def _recipe_of_one(
     preparation = meta.get('preparation') or {}
     stain = preparation.get('stain')
     if stain_target is not None:
-        stain = None if str(stain_target) == 'none' else _stain_of_file(stain_target)
+        stain = (
+            None
+            if str(stain_target) == 'none'
+            else stain_entry(load_target(stain_target))
+        )
     elif _online_target(cfg):
-        stain = _stain_of_file(_online_target(cfg))
+        stain = stain_entry(load_target(_online_target(cfg)))
     elif stain is None and meta.get('stain', 'none') not in ('none', 'unknown'):
         raise ValueError(
             f'the checkpoint was trained on stains {meta["stain"]!r} but does not hold '
@@ -128,8 +132,3 @@ def _online_target(cfg: Config) -> str | None:
         if transform['type'] == 'StainNormalize':
             return transform['target']
     return None
-
-
-def _stain_of_file(path: str | Path) -> dict:
-    normalizer = load_target(path)
-    return dict(id=stain_id(normalizer), order=ORDERS[0], state=normalizer.state_dict())

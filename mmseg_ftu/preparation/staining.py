@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mmseg_ftu.stain import METHODS, load_target, stain_id
+from mmseg_ftu.stain import METHODS, load_target, normalizer_of, stain_id
+from mmseg_ftu.stain.normalizer import Normalizer
 
 from .image_io import read_image
 from .records import PreparationError
@@ -63,6 +64,11 @@ def stain_settings(
             f'--stain {method}: {target} was made for {type(normalizer).__name__}; '
             'give the mosaic image, or make another target with --method'
         )
+    return stain_entry(normalizer, order)
+
+
+def stain_entry(normalizer: Normalizer, order: str = ORDERS[0]) -> dict:
+    """Return the manifest's entry for a fitted normaliser."""
     return dict(id=stain_id(normalizer), order=order, state=normalizer.state_dict())
 
 
@@ -80,8 +86,7 @@ def finisher(
     """
     if stain is None:
         return lambda image, shape: (resize_image(image, shape), None)
-    kinds = {kind.__name__: kind for kind in METHODS.values()}
-    normalizer = kinds[stain['state']['type']].from_state_dict(stain['state'])
+    normalizer = normalizer_of(stain['state'])
     resize_first = stain['order'] == ORDERS[0]
 
     def finish(

@@ -7,7 +7,7 @@ from .optical_density import concentrations, optical_density, tissue_mask
 from .policy import FailureCount, StainFitError
 from .reinhard import ReinhardNormalizer
 from .stain_fit import Fit, LabFit, StainFit
-from .target import METHODS, load_target, stain_id
+from .target import METHODS, load_target, normalizer_of, stain_id
 from .torch_apply import apply_torch, fit_sources_torch
 from .two_stains import MacenkoNormalizer, VahadaneNormalizer
 
@@ -29,6 +29,7 @@ __all__ = [
     'fit_sources_torch',
     'join_tiles',
     'load_target',
+    'normalizer_of',
     'optical_density',
     'stain_id',
     'tissue_mask',

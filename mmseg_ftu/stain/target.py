@@ -15,6 +15,7 @@ METHODS: dict[str, type[Normalizer]] = {
     'macenko': MacenkoNormalizer,
     'reinhard': ReinhardNormalizer,
 }
+KINDS = {kind.__name__: kind for kind in METHODS.values()}
 MAKE = 'make one with `python tools/make_stain_target.py SRC OUT`'
 
 
@@ -36,12 +37,25 @@ def load_target(path: str | Path, on_failure: str | None = None) -> Normalizer:
         state = json.loads(path.read_text(encoding='utf-8'))
     except ValueError as error:
         raise ValueError(f'stain target {path}: no JSON ({error}); {MAKE}') from error
-    kinds = {kind.__name__: kind for kind in METHODS.values()}
-    kind = kinds.get(state.get('type')) if isinstance(state, dict) else None
-    if kind is None:
-        raise ValueError(f'stain target {path}: not of {", ".join(kinds)}; {MAKE}')
-    if on_failure is not None:
+    if isinstance(state, dict) and on_failure is not None:
         state['on_failure'] = on_failure
+    if not isinstance(state, dict) or state.get('type') not in KINDS:
+        raise ValueError(f'stain target {path}: not of {", ".join(KINDS)}; {MAKE}')
+    return normalizer_of(state)
+
+
+def normalizer_of(state: dict) -> Normalizer:
+    """Return the normaliser of a `state_dict`, whatever its method is.
+
+    Raises:
+        ValueError: It isn't the state of a normaliser.
+    """
+    kind = KINDS.get(state.get('type'))
+    if kind is None:
+        raise ValueError(
+            f'state is of type {state.get("type")!r}: expected one of '
+            f'{", ".join(KINDS)}'
+        )
     return kind.from_state_dict(state)
 
 
