@@ -12,6 +12,8 @@ from mmengine.device import get_device
 from mmengine.logging import print_log
 from mmengine.runner import Runner, find_latest_checkpoint
 
+from .preparation.own_files import ListedFolder, refuse_nesting
+
 
 def train(
     config: str,
@@ -70,9 +72,10 @@ def evaluate(
         config: Path of the config.
         checkpoint: Path or URL of the weights.
         work_dir: Where logs go, ``work_dirs/<config name>`` if None.
-        out: Folder for predicted masks and the per-image table.
+        out: Folder for predicted masks and the per-image table; new, empty or made
+            by an earlier test.
         show: Show each prediction in a window.
-        show_dir: Folder for pictures of the predictions.
+        show_dir: Folder for pictures of the predictions; likewise.
         wait_time: How long each window stays (s).
         cfg_options: Settings that override the config's, dotted keys.
         launcher: ``none``, ``pytorch``, ``slurm`` or ``mpi``.
@@ -82,13 +85,22 @@ def evaluate(
 
     Returns:
         The metrics.
+
+    Raises:
+        ValueError: If ``out`` or ``show_dir`` holds files of others, or lies in the
+            data or they in it.
     """
     cfg = load_config(config, work_dir, cfg_options, launcher)
     cfg.load_from = checkpoint
+    for folder in filter(None, (out, show_dir)):
+        refuse_nesting(Path(folder), data_folders(cfg))
+        ListedFolder(Path(folder))
     if show or show_dir:
         hook = dict(type='SegVisualizationHook', draw=True, show=show)
         cfg.default_hooks.visualization = hook | dict(wait_time=wait_time)
         cfg.visualizer.save_dir = show_dir or cfg.visualizer.get('save_dir')
+    if show_dir:
+        ListedFolder(Path(show_dir)).take('vis_data')
     if tta:
         cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
         cfg.model = dict(cfg.tta_model, module=cfg.model)
@@ -97,6 +109,13 @@ def evaluate(
     if thresholds is not None:
         cfg.test_evaluator.thresholds = thresholds
     return build_runner(cfg).test()
+
+
+def data_folders(cfg: Config) -> list[Path]:
+    """Return the folders that a config tests on."""
+    dataset = cfg.test_dataloader.dataset
+    parts = dataset.get('datasets') or [dataset]
+    return [Path(part.data_root) for part in parts if part.get('data_root')]
 
 
 def load_config(

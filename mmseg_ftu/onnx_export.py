@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from .apis import load_config
 from .models import BinaryEncoderDecoder
 from .preparation.atomic_files import write_bytes
+from .preparation.own_files import is_own_onnx, require_own
 from .version import __version__
 
 OPSET = 20
@@ -79,8 +80,10 @@ def export_onnx(
 
     Raises:
         ImportError: Without the extra ``[onnx]``.
-        ValueError: The model is none of ours, or the graph computes something else.
+        ValueError: The model is none of ours, the graph computes something else, or
+            ``out`` is a file that this function did not write.
     """
+    require_own(Path(out), is_own_onnx)
     onnx = import_onnx()
     cfg = load_config(config, None, cfg_options)
     model = load_model(cfg, checkpoint)

@@ -16,6 +16,9 @@ import numpy as np
 import pandas as pd
 from prettytable import PrettyTable
 
+from mmseg_ftu.preparation.atomic_files import write_bytes
+from mmseg_ftu.preparation.own_files import is_own_csv, require_own
+
 # Optical densities (RGB) of haematoxylin, eosin and DAB: Ruifrok & Johnston 2001,
 # Anal Quant Cytol Histol 23:291.
 RUIFROK = np.array(
@@ -182,8 +185,11 @@ def compare_with_colour(
         The table, for people.
 
     Raises:
-        ValueError: As of ``evaluate_colour_baseline``, or result and fold differ.
+        ValueError: As of ``evaluate_colour_baseline``, or result and fold differ, or
+            ``out`` is another file.
     """
+    if out is not None:
+        require_own(out, is_own_csv('organ', 'images', 'channel', 'blur'))
     table = evaluate_colour_baseline(data_root, fold)
     if result is not None:
         scores = pd.read_csv(result / 'dice_per_image.csv', dtype={'img_id': str})
@@ -196,7 +202,7 @@ def compare_with_colour(
         table['model_dice'] = table.organ.map(means)
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
-        table.to_csv(out, index=False)
+        write_bytes(out, table.to_csv(index=False).encode())
     shown = table.rename(columns={'dice': 'colour Dice', 'model_dice': 'model Dice'})
     drawn = PrettyTable([c for c in shown.columns if c != 'train_dice'])
     drawn.align = 'r'

@@ -13,6 +13,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from mmseg_ftu.preparation.atomic_files import write_bytes
+from mmseg_ftu.preparation.own_files import is_own_csv, require_own
 
 from .comparison_table import draw_groups, summarise_groups
 from .dice import dice
@@ -29,6 +30,7 @@ from .pairing import (
 
 FOREGROUND, IGNORE = 1, 255
 MISSING = ('error', 'skip', 'empty')
+FIRST_COLUMNS = ('id', 'organ', 'data_source', 'pixel_size', 'dice', 'iou')
 NO_PREDICTION = 'no prediction, counted as empty'
 
 
@@ -139,8 +141,12 @@ def evaluate_predictions(
         **options: As of ``compare``.
 
     Raises:
-        ValueError: As of ``compare``.
+        ValueError: As of ``compare``, or a table is there that this function did not
+            write.
     """
+    if out is not None:
+        require_own(out / 'evaluation.csv', is_own_csv(*FIRST_COLUMNS))
+        require_own(out / 'evaluation_groups.csv', is_own_csv('by', 'group', 'images'))
     result = compare(prediction, truth, **options)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)

@@ -16,6 +16,7 @@ from prettytable import PrettyTable
 from tqdm import tqdm
 
 from mmseg_ftu.preparation.atomic_files import write_bytes
+from mmseg_ftu.preparation.own_files import is_own_json, require_own
 
 from .mask_sources import MaskSource, open_masks
 from .pairing import image_details, listed, refuse_other_sizes
@@ -166,8 +167,9 @@ def fit_and_write(truth: Path, predictions: Iterable[Path], out: Path) -> str:
         out: JSON to write.
 
     Raises:
-        ValueError: As of ``fit_thresholds``.
+        ValueError: As of ``fit_thresholds``, or ``out`` is a file that was not fitted.
     """
+    require_own(out, is_own_json(made_by='mmseg_ftu', fitted=None))
     fits, notes = fit_thresholds(truth, predictions)
     write_thresholds(fits, out)
     return '\n'.join([draw_fits(fits), *notes, f'wrote {out}'])

@@ -5,17 +5,19 @@ class: two images with Dice 1 and 0 read 99.86 there. Here each image counts onc
 """
 
 import csv
-import os
+import io
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 from mmseg.registry import METRICS
 from prettytable import PrettyTable
+
+from mmseg_ftu.preparation.atomic_files import write_bytes, write_png
+from mmseg_ftu.preparation.own_files import ListedFolder, is_own_csv, require_own
 
 from .dice import dice
 from .thresholds import (
@@ -45,7 +47,8 @@ class FTUDiceMetric(BaseMetric):
         ignore_index: Label of mask pixels that are left out.
         csv_file: Where to write a table with one row an image; None for none.
         output_dir: Where to write the predicted masks (PNG, 0 and 1) and
-            ``dice_per_image.csv``; ``tools/test.py --out`` sets it.
+            ``dice_per_image.csv``; ``tools/test.py --out`` sets it. Must be new, empty
+            or written by this metric: nothing else is replaced.
         keep_results: Accepted as ``tools/test.py`` of mmseg sets it along with
             ``output_dir``; there is nothing else to keep.
         collect_device: ``cpu`` or ``gpu``, where distributed results are gathered.
@@ -70,8 +73,10 @@ class FTUDiceMetric(BaseMetric):
         check_thresholds(thresholds)
         self.thresholds = thresholds
         self.ignore_index = ignore_index
-        self.mask_dir = Path(output_dir) if output_dir else None
-        self.csv_file = csv_file or (self.mask_dir and self.mask_dir / CSV_NAME)
+        self.output = ListedFolder(Path(output_dir)) if output_dir else None
+        self.csv_file = csv_file
+        if csv_file:
+            require_own(Path(csv_file), is_own_csv(*COLUMNS))
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Score each image; both arrays are at the resolution of the mask."""
@@ -91,17 +96,17 @@ class FTUDiceMetric(BaseMetric):
             score = dice(prediction & (mask != self.ignore_index), mask == 1)
             loss = sample.get('val_loss_bce')
             self.results.append((name, organ, source, threshold, score, loss))
-            if self.mask_dir:
-                self.mask_dir.mkdir(parents=True, exist_ok=True)
-                cv2.imwrite(
-                    str(self.mask_dir / f'{name}.png'), prediction.astype(np.uint8)
-                )
+            if self.output:
+                path = self.output.take(f'{name}.png')
+                write_png(path, prediction.astype(np.uint8))
 
     def compute_metrics(self, results: list[tuple]) -> dict[str, float]:
         """Average over the images of all processes; print and write the tables."""
         rows = [dict(zip(COLUMNS, result, strict=True)) for result in results]
         metrics = summarise(rows)
         print_log('\n' + format_table(rows), logger='current')
+        if self.output:
+            write_csv(rows, self.output.take(CSV_NAME))
         if self.csv_file:
             write_csv(rows, Path(self.csv_file))
         return metrics
@@ -148,9 +153,8 @@ def format_table(rows: Sequence[Mapping]) -> str:
 def write_csv(rows: Sequence[Mapping], path: Path) -> None:
     """Write one row an image; the file appears whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f'.{path.name}.{os.getpid()}')
-    with partial.open('w', newline='') as stream:
-        writer = csv.DictWriter(stream, COLUMNS)
-        writer.writeheader()
-        writer.writerows(rows)
-    partial.replace(path)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS)
+    writer.writeheader()
+    writer.writerows(rows)
+    write_bytes(path, text.getvalue().encode())

@@ -6,6 +6,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from mmseg_ftu.preparation.atomic_files import write_bytes
+from mmseg_ftu.preparation.own_files import is_own_picture, mark_picture, require_own
+
 MASK_COLOUR = (0, 200, 0)  # RGB, what the annotator drew
 PREDICTION_COLOUR = (255, 220, 0)  # RGB, what the model says
 CAPTION_HEIGHT = 24  # px
@@ -75,8 +78,9 @@ def draw_result(prepared: Path, result: Path, output: Path, per_organ: int = 2) 
         per_organ: Images for each organ, from best to worst Dice, evenly picked.
 
     Raises:
-        ValueError: If a folder lacks its files.
+        ValueError: If a folder lacks its files, or ``output`` is another picture.
     """
+    require_own(output, is_own_picture)
     table = result / 'dice_per_image.csv'
     if not table.is_file():
         raise ValueError(f'{table} is missing: run tools/test.py with --out {result}')
@@ -94,7 +98,8 @@ def draw_result(prepared: Path, result: Path, output: Path, per_organ: int = 2) 
             captions.append(f'{organ} {row["img_id"]} Dice {float(row["dice"]):.3f}')
     sheet = montage(pictures, captions, columns=min(len(pictures), 2 * per_organ))
     output.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(output), sheet[..., ::-1])
+    _, encoded = cv2.imencode('.png', sheet[..., ::-1])
+    write_bytes(output, mark_picture(encoded.tobytes()))
 
 
 def read(path: Path) -> np.ndarray:

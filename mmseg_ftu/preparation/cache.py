@@ -11,7 +11,7 @@ A run that is interrupted goes on where it was; see ``journal``.
 import hashlib
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import cv2
@@ -20,7 +20,7 @@ import pandas as pd
 
 from mmseg_ftu.version import __version__
 
-from .atomic_files import write_bytes, write_png
+from .atomic_files import remove_leftovers, write_bytes, write_png
 from .checking import add_folds, check_pixels, each
 from .image_io import read_image
 from .journal import Journal
@@ -70,8 +70,10 @@ def prepare_folder(
     current = {
         name: made
         for name, made in made_of.items()
-        if journal.fingerprints.get(name) == made and _has_files(folder, name)
+        if journal.fingerprints.get(name) == made
+        and _has_files(folder, name, journal.sizes.get(name))
     }
+    _refuse_others(folder, journal, made_of.keys() - current.keys(), overwrite)
     table = _checked_table(records, current, faults, settings, workers)
     outdated = set(table['id']) - set(current)
     todo = [record for record in records if record.id in outdated]
@@ -79,12 +81,15 @@ def prepare_folder(
     if not todo and _is_finished(folder, journal, csv, settings):
         return f'{folder} is finished already, nothing to do.\n{_summary(table)}'
     folder.mkdir(parents=True, exist_ok=True)
-    journal.begin(settings, current)
+    journal.begin(settings, current, outdated)
     for name in FOLDERS:
         (folder / name).mkdir(exist_ok=True)
+        remove_leftovers(folder / name)
+    remove_leftovers(folder)
     for record, failure in each(_writer(folder, settings), todo, workers, 'writing'):
-        journal.add(record.id, made_of[record.id], failure)
-    _remove_strays(folder, set(table['id']))
+        sizes = [path.stat().st_size for path in _files(folder, record.id)]
+        journal.add(record.id, made_of[record.id], sizes, failure)
+    _remove_strays(folder, journal, set(table['id']))
     write_bytes(folder / 'folds.csv', csv)
     journal.finish(_manifest(table, len(records), settings))
     summary = f'{folder}: wrote {len(todo)} of {len(table)} images.\n{_summary(table)}'
@@ -141,9 +146,42 @@ def _fingerprint(record: Record, settings: dict) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
-def _has_files(folder: Path, name: str) -> bool:
-    """Tell whether all files of an image are there."""
-    return all((folder / kind / f'{name}.png').is_file() for kind in FOLDERS)
+def _files(folder: Path, name: str) -> list[Path]:
+    """Return the files of an image, in the order of `FOLDERS`."""
+    return [folder / kind / f'{name}.png' for kind in FOLDERS]
+
+
+def _has_files(folder: Path, name: str, sizes: list[int] | None) -> bool:
+    """Tell whether all files of an image are there, of the sizes on record."""
+    files = _files(folder, name)
+    if not all(path.is_file() for path in files):
+        return False
+    return sizes is None or [path.stat().st_size for path in files] == sizes
+
+
+def _refuse_others(
+    folder: Path, journal: Journal, names: Iterable[str], overwrite: bool
+) -> None:
+    """Raise where an image would replace files that the tool did not write.
+
+    Nor those that were edited or damaged since, unless ``overwrite`` is given.
+    """
+    for name in sorted(names):
+        sizes = journal.sizes.get(name, [None] * len(FOLDERS))
+        for path, size in zip(_files(folder, name), sizes, strict=True):
+            if not path.exists():
+                continue
+            if not journal.is_own(name):
+                raise PreparationError(
+                    f'{path} is in the way and was not written by this tool: move it '
+                    'away, or name another folder'
+                )
+            if size not in (None, path.stat().st_size) and not overwrite:
+                raise PreparationError(
+                    f'{path} was edited or damaged since it was prepared: it has '
+                    f'{path.stat().st_size} bytes and had {size}; move it away, or '
+                    'pass --overwrite to make it again'
+                )
 
 
 def _is_finished(folder: Path, journal: Journal, csv: bytes, settings: dict) -> bool:
@@ -173,11 +211,11 @@ def _writer(folder: Path, settings: dict) -> Callable[[Record], str | None]:
     return write
 
 
-def _remove_strays(folder: Path, ids: set[str]) -> None:
-    """Remove files of images that are no longer listed, and torn temporary files."""
+def _remove_strays(folder: Path, journal: Journal, ids: set[str]) -> None:
+    """Remove the tool's own files of images that are no longer listed."""
     for kind in FOLDERS:
-        for path in (folder / kind).iterdir():
-            if path.suffix in ('.png', '.tmp') and path.stem not in ids:
+        for path in (folder / kind).glob('*.png'):
+            if path.stem not in ids and journal.is_own(path.stem):
                 path.unlink()
 
 

@@ -1,18 +1,19 @@
 """What a prepared folder says about itself, finished or not.
 
 ``manifest.json`` stands in a finished folder, ``progress.jsonl`` in an unfinished one.
-Both hold the settings and, for each image, a fingerprint of all that it was made of, so
-that a later run makes exactly what is missing or outdated.
+Both hold the settings and, for each image, a fingerprint of all that it was made of and
+the sizes of its files, so that a later run makes exactly what is missing or outdated.
+The images that they name are the tool's own; other files are never touched.
 """
 
 import json
 from pathlib import Path
 
 from .atomic_files import write_bytes
+from .own_files import is_empty
 from .records import PreparationError
 
 MANIFEST, PROGRESS = 'manifest.json', 'progress.jsonl'
-BEGUN = {f'.{PROGRESS}.tmp'}  # what a run leaves that is killed as it begins
 MADE_BY = 'mmseg_ftu'
 
 
@@ -26,6 +27,9 @@ class Journal:
         settings: Settings of the run that began it; None for a new folder.
         fingerprints: Of each finished image, by id.
         stain_failures: Why a finished image couldn't be stain-normalised, by id.
+        sizes: Of the files of a finished image, bytes, by id.
+        begun: Images that an unfinished run was to make, by id: their files are the
+            tool's own whether they are finished or not. None if it did not tell.
         finished: Whether the run came to its end.
 
     Raises:
@@ -37,6 +41,8 @@ class Journal:
         self.settings: dict | None = None
         self.fingerprints: dict[str, str] = {}
         self.stain_failures: dict[str, str] = {}
+        self.sizes: dict[str, list[int]] = {}
+        self.begun: set[str] | None = set()
         self.finished = False
         if folder.exists() and not folder.is_dir():
             raise PreparationError(f'{folder} is a file; name a folder to write to')
@@ -44,7 +50,7 @@ class Journal:
             self._read_progress()
         elif self._manifest.is_file():
             self._read_manifest()
-        elif folder.is_dir() and {path.name for path in folder.iterdir()} - BEGUN:
+        elif not is_empty(folder):
             raise PreparationError(
                 f'{folder} is not empty and was not made by this tool; name another '
                 'folder, or empty this one'
@@ -73,27 +79,53 @@ class Journal:
                 'name another folder, use the same settings, or pass --overwrite'
             )
 
-    def begin(self, settings: dict, fingerprints: dict[str, str]) -> None:
-        """Mark the folder as unfinished, with what is still valid."""
-        entries = [{'made_by': MADE_BY, 'settings': settings}]
-        failures = self.stain_failures
+    def is_own(self, name: str) -> bool:
+        """Tell whether the files of an image are the tool's own."""
+        return self.begun is None or name in self.begun or name in self.fingerprints
+
+    def begin(
+        self, settings: dict, fingerprints: dict[str, str], planned: set[str]
+    ) -> None:
+        """Mark the folder as unfinished.
+
+        Args:
+            settings: Of this run.
+            fingerprints: Of the images that are still valid, by id.
+            planned: Images that will be made, by id.
+        """
+        self.begun = {*(self.begun or ()), *self.fingerprints, *planned}
+        first = {'made_by': MADE_BY, 'settings': settings, 'begun': sorted(self.begun)}
+        failures, sizes = self.stain_failures, self.sizes
         self.stain_failures = {k: failures[k] for k in fingerprints if k in failures}
-        entries += [self._entry(name, made) for name, made in fingerprints.items()]
-        lines = ''.join(json.dumps(entry) + '\n' for entry in entries)
+        self.sizes = {k: sizes[k] for k in fingerprints if k in sizes}
+        entries = [self._entry(name, made) for name, made in fingerprints.items()]
+        lines = ''.join(json.dumps(entry) + '\n' for entry in [first, *entries])
         write_bytes(self._progress, lines.encode())
         self._manifest.unlink(missing_ok=True)
         self.fingerprints = dict(fingerprints)
 
-    def add(self, name: str, fingerprint: str, failure: str | None = None) -> None:
-        """Note that an image is finished, and why its stains weren't normalised."""
+    def add(
+        self, name: str, fingerprint: str, sizes: list[int], failure: str | None = None
+    ) -> None:
+        """Note that an image is finished.
+
+        Args:
+            name: Id of the image.
+            fingerprint: Of all that it was made of.
+            sizes: Of its files, bytes.
+            failure: Why its stains weren't normalised, if so.
+        """
         self.fingerprints[name] = fingerprint
+        self.sizes[name] = sizes
         if failure is not None:
             self.stain_failures[name] = failure
         with open(self._progress, 'a', encoding='utf-8') as file:
             file.write(json.dumps(self._entry(name, fingerprint)) + '\n')
 
-    def _entry(self, name: str, fingerprint: str) -> dict[str, str]:
+    def _entry(self, name: str, fingerprint: str) -> dict:
         entry = {'id': name, 'made_of': fingerprint}
+        if name in self.sizes:
+            entry['sizes'] = self.sizes[name]
         if name in self.stain_failures:
             entry['stain_failure'] = self.stain_failures[name]
         return entry
@@ -103,7 +135,7 @@ class Journal:
         made_of = dict(sorted(self.fingerprints.items()))
         failures = dict(sorted(self.stain_failures.items()))
         manifest = {'made_by': MADE_BY, **manifest, 'stain_failures': failures}
-        manifest['made_of'] = made_of
+        manifest |= {'made_of': made_of, 'sizes': dict(sorted(self.sizes.items()))}
         text = json.dumps(manifest, indent=2, ensure_ascii=False) + '\n'
         write_bytes(self._manifest, text.encode())
         self._progress.unlink()
@@ -115,6 +147,7 @@ class Journal:
             ours = manifest['made_by'] == MADE_BY
             self.settings, self.fingerprints = manifest['settings'], manifest['made_of']
             self.stain_failures = manifest.get('stain_failures', {})
+            self.sizes = manifest.get('sizes', {})
         except (ValueError, TypeError, KeyError):
             ours = False
         if not ours:
@@ -133,8 +166,13 @@ class Journal:
         try:
             ours = entries[0]['made_by'] == MADE_BY
             self.settings = entries[0]['settings']
+            self.begun = None
+            if 'begun' in entries[0]:
+                self.begun = {*entries[0]['begun']}
             for entry in entries[1:]:
                 self.fingerprints[entry['id']] = entry['made_of']
+                if 'sizes' in entry:
+                    self.sizes[entry['id']] = entry['sizes']
                 if 'stain_failure' in entry:
                     self.stain_failures[entry['id']] = entry['stain_failure']
         except (TypeError, KeyError, IndexError):

@@ -10,6 +10,7 @@ from mmseg_ftu.stain import Normalizer, VahadaneNormalizer, load_target
 
 from .atomic_files import write_bytes
 from .image_io import read_image
+from .own_files import is_own_picture, mark_picture, require_own
 from .records import PreparationError
 from .resizing import resize_image, target_shape
 from .stain_target import list_sources
@@ -45,7 +46,9 @@ def draw_stains(
 
     Raises:
         PreparationError: There is nothing to draw.
+        ValueError: ``output`` is another picture.
     """
+    require_own(output, is_own_picture)
     normalizer, reference = _read_target(target)
     groups: dict[str, list[Path]] = {}
     for path, group in list_sources(source):
@@ -66,7 +69,8 @@ def draw_stains(
             failed += reason is not None
     output.parent.mkdir(parents=True, exist_ok=True)
     sheet = cv2.cvtColor(_join(rows, axis=0), cv2.COLOR_RGB2BGR)
-    write_bytes(output, cv2.imencode('.png', sheet, COMPRESSED)[1].tobytes())
+    _, encoded = cv2.imencode('.png', sheet, COMPRESSED)
+    write_bytes(output, mark_picture(encoded.tobytes()))
     unfit = f', {failed} could not be fitted' if failed else ''
     return f'wrote {output}: {len(rows)} images{unfit}'
 

@@ -20,11 +20,13 @@ from mmseg_ftu.stain import (
     typical_tile,
 )
 from mmseg_ftu.stain.mosaic import TILE_SIZE, TILES
+from mmseg_ftu.stain.target import KINDS
 
-from .atomic_files import write_bytes, write_png
+from .atomic_files import encode_png, write_bytes
 from .checking import each
 from .competition import list_records
 from .image_io import find_images, read_image
+from .own_files import is_own_json, is_own_picture, mark_picture, require_own
 from .records import PreparationError
 from .resizing import resize_image, target_shape
 
@@ -61,7 +63,11 @@ def make_stain_target(
 
     Raises:
         PreparationError: There is no image, or none with two stains.
+        ValueError: One of the two files is there and is no target's.
     """
+    png, state = target.with_suffix('.png'), target.with_suffix('.json')
+    require_own(png, is_own_picture)
+    require_own(state, is_own_target)
     sources = list_sources(source)
     images = _Images(size)
     fits = dict(each(images.fit, sources, workers, 'fitting'))
@@ -83,9 +89,8 @@ def make_stain_target(
     )
     mosaic = join_tiles([read[sources[i]][rank] for i, rank in wanted])
     normalizer = METHODS[method]().fit(mosaic)
-    png, state = target.with_suffix('.png'), target.with_suffix('.json')
     target.parent.mkdir(parents=True, exist_ok=True)
-    write_png(png, mosaic)
+    write_bytes(png, mark_picture(encode_png(mosaic)))
     write_bytes(state, (json.dumps(normalizer.state_dict(), indent=2) + '\n').encode())
     used = sorted({sources[i].group for i in chosen})
     failed = sum(not fit.found for fit in fits.values())
@@ -94,6 +99,11 @@ def make_stain_target(
         f'images in {len(used)} groups ({", ".join(used)})'
         + (f'; {failed} images have no two stains to take' if failed else '')
     )
+
+
+def is_own_target(content: bytes) -> bool:
+    """Tell whether a file is the fitted state of a target."""
+    return any(is_own_json(type=name)(content) for name in KINDS)
 
 
 def list_sources(folder: Path) -> list[Source]:

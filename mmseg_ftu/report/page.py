@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from mmseg_ftu.evaluation.mask_sources import MaskSource, open_masks
 from mmseg_ftu.preparation.atomic_files import write_bytes
+from mmseg_ftu.preparation.own_files import is_own_report, require_own
 from mmseg_ftu.version import __version__
 
 from . import charts
@@ -58,12 +59,15 @@ def write_report(
 
     Raises:
         ValueError: If an argument is out of range, an input isn't what it should be,
-            or prediction and ground truth don't belong together.
+            or prediction and ground truth don't belong together, or ``output`` is a
+            file that is no report.
     """
     if images < 0:
         raise ValueError(f'--images {images}: give 0 or more')
     if not 32 <= thumbnail <= 4096:
         raise ValueError(f'--thumbnail {thumbnail}: give 32 to 4096 px')
+    output = output or (folder if folder.is_dir() else folder.parent) / 'report.html'
+    require_own(output, is_own_report)
     prediction = open_masks(folder)
     truth = open_masks(ground_truth) if ground_truth else None
     curves = read_curves(work_dir) if work_dir else None
@@ -75,7 +79,6 @@ def write_report(
         curves=curves,
         panels=charts.draw_panels(curves) if curves else [],
     )
-    output = output or (folder if folder.is_dir() else folder.parent) / 'report.html'
     output.parent.mkdir(parents=True, exist_ok=True)
     write_bytes(output, html.encode(errors='replace'))  # names may be no Unicode
     return output

@@ -443,9 +443,11 @@ def test_foreign_folders_are_left_alone(source, target, name, text, overwrite):
 
 def test_a_run_killed_as_it_begins_can_be_repeated(source, target):
     target.mkdir()
-    (target / '.progress.jsonl.tmp').write_text('{"made_')
+    left = target / '.progress.jsonl.0123abcd.tmp'
+    left.write_text('{"made_')
+    (target / '.DS_Store').write_bytes(b'\0')  # Finder's, in every folder
     prepare(source, target)
-    assert not (target / '.progress.jsonl.tmp').exists()
+    assert not left.exists()
 
 
 def test_target_that_is_a_file(source, target):

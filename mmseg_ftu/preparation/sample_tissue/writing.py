@@ -9,7 +9,8 @@ import pandas as pd
 import tifffile
 from tqdm import tqdm
 
-from ..atomic_files import write_bytes
+from ..atomic_files import remove_leftovers, write_bytes
+from ..own_files import is_empty
 from ..records import PreparationError
 from .drawing import FIRST_ID, draw_sample
 
@@ -46,9 +47,18 @@ def write_sample_data(
             raise PreparationError(f'{name} = {value}: must be at least {least}')
     target = Path(target)
     clear_own_files(target)
+    for path in (image_path(target, index) for index in range(images)):
+        if path.exists():
+            raise PreparationError(
+                f'{path} is in the way and was not written by make_sample_data: move '
+                'it away, or choose a new folder'
+            )
     settings = {'synthetic': True, 'images': images, 'size': size, 'seed': seed}
-    (target / IMAGE_FOLDER).mkdir(parents=True, exist_ok=True)
+    target.mkdir(parents=True, exist_ok=True)
     write_bytes(target / MARKER, json.dumps(settings, indent=2).encode())
+    (target / IMAGE_FOLDER).mkdir(exist_ok=True)
+    for folder in (target, target / IMAGE_FOLDER):
+        remove_leftovers(folder)
     rows = []
     for index in tqdm(range(images), desc='drawing tissue', unit='image'):
         sample = draw_sample(index, size, seed)
@@ -65,7 +75,7 @@ def clear_own_files(target: Path) -> None:
     Raises:
         PreparationError: The target is a file or holds files, but no readable marker.
     """
-    if not target.exists() or (target.is_dir() and not any(target.iterdir())):
+    if not target.exists() or (target.is_dir() and is_empty(target)):
         return
     try:
         images = int(json.loads((target / MARKER).read_text())['images'])

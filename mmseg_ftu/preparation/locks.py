@@ -1,0 +1,50 @@
+"""Locks on files; they end with the process that holds them, however it ends.
+
+``flock`` works between the processes of a machine and, on network disks that support
+it (NFS among them), between machines.
+"""
+
+import fcntl
+import os
+from pathlib import Path
+
+
+def take_lock(path: Path, create: bool = True) -> int | None:
+    """Lock a file without waiting.
+
+    Args:
+        path: The file; it may be removed while the lock is held.
+        create: Make the file if it is not there.
+
+    Returns:
+        The descriptor of the locked file, to be closed with ``os.close``; None if
+        another one holds the lock.
+
+    Raises:
+        FileNotFoundError: If there is no file and it is not to be made.
+        OSError: If the disk supports no locks.
+    """
+    flags = os.O_RDWR | (os.O_CREAT if create else 0)
+    while True:
+        handle = os.open(path, flags, 0o666)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if is_at(handle, path):
+                return handle
+        except BlockingIOError:
+            os.close(handle)
+            return None
+        except OSError as error:
+            os.close(handle)
+            raise OSError(
+                f'{path}: this disk supports no locks ({error}); write to another disk'
+            ) from error
+        os.close(handle)  # the holder removed the file in between
+
+
+def is_at(handle: int, path: Path) -> bool:
+    """Tell whether an open file is still the one of that name."""
+    try:
+        return os.path.samestat(os.fstat(handle), os.stat(path))
+    except FileNotFoundError:
+        return False
