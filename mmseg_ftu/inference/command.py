@@ -1,18 +1,23 @@
 """What ``tools/predict.py`` does: arguments to predictor, folder and run."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import fields
+from itertools import takewhile
 from pathlib import Path
 
 import torch
 from mmengine.device import get_device
 
 from ..evaluation.thresholds import PAPER_THRESHOLDS, load_thresholds
+from ..preparation.own_files import refuse_nesting
 from .files import FileOptions
 from .inputs import list_jobs
+from .prediction_settings import read_settings
 from .predictor import FTUPredictor
+from .provenance import describe_checkpoints, versions
 from .records import PredictionFolder
-from .run import Summary, describe_checkpoints, launched_as, predict_folder, versions
+from .run import Summary, launched_as, predict_folder
 
 
 def predict(
@@ -41,7 +46,8 @@ def predict(
         input: See `list_jobs`.
         output: The folder.
         save: Of ``mmseg_ftu.inference.files.KINDS``.
-        overwrite: Replace results that were made with other settings.
+        overwrite: Replace results that were made with other settings, or of another
+            image of the same name: the files that predict listed, and no others.
         strict: Raise at the first image that fails.
         organ: Of images without a table.
         data_source: Of images without a table.
@@ -69,6 +75,8 @@ def predict(
     if device == 'cuda' and world_size > 1:
         device = f'cuda:{local_rank % torch.cuda.device_count()}'
     table = _thresholds(thresholds, threshold)
+    refuse_nesting(output, input_folders(input), [job.path for job in jobs])
+    read_settings(output)  # before anything is written into a folder of others
     # working copies of slides lie where there is room for results
     output.mkdir(parents=True, exist_ok=True)
     predictor = FTUPredictor(
@@ -79,21 +87,42 @@ def predict(
         progress=rank == 0,
         **options,
     )
+    described = describe_checkpoints(checkpoints, predictor.network.weights)
     folder = PredictionFolder(
         output,
         dict(
-            config=config,
-            checkpoints=describe_checkpoints(checkpoints, predictor.network.weights),
+            checkpoints_sha256=[entry['sha256'] for entry in described],
+            weights=predictor.network.weights,
             **predictor.settings(),
             **file_options.state(),
             fold=fold,
         ),
-        dict(versions=versions(), device=predictor.network.device.type),
+        dict(
+            config=config,
+            cfg_options=predictor.cfg_options,
+            checkpoints=described,
+            versions=versions(),
+            device=predictor.network.device.type,
+        ),
         overwrite,
     )
     return predict_folder(
         predictor, jobs, folder, file_options, strict, rank, world_size
     )
+
+
+def input_folders(path: str) -> list[Path]:
+    """Return the folder that an input is searched in; none if it is one file.
+
+    Of a pattern it is the part without wildcards.
+    """
+    place = Path(path)
+    if place.is_file():
+        return []
+    if place.is_dir():
+        return [place]
+    fixed = takewhile(lambda part: not re.search(r'[*?[]', part), place.parts)
+    return [Path(*fixed)]
 
 
 def _thresholds(file: str | None, threshold: float | None) -> dict:

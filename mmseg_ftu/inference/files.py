@@ -4,7 +4,7 @@ DIR/prediction.json     settings, checkpoints with their hashes, versions
 DIR/predictions.csv     one row an image
 DIR/masks/ID.png        0 and 255 at the original size (.tif above 8192 px)
 DIR/probabilities/ID.tif, overlays/ID.jpg, geojson/ID.geojson, submission.csv
-DIR/records/ID.json     one image that is done, or why it failed; for resuming
+DIR/records/ID.json     one image that is done, with its files, or why it failed
 """
 
 from collections.abc import Callable
@@ -80,12 +80,36 @@ class FileOptions:
         return asdict(self) | {'kinds': sorted(self.kinds)}
 
 
+def possible_files(name: str, options: FileOptions) -> list[str]:
+    """Return all files that `write_files` may write of an image.
+
+    Args:
+        name: Id of the image.
+        options: What is to be written.
+
+    Returns:
+        Names relative to the folder. A mask has either of its suffixes, also where the
+        format is given: two masks of one image would be ambiguous.
+    """
+    suffixes = {
+        'masks': ('.png', '.tif'),
+        'overlays': ('.jpg',),
+        'geojson': ('.geojson',),
+        'probabilities': ('.tif',),
+    }
+    return [
+        f'{kind}/{name}{suffix}'
+        for kind in options.kinds
+        for suffix in suffixes.get(kind, ())
+    ]
+
+
 def write_files(prediction: Prediction, folder: Path, options: FileOptions) -> dict:
     """Write the files of one image, each in one step.
 
     Returns:
-        What the image's record adds: threshold, foreground (share), objects (count),
-        and, for a submission, rle.
+        What the image's record adds: files (size in bytes by name), threshold,
+        foreground (share), objects (count), and, for a submission, rle.
 
     Raises:
         ValueError: If a limit is in um^2 and the pixel size is unknown.
@@ -98,12 +122,15 @@ def write_files(prediction: Prediction, folder: Path, options: FileOptions) -> d
         min_area_px=options.min_area_px,
         pixel_size=prediction.map.pixel_size,
     )
+    files = {}
     for kind in options.kinds:
         if kind in WRITERS:
             (folder / kind).mkdir(parents=True, exist_ok=True)
-            WRITERS[kind](prediction, objects, folder / kind, options)
+            path = WRITERS[kind](prediction, objects, folder / kind, options)
+            files[f'{kind}/{path.name}'] = path.stat().st_size
     height, width = prediction.map.original_shape
     added = dict(
+        files=files,
         threshold=prediction.threshold,
         foreground=objects.mask.area / (height * width),
         objects=len(objects),
@@ -115,28 +142,32 @@ def write_files(prediction: Prediction, folder: Path, options: FileOptions) -> d
 
 def _mask(
     prediction: Prediction, objects: Objects, folder: Path, options: FileOptions
-) -> None:
+) -> Path:
     shape = objects.mask.shape
     suffix = f'.{options.mask_format}'
     if options.mask_format == 'auto':
         suffix = mask_suffix(shape)
     path = folder / f'{prediction.loaded.job.id}{suffix}'
     write_mask(path, objects.mask.strips(), shape, prediction.map.pixel_size)
+    return path
 
 
 def _overlay(
     prediction: Prediction, objects: Objects, folder: Path, options: FileOptions
-) -> None:
+) -> Path:
     image = prediction.loaded.thumbnail(MAX_OVERLAY_SIDE)
-    write_overlay(folder / f'{prediction.loaded.job.id}.jpg', image, objects.mask)
+    path = folder / f'{prediction.loaded.job.id}.jpg'
+    write_overlay(path, image, objects.mask)
+    return path
 
 
 def _geojson(
     prediction: Prediction, objects: Objects, folder: Path, options: FileOptions
-) -> None:
+) -> Path:
     job = prediction.loaded.job
+    path = folder / f'{job.id}.geojson'
     write_geojson(
-        folder / f'{job.id}.geojson',
+        path,
         objects,
         name=UNITS.get(job.organ, 'FTU'),
         object_type=options.object_type,
@@ -144,11 +175,12 @@ def _geojson(
         mean_probability=mean_probability(objects, prediction.map.strips()),
         simplify=options.simplify,
     )
+    return path
 
 
 def _probability(
     prediction: Prediction, objects: Objects, folder: Path, options: FileOptions
-) -> None:
+) -> Path:
     """Write the map at the original size, or as it is where that is a slide's."""
     probability, path = prediction.map, folder / f'{prediction.loaded.job.id}.tif'
     if mask_suffix(probability.original_shape) == '.png':
@@ -163,9 +195,10 @@ def _probability(
     if size is not None:
         size *= probability.original_shape[1] / shape[1]
     write_probability(path, strips, shape, size)
+    return path
 
 
-WRITERS: dict[str, Callable[[Prediction, Objects, Path, FileOptions], None]] = {
+WRITERS: dict[str, Callable[[Prediction, Objects, Path, FileOptions], Path]] = {
     'masks': _mask,
     'overlays': _overlay,
     'geojson': _geojson,

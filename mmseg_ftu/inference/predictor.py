@@ -18,12 +18,14 @@ from ..evaluation.thresholds import PAPER_THRESHOLDS, check_thresholds, threshol
 from ..models.stain_data_preprocessor import StainDataPreProcessor
 from ..stain import tissue_mask
 from ..stain.rgb import check_rgb
+from ..stain.target import stain_id
 from .inputs import Job
 from .loading import Loaded, Loader
 from .network import Network
 from .prefetch import ordered_map
 from .probability_file import ProbabilityFile
 from .probability_map import ProbabilityMap
+from .provenance import hash_config
 from .reading import ArraySource
 from .recipe import recipe_of
 from .tiles import Tile, blend, check_tile, count_tiles, tile_rows
@@ -137,6 +139,7 @@ class FTUPredictor:
         cfg = copy.deepcopy(config) if given else Config.fromfile(config)
         self.cfg_options = cfg_options or {}
         cfg.merge_from_dict(self.cfg_options)
+        self._config_hash = hash_config(cfg)
         settings = cfg.get('inference', {})
         self.upsample = upsample or settings.get('upsample', UPSAMPLINGS[0])
         self.thresholds = thresholds
@@ -164,10 +167,11 @@ class FTUPredictor:
             raise ValueError(f'min_tissue={min_tissue}: give a share, 0..1')
         self.min_tissue = min_tissue
         self.progress = progress
-        self._fits_stains = any(
-            isinstance(model.data_preprocessor, StainDataPreProcessor)
+        self._stains_of_preprocessor = [
+            stain_id(model.data_preprocessor.normalizer)
             for model in self.network.models
-        )
+            if isinstance(model.data_preprocessor, StainDataPreProcessor)
+        ]
         self.load = Loader(self.recipe, mode, allow_other_stain, temporary)
 
     def settings(self) -> dict:
@@ -185,7 +189,8 @@ class FTUPredictor:
             tile=self.tile,
             overlap=self.overlap,
             min_tissue=self.min_tissue,
-            cfg_options=self.cfg_options,
+            config_sha256=self._config_hash,
+            stains_of_preprocessor=self._stains_of_preprocessor,
         )
 
     def __call__(
@@ -227,7 +232,7 @@ class FTUPredictor:
     def _predict_one(self, loaded: Loaded) -> Prediction:
         if loaded.image is not None:
             return self.predict([loaded])[0]
-        if self._fits_stains:
+        if self._stains_of_preprocessor:
             raise ValueError(
                 f'{loaded.job.path}: StainDataPreProcessor would fit the stains of '
                 'each tile by itself, which leaves seams: use SegDataPreProcessor with '

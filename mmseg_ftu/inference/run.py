@@ -1,35 +1,30 @@
 """Predict many images into a folder, and go on after a stop.
 
 Threads read and write while the network works. Under ``torchrun`` or SLURM every
-process takes its share of the images; nothing has to be gathered, as each image has
-files of its own.
+process takes its share of the images. Processes that are started by hand go through all
+of them, and each claims an image before it begins. Nothing has to be gathered, as each
+image has files of its own.
 """
 
-import hashlib
 import os
-import platform
-import sys
+import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 
-import cv2
-import numpy as np
-import torch
 from tqdm import tqdm
 
-from ..version import __version__
-from .files import FileOptions, write_files
+from .files import FileOptions, possible_files, write_files
 from .inputs import Job
 from .loading import Loaded
 from .predictor import FTUPredictor, Prediction
 from .prefetch import ordered_map
-from .records import PredictionFolder
+from .records import DONE, MINE, PredictionFolder
 
 READERS = 2  # threads
 WAITING = 2  # predictions that may wait to be written
+LOOK_AGAIN = 0.5  # s, while other processes have the last images
 
 
 @dataclass
@@ -38,15 +33,18 @@ class Summary:
 
     Attributes:
         done: Images predicted now.
-        kept: Images that had been predicted before.
+        kept: Images that had been predicted before, or meanwhile by other processes.
         failed: Reason of each image that failed, by id.
         stain_failures: Images whose stains could not be normalised.
+        kept_changed: Results that were changed since they were written, under the
+            names that they have now.
     """
 
     done: int = 0
     kept: int = 0
     failed: dict[str, str] = field(default_factory=dict)
     stain_failures: int = 0
+    kept_changed: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
         text = f'{self.done} images predicted'
@@ -55,10 +53,26 @@ class Summary:
         if self.stain_failures:
             text += f'; stains of {self.stain_failures} could not be normalised'
         lines = [f'{text}.']
+        if self.kept_changed:
+            lines.append('Results that had been changed were predicted anew; kept as')
+            lines += [f'  {name}' for name in self.kept_changed]
         if self.failed:
             lines.append(f'{len(self.failed)} failed:')
             lines += [f'  {name}: {reason}' for name, reason in self.failed.items()]
         return '\n'.join(lines)
+
+
+@dataclass
+class Passed:
+    """An image that this process leaves alone.
+
+    Attributes:
+        job: The image.
+        done: Whether it is done; else another process works on it.
+    """
+
+    job: Job
+    done: bool
 
 
 @dataclass
@@ -100,44 +114,79 @@ def predict_folder(
         What this process did.
 
     Raises:
+        ValueError: If a result would replace that of another image.
         Exception: With ``strict``, what reading or writing an image raised.
     """
+    folder.refuse_other_images(jobs)
     share = jobs[rank::world_size]
-    pending = [job for job in share if not folder.is_done(job)]
-    summary = Summary(kept=len(share) - len(pending))
-    writing: deque[Future] = deque()
-    bar = tqdm(total=len(pending), desc='predict', unit='image', disable=rank > 0)
-    try:
-        with bar, ThreadPoolExecutor(1) as writer:
-            for item in _predictions(predictor, pending):
-                if isinstance(item, Failure):
-                    _settle(item, folder, summary, strict, bar)
-                    continue
-                writing.append(writer.submit(_write, item, folder, options))
-                if len(writing) > WAITING:
-                    _settle(writing.popleft().result(), folder, summary, strict, bar)
-            while writing:
-                _settle(writing.popleft().result(), folder, summary, strict, bar)
-    finally:
-        folder.write_tables(jobs, 'submission' in options.kinds)
+    summary = Summary(kept_changed=folder.kept_changed)
+    with folder.in_use():
+        pending = [job for job in share if not folder.is_done(job)]
+        summary.kept = len(share) - len(pending)
+        bar = tqdm(total=len(pending), desc='predict', unit='image', disable=rank > 0)
+        try:
+            with bar:
+                while pending:
+                    passed = _predict_once(
+                        predictor, pending, folder, options, strict, summary, bar
+                    )
+                    pending = [item.job for item in passed if not item.done]
+                    if pending:
+                        bar.set_postfix_str(f'{len(pending)} with other processes')
+                        time.sleep(LOOK_AGAIN)
+        finally:
+            folder.write_tables(jobs, 'submission' in options.kinds)
     return summary
 
 
-def _predictions(
-    predictor: FTUPredictor, jobs: Sequence[Job]
-) -> Iterator[Prediction | Failure]:
-    """Yield a prediction or a failure for each job."""
+def _predict_once(
+    predictor: FTUPredictor,
+    jobs: Sequence[Job],
+    folder: PredictionFolder,
+    options: FileOptions,
+    strict: bool,
+    summary: Summary,
+    bar: tqdm,
+) -> list[Passed]:
+    """Predict the images that no other process has; returns those that were passed."""
+    writing: deque[Future] = deque()
+    passed = []
+    with ThreadPoolExecutor(1) as writer:
+        for item in _predictions(predictor, jobs, folder, options):
+            if isinstance(item, Passed):
+                passed.append(item)
+                summary.kept += item.done
+                bar.update(item.done)
+            elif isinstance(item, Failure):
+                _settle(item, folder, summary, strict, bar)
+            else:
+                writing.append(writer.submit(_write, item, folder, options))
+                if len(writing) > WAITING:
+                    _settle(writing.popleft().result(), folder, summary, strict, bar)
+        while writing:
+            _settle(writing.popleft().result(), folder, summary, strict, bar)
+    return passed
 
-    def load(job: Job) -> Loaded | Failure:
+
+def _predictions(
+    predictor: FTUPredictor,
+    jobs: Sequence[Job],
+    folder: PredictionFolder,
+    options: FileOptions,
+) -> Iterator[Prediction | Passed | Failure]:
+    """Yield what became of each job."""
+
+    def load(job: Job) -> Loaded | Passed | Failure:
         try:
-            return predictor.load(job)
+            whose = folder.take(job, possible_files(job.id, options))
+            return predictor.load(job) if whose == MINE else Passed(job, whose == DONE)
         except Exception as error:  # one bad image doesn't stop the others
             return Failure(job, error)
 
     ahead = READERS + predictor.network.batch_size
     batch: list[Loaded] = []
     for item in ordered_map(load, jobs, READERS, ahead):
-        if isinstance(item, Failure):
+        if isinstance(item, Passed | Failure):
             yield item
             continue
         if batch and not _fits(batch, item, predictor.network.batch_size):
@@ -180,10 +229,10 @@ def _write(
         height, width = loaded.shape
         folder.keep(
             loaded.job,
+            'done',
             pixel_size=loaded.pixel_size,
             height=height,
             width=width,
-            status='done',
             stain_failure=loaded.stain_failure,
             tiles=list(prediction.tiles),
             **added,
@@ -205,7 +254,7 @@ def _settle(
     """Count an image that is through; raise in strict mode if it failed."""
     bar.update()
     if isinstance(item, Failure):
-        folder.keep(item.job, status='failed', reason=item.reason)
+        folder.keep(item.job, 'failed', reason=item.reason)
         summary.failed[item.job.id] = item.reason
         if strict:
             raise item.error
@@ -226,28 +275,3 @@ def launched_as() -> tuple[int, int, int]:
             names = rank, world_size, local_rank
             return tuple(int(os.environ.get(name, 0)) for name in names)
     return 0, 1, 0
-
-
-def describe_checkpoints(
-    checkpoints: Sequence[str], weights: Sequence[float]
-) -> list[dict]:
-    """Return path, hash and weight of each checkpoint."""
-    described = []
-    for path, weight in zip(checkpoints, weights, strict=True):
-        entry = dict(path=str(path), weight=weight)
-        if Path(path).is_file():
-            entry['sha256'] = hashlib.sha256(Path(path).read_bytes()).hexdigest()
-        described.append(entry)
-    return described
-
-
-def versions() -> dict[str, str]:
-    """Return the versions that a result may depend on."""
-    return dict(
-        mmseg_ftu=__version__,
-        python=platform.python_version(),
-        torch=torch.__version__,
-        numpy=np.__version__,
-        opencv=cv2.__version__,
-        platform=sys.platform,
-    )

@@ -154,8 +154,8 @@ def write_submission(path: Path, rows: Iterable[tuple[str, str]]) -> None:
 
     Args:
         path: The file.
-        rows: Image id and RLE (``''`` for an empty mask) of each image, in any order;
-            written in the order of ``test.csv``: by number where ids are numbers.
+        rows: Image id and RLE (``''`` for an empty mask) of each image, in the order
+            of ``test.csv``.
 
     Raises:
         ValueError: If an id comes twice.
@@ -168,15 +168,8 @@ def write_submission(path: Path, rows: Iterable[tuple[str, str]]) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator='\n')
     writer.writerow(('id', 'rle'))
-    writer.writerows(sorted(table.items(), key=lambda row: _by_number(row[0])))
+    writer.writerows(table.items())
     write_bytes(Path(path), text.getvalue().encode())
-
-
-def _by_number(image_id: str) -> tuple[int, int, str]:
-    """Return a sort key: numbers by value, then other names."""
-    if image_id.isdecimal():
-        return 0, int(image_id), image_id
-    return 1, 0, image_id
 
 
 def _visible(strip: np.ndarray) -> np.ndarray:

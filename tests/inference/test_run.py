@@ -203,10 +203,12 @@ def test_an_image_that_the_network_fails_on(run, predictor, images, tmp_path):
 
 
 def test_an_image_that_can_not_be_written(run, images, tmp_path):
-    (tmp_path / 'out' / 'masks' / '2.png').mkdir(parents=True)
-    summary = run(list_jobs(str(images)), kinds=['masks'])
-    assert [*summary.failed] == ['2']
-    assert summary.done == 4
+    jobs = list_jobs(str(images))
+    run(jobs[:1], kinds=['masks'])
+    (tmp_path / 'out' / 'masks' / '2.png').mkdir()
+    summary = run(jobs, kinds=['masks'])
+    assert 'masks/2.png is in the way' in summary.failed['2']
+    assert (summary.done, summary.kept, len(summary.failed)) == (3, 1, 1)
 
 
 def test_limits_in_um_need_a_pixel_size(run, images):
@@ -283,7 +285,7 @@ def test_other_settings_are_refused_unless_overwritten(run, images, tmp_path):
     assert not (tmp_path / 'out' / 'overlays').exists()
     masks = [path.stem for path in (tmp_path / 'out' / 'masks').iterdir()]
     assert masks == [jobs[0].id]
-    assert (settings['made_by'], settings['layout']) == ('mmseg_ftu', 1)
+    assert (settings['made_by'], settings['layout']) == ('mmseg_ftu', 2)
 
 
 def test_another_input_adds_to_the_table(run, images, tmp_path):
@@ -293,7 +295,11 @@ def test_another_input_adds_to_the_table(run, images, tmp_path):
     run(jobs[:2], kinds=kinds)
     assert list(table(tmp_path / 'out').index) == [job.id for job in jobs]
     submission = pd.read_csv(tmp_path / 'out' / 'submission.csv', dtype=str)
-    assert sorted(submission.id) == sorted(job.id for job in jobs[:2])
+    assert submission.id.tolist() == ['0', '1', '2', '3', '4']
+    assert submission.rle.notna().all()
+    run(jobs[3:], kinds=kinds)
+    submission = pd.read_csv(tmp_path / 'out' / 'submission.csv', dtype=str)
+    assert submission.id.tolist() == ['3', '4', '0', '1', '2']
 
 
 def test_other_settings_are_fine_where_nothing_is_done(run, images):

@@ -20,6 +20,7 @@ from mmseg_ftu.inference.writers import (
     write_probability,
     write_submission,
 )
+from mmseg_ftu.preparation.atomic_files import remove_leftovers
 from mmseg_ftu.preparation.image_io import read_mask
 
 
@@ -119,15 +120,15 @@ def test_rle_of_real_masks(shared_data):
         assert encode_columns(RunMask.from_array(mask)) == rle.encode(mask)
 
 
-def test_submission_is_sorted_like_the_table_of_test_images(tmp_path):
+def test_submission_keeps_the_order_of_the_table(tmp_path):
     path = tmp_path / 'submission.csv'
     write_submission(path, [('10078', '1 2'), ('999', ''), ('b,"', '3 1'), ('a', '')])
-    assert path.read_bytes() == b'id,rle\n999,\n10078,1 2\na,\n"b,""",3 1\n'
+    assert path.read_bytes() == b'id,rle\n10078,1 2\n999,\n"b,""",3 1\na,\n'
     with path.open(newline='') as file:
-        assert list(csv.reader(file))[3:] == [['a', ''], ['b,"', '3 1']]
+        assert list(csv.reader(file))[3:] == [['b,"', '3 1'], ['a', '']]
     with pytest.raises(ValueError, match="'7' comes twice"):
         write_submission(path, [('7', ''), ('8', ''), ('7', '1 1')])
-    assert path.read_bytes().startswith(b'id,rle\n999')
+    assert path.read_bytes().startswith(b'id,rle\n10078')
 
 
 def test_the_overlay_outlines_the_mask(tmp_path):
@@ -203,4 +204,5 @@ write_mask(Path({str(path)!r}), strips(), (1200, 600))
     assert path.read_bytes() == before
     assert os.listdir(tmp_path) != ['a.tif']  # it had begun to write
     write_mask(path, [np.zeros((600, 600), bool)], (600, 600))
+    remove_leftovers(tmp_path)
     assert os.listdir(tmp_path) == ['a.tif']

@@ -1,0 +1,81 @@
+"""The files of a prediction folder that its records list, and no others."""
+
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path, PurePosixPath
+
+PARTS = ('masks', 'overlays', 'geojson', 'probabilities')  # made by write_files
+
+
+def listed_files(files: object) -> dict[str, int | None]:
+    """Return files of a record or a claim, by name, with their sizes where known.
+
+    A record may have been edited: names that do not lie in one of `PARTS` are dropped,
+    so that nothing elsewhere is ever touched.
+    """
+    if not isinstance(files, Mapping):
+        files = dict.fromkeys(files if isinstance(files, Iterable) else ())
+    listed = {}
+    for name, size in files.items():
+        parts = PurePosixPath(str(name)).parts
+        if len(parts) == 2 and parts[0] in PARTS and parts[1] != '..':
+            listed[str(name)] = size
+    return listed
+
+
+def size_of(path: Path) -> int | None:
+    """Return the size of a file in bytes, None if there is none."""
+    try:
+        return path.stat().st_size if path.is_file() else None
+    except OSError:
+        return None
+
+
+def exists(path: Path) -> bool:
+    """Tell whether anything of that name is there, also a link to nowhere."""
+    return path.exists() or path.is_symlink()
+
+
+def refuse_foreign(folder: Path, names: Iterable[str], own: Collection[str]) -> None:
+    """Raise ValueError if a file is in the way that is not one of our own."""
+    found = [n for n in names if n not in own and exists(folder / n)]
+    if found:
+        raise ValueError(
+            f'{folder / found[0]} is in the way and was not written by predict: move '
+            'it away, or give another --output'
+        )
+
+
+def changed_since(folder: Path, files: Mapping[str, int | None]) -> list[str]:
+    """Return the files whose size is no longer that on record."""
+    changed = []
+    for name, size in files.items():
+        now = size_of(folder / name)
+        if size is not None and now is not None and now != size:
+            changed.append(name)
+    return changed
+
+
+def set_aside(folder: Path, name: str) -> str:
+    """Rename a result that somebody may have edited; returns the new name."""
+    number, new = 1, f'{name}.changed'
+    while exists(folder / new):
+        number += 1
+        new = f'{name}.changed{number}'
+    (folder / name).rename(folder / new)
+    return new
+
+
+def remove_results(folder: Path, names: Iterable[str]) -> None:
+    """Remove files, those that are there."""
+    for name in names:
+        path = folder / name
+        if path.is_file() or path.is_symlink():
+            path.unlink()
+
+
+def remove_empty_parts(folder: Path) -> None:
+    """Remove the folders of `PARTS` that are empty."""
+    for part in PARTS:
+        path = folder / part
+        if path.is_dir() and not path.is_symlink() and not any(path.iterdir()):
+            path.rmdir()
