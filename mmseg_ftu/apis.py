@@ -12,6 +12,8 @@ from mmengine.device import get_device
 from mmengine.logging import print_log
 from mmengine.runner import Runner, find_latest_checkpoint
 
+from .evaluation.config_thresholds import fill_in_thresholds, set_thresholds
+
 
 def train(
     config: str,
@@ -78,7 +80,8 @@ def evaluate(
         launcher: ``none``, ``pytorch``, ``slurm`` or ``mpi``.
         tta: Average over the views of the config's ``tta_pipeline``.
         thresholds: JSON of thresholds to use instead of the config's, see
-            ``mmseg_ftu.evaluation.load_thresholds``.
+            ``mmseg_ftu.evaluation.load_thresholds``; what ``cfg_options`` say of
+            ``test_evaluator.thresholds`` goes over it.
 
     Returns:
         The metrics.
@@ -95,7 +98,7 @@ def evaluate(
     if out is not None:
         cfg.test_evaluator.output_dir = out
     if thresholds is not None:
-        cfg.test_evaluator.thresholds = thresholds
+        set_thresholds(cfg, thresholds, cfg_options)
     return build_runner(cfg).test()
 
 
@@ -107,6 +110,7 @@ def load_config(
 ) -> Config:
     """Read a config and apply what the command line says."""
     cfg = Config.fromfile(config)
+    fill_in_thresholds(cfg)
     cfg.launcher = launcher
     cfg.merge_from_dict(cfg_options or {})
     cfg.work_dir = (

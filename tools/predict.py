@@ -87,7 +87,7 @@ def parse_args() -> argparse.Namespace:
 
     add = parser.add_argument_group('from probability to mask').add_argument
     add('--upsample', choices=METHODS, help='to the original size (default: config)')
-    add('--thresholds', metavar='FILE', help='of fit_thresholds.py (default: paper)')
+    add('--thresholds', metavar='FILE', help='of fit_thresholds.py (default: config)')
     add('--threshold', type=float, help='one for all images, 0..1')
     add('--fill-holes', action='store_true')
     add('--max-hole-um2', type=float, help='leave larger holes open')

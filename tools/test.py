@@ -29,7 +29,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--thresholds',
         metavar='FILE',
-        help="made by tools/fit_thresholds.py (the config's, the paper's, by default)",
+        help="made by tools/fit_thresholds.py (the config's, that is the paper's, by "
+        'default); --cfg-options test_evaluator.thresholds.HPA.lung=0.2 goes over it',
     )
     parser.add_argument(
         '--cfg-options',

@@ -17,13 +17,9 @@ from mmengine.logging import print_log
 from mmseg.registry import METRICS
 from prettytable import PrettyTable
 
+from .config_thresholds import read_thresholds
 from .dice import dice
-from .thresholds import (
-    PAPER_THRESHOLDS,
-    check_thresholds,
-    load_thresholds,
-    threshold_for,
-)
+from .thresholds import PAPER_THRESHOLDS, threshold_for
 
 CSV_NAME = 'dice_per_image.csv'
 COLUMNS = ('img_id', 'organ', 'data_source', 'threshold', 'dice', 'val_loss_bce')
@@ -65,10 +61,7 @@ class FTUDiceMetric(BaseMetric):
         prefix: str | None = None,
     ):
         super().__init__(collect_device=collect_device, prefix=prefix)
-        if not isinstance(thresholds, Mapping):
-            thresholds = load_thresholds(thresholds)
-        check_thresholds(thresholds)
-        self.thresholds = thresholds
+        self.thresholds = read_thresholds(thresholds)
         self.ignore_index = ignore_index
         self.mask_dir = Path(output_dir) if output_dir else None
         self.csv_file = csv_file or (self.mask_dir and self.mask_dir / CSV_NAME)

@@ -5,9 +5,10 @@ from dataclasses import fields
 from pathlib import Path
 
 import torch
+from mmengine.config import Config
 from mmengine.device import get_device
 
-from ..evaluation.thresholds import PAPER_THRESHOLDS, load_thresholds
+from ..evaluation.config_thresholds import thresholds_of
 from .files import FileOptions
 from .inputs import list_jobs
 from .predictor import FTUPredictor
@@ -47,7 +48,7 @@ def predict(
         data_source: Of images without a table.
         pixel_size: Of images without a table, um/px.
         fold: Of a prepared folder.
-        thresholds: File of ``tools/fit_thresholds.py``; None takes the paper's.
+        thresholds: File of ``tools/fit_thresholds.py``; None takes the config's.
         threshold: One for all images, 0..1, instead.
         device: Where the network runs; None takes an accelerator if there is one.
         **options: Further arguments of `FTUPredictor` and `FileOptions`.
@@ -68,7 +69,7 @@ def predict(
     device = device or get_device()
     if device == 'cuda' and world_size > 1:
         device = f'cuda:{local_rank % torch.cuda.device_count()}'
-    table = _thresholds(thresholds, threshold)
+    table = _thresholds(thresholds, threshold, options.get('cfg_options'))
     # working copies of slides lie where there is room for results
     output.mkdir(parents=True, exist_ok=True)
     predictor = FTUPredictor(
@@ -96,9 +97,11 @@ def predict(
     )
 
 
-def _thresholds(file: str | None, threshold: float | None) -> dict:
+def _thresholds(
+    file: str | None, threshold: float | None, cfg_options: dict | None
+) -> dict | None:
     if threshold is not None:
         if file is not None:
             raise ValueError('--threshold and --thresholds: give one of them')
         return {'default': threshold}
-    return dict(PAPER_THRESHOLDS) if file is None else load_thresholds(file)
+    return None if file is None else thresholds_of(Config(), file, cfg_options)

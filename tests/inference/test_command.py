@@ -18,6 +18,8 @@ from mmseg_ftu.preparation.competition import prepare_hubmap
 from mmseg_ftu.preparation.sample_tissue import write_sample_data
 from mmseg_ftu.preparation.staining import stain_settings
 
+TABLE = 'test_evaluator.thresholds'
+
 
 @pytest.fixture(scope='module')
 def work(tmp_path_factory):
@@ -133,6 +135,17 @@ def constant_models(tmp_path):
         (dict(threshold=0.49), 0.49, 1),
         (dict(thresholds='fitted.json', organ='gut', data_source='Lab'), 0.3, 1),
         (dict(thresholds='fitted.json', organ='skin', data_source='Lab'), 0.9, 0),
+        (dict(cfg_options={f'{TABLE}.default': 0.4}), 0.4, 1),
+        (
+            dict(
+                thresholds='fitted.json',
+                organ='skin',
+                data_source='Lab',
+                cfg_options={f'{TABLE}.Lab.skin': 0.2},
+            ),
+            0.2,
+            1,
+        ),
     ],
 )
 def test_thresholds_and_weights(

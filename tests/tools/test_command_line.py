@@ -187,6 +187,34 @@ def test_thresholds_of_a_file(constant, work):
     assert all(cv2.imread(str(m), cv2.IMREAD_UNCHANGED).all() for m in masks)
 
 
+def foreground_of(folder):
+    table = pd.read_csv(folder / 'dice_per_image.csv', dtype={'img_id': str})
+    masks = (cv2.imread(str(folder / f'{name}.png'), -1) for name in table.img_id)
+    table['all'] = [bool(mask.all()) for mask in masks]
+    return table
+
+
+@pytest.mark.parametrize('file', [None, 'high.json'])
+def test_one_threshold_of_the_table(constant, work, file):
+    """p = .018: only lungs of HPA are foreground, whose threshold is lowered."""
+    (work / 'high.json').write_text('{"HPA": 0.9, "default": 0.9}')
+    out = work / f'lung {file}'
+    done = run(
+        *('tools/test.py', CONFIG, constant, '--out', out),
+        *(('--thresholds', work / file) if file else ()),
+        *('--work-dir', work / 'constant_run', '--cfg-options', *SMALL),
+        'test_evaluator.thresholds.HPA.lung=0.01',
+        data=work / 'data',
+    )
+    table = foreground_of(out)
+    lung = (table.organ == 'lung') & (table.data_source == 'HPA')
+    assert 0 < lung.sum() < len(table)
+    assert table['all'].tolist() == lung.tolist()
+    assert set(table.threshold[lung]) == {0.01}
+    assert set(table.threshold[~lung]) <= ({0.9} if file else {0.5, 0.4, 0.1})
+    assert 'Traceback' not in done.stderr
+
+
 def test_two_processes_by_the_launchers(trained, work):
     run(
         *('tools/dist_train.sh', CONFIG, 2, '--work-dir', work / 'two'),

@@ -169,5 +169,13 @@ test_dataloader = dict(
     ),
 )
 
-val_evaluator = dict(type='FTUDiceMetric')
-test_evaluator = dict(type='FTUDiceMetric')
+# Probability above which a pixel is foreground, by data source and organ; paper,
+# section "Inference". The outermost default is for other tissue and is not the paper's.
+#   --cfg-options test_evaluator.thresholds.HPA.lung=0.2
+thresholds = dict(
+    HPA=dict(default=0.5, lung=0.15),
+    Hubmap=dict(default=0.4, lung=0.1),
+    default=0.5,
+)
+val_evaluator = dict(type='FTUDiceMetric', thresholds=thresholds)
+test_evaluator = dict(type='FTUDiceMetric', thresholds=thresholds)
