@@ -18,6 +18,7 @@ with quiet_imports():
     from . import (
         check_stain_hook,
         datasets,
+        draw_predictions_hook,
         evaluation,
         inference,
         keep_preparation_hook,
@@ -37,6 +38,7 @@ __all__ = [
     '__version__',
     'check_stain_hook',
     'datasets',
+    'draw_predictions_hook',
     'evaluation',
     'inference',
     'keep_preparation_hook',

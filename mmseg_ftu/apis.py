@@ -74,7 +74,8 @@ def evaluate(
         work_dir: Where logs go, ``work_dirs/<config name>`` if None.
         out: Folder for predicted masks and the per-image table.
         show: Show each prediction in a window.
-        show_dir: Folder for pictures of the predictions.
+        show_dir: Folder for a picture of each prediction, ``<id>.png``: mask (green)
+            and prediction (yellow, at the threshold that scores it) outlined.
         wait_time: How long each window stays (s).
         cfg_options: Settings that override the config's, dotted keys.
         launcher: ``none``, ``pytorch``, ``slurm`` or ``mpi``.
@@ -89,9 +90,8 @@ def evaluate(
     cfg = load_config(config, work_dir, cfg_options, launcher)
     cfg.load_from = checkpoint
     if show or show_dir:
-        hook = dict(type='SegVisualizationHook', draw=True, show=show)
-        cfg.default_hooks.visualization = hook | dict(wait_time=wait_time)
-        cfg.visualizer.save_dir = show_dir or cfg.visualizer.get('save_dir')
+        hook = dict(type='DrawPredictionsHook', draw=True, folder=show_dir)
+        cfg.default_hooks.visualization = hook | dict(show=show, wait_time=wait_time)
     if tta:
         cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
         cfg.model = dict(cfg.tta_model, module=cfg.model)

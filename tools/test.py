@@ -19,7 +19,11 @@ def parse_args() -> argparse.Namespace:
         '--out', help='folder for predicted masks (0 and 1) and dice_per_image.csv'
     )
     parser.add_argument('--show', action='store_true', help='show each prediction')
-    parser.add_argument('--show-dir', help='folder for pictures of the predictions')
+    parser.add_argument(
+        '--show-dir',
+        help='folder for a picture of each image, ID.png: mask outlined in green, '
+        'prediction in yellow',
+    )
     parser.add_argument(
         '--wait-time', type=float, default=2, help='how long --show waits (s)'
     )

@@ -15,6 +15,7 @@ import numpy as np
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 from mmseg.registry import METRICS
+from mmseg.structures import SegDataSample
 from prettytable import PrettyTable
 
 from .config_thresholds import read_thresholds
@@ -70,11 +71,11 @@ class FTUDiceMetric(BaseMetric):
         """Score each image; both arrays are at the resolution of the mask."""
         for sample in data_samples:
             organ, source = sample.get('organ'), sample.get('data_source')
-            threshold = threshold_for(self.thresholds, source, organ)
+            threshold = self.threshold_of(sample)
             probability = sample['seg_logits']['data'][0]
             mask = sample['gt_sem_seg']['data'][0].cpu().numpy()
             prediction = (probability > threshold).cpu().numpy()
-            name = sample.get('img_id') or Path(sample['img_path']).stem
+            name = name_of(sample)
             if prediction.shape != mask.shape:
                 raise ValueError(
                     f'{name}: prediction {prediction.shape} and mask {mask.shape} '
@@ -90,6 +91,11 @@ class FTUDiceMetric(BaseMetric):
                     str(self.mask_dir / f'{name}.png'), prediction.astype(np.uint8)
                 )
 
+    def threshold_of(self, sample: Mapping | SegDataSample) -> float:
+        """Return the threshold of a sample's data source and organ."""
+        source, organ = sample.get('data_source'), sample.get('organ')
+        return threshold_for(self.thresholds, source, organ)
+
     def compute_metrics(self, results: list[tuple]) -> dict[str, float]:
         """Average over the images of all processes; print and write the tables."""
         rows = [dict(zip(COLUMNS, result, strict=True)) for result in results]
@@ -98,6 +104,11 @@ class FTUDiceMetric(BaseMetric):
         if self.csv_file:
             write_csv(rows, Path(self.csv_file))
         return metrics
+
+
+def name_of(sample: Mapping | SegDataSample) -> str:
+    """Return a sample's id, the stem of its path where it has none."""
+    return sample.get('img_id') or Path(sample.get('img_path')).stem
 
 
 def group_rows(rows: Sequence[Mapping]) -> dict[str, list[Mapping]]:

@@ -27,5 +27,5 @@ default_hooks = dict(
     epoch_seed=dict(type='EpochSeedHook'),
     check_stain=dict(type='CheckStainHook'),
     keep_preparation=dict(type='KeepPreparationHook'),
-    visualization=dict(type='SegVisualizationHook'),
+    visualization=dict(type='DrawPredictionsHook'),
 )
