@@ -27,13 +27,18 @@ DIGITS = 6  # of the file; thresholds differ by 1 / 255
 
 
 def fit_thresholds(
-    truth: Path, predictions: Iterable[Path]
+    truth: Path,
+    predictions: Iterable[Path],
+    foreground: Iterable[int] | str = 'auto',
+    ignore: int | None = None,
 ) -> tuple[dict[tuple[str, str], Fit], list[str]]:
     """Fit the threshold of each group.
 
     Args:
         truth: Any layout of ``open_masks``.
         predictions: Folders with probabilities, for example one a fold.
+        foreground: Labels that are foreground in the truth, see ``Labels``.
+        ignore: Label of the truth that is left out.
 
     Returns:
         Fits by (data source, organ), and sentences on what the reader should know.
@@ -44,7 +49,7 @@ def fit_thresholds(
         ValueError: If an image is predicted twice, was trained on or lacks its
             probabilities, or a file is faulty.
     """
-    truths = open_masks(truth)
+    truths = open_masks(truth, foreground, ignore)
     sources = [open_masks(path) for path in predictions]
     owners = find_owners(sources)
     names = [name for name in truths.ids if name in owners]
@@ -157,18 +162,21 @@ def write_thresholds(fits: dict[tuple[str, str], Fit], path: Path) -> None:
     write_bytes(path, (json.dumps(content, indent=1) + '\n').encode())
 
 
-def fit_and_write(truth: Path, predictions: Iterable[Path], out: Path) -> str:
+def fit_and_write(
+    truth: Path, predictions: Iterable[Path], out: Path, **options
+) -> str:
     """Fit the thresholds, write them, return a table for people.
 
     Args:
         truth: Any layout of ``open_masks``.
         predictions: Folders with probabilities.
         out: JSON to write.
+        **options: As of ``fit_thresholds``.
 
     Raises:
         ValueError: As of ``fit_thresholds``.
     """
-    fits, notes = fit_thresholds(truth, predictions)
+    fits, notes = fit_thresholds(truth, predictions, **options)
     write_thresholds(fits, out)
     return '\n'.join([draw_fits(fits), *notes, f'wrote {out}'])
 

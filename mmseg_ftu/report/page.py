@@ -2,7 +2,7 @@
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from importlib import resources
 from math import isnan
@@ -13,6 +13,7 @@ import jinja2
 from markupsafe import Markup
 from tqdm import tqdm
 
+from mmseg_ftu.evaluation.labels import Labels
 from mmseg_ftu.evaluation.mask_sources import MaskSource, open_masks
 from mmseg_ftu.preparation.atomic_files import write_bytes
 from mmseg_ftu.version import __version__
@@ -41,6 +42,11 @@ def write_report(
     output: Path | None = None,
     images: int = 3,
     thumbnail: int = 512,
+    *,
+    foreground: Iterable[int] | str = 'auto',
+    ignore: int | None = None,
+    pred_foreground: Iterable[int] | str = 'auto',
+    pred_ignore: int | None = None,
 ) -> Path:
     """Write the report on a folder of predictions.
 
@@ -52,6 +58,11 @@ def write_report(
         output: The page; ``report.html`` in or beside ``folder`` by default.
         images: How many of the worst and of the best of each organ to show, 0 or more.
         thumbnail: Longer side of the pictures, 32 to 4096 px.
+        foreground: Labels that are foreground in the ground truth, see
+            ``mmseg_ftu.evaluation.labels.Labels``.
+        ignore: Label of the ground truth that is left out of the scores.
+        pred_foreground: Labels that are foreground in the predictions.
+        pred_ignore: Label of the predictions that is background.
 
     Returns:
         Where the page is.
@@ -64,8 +75,10 @@ def write_report(
         raise ValueError(f'--images {images}: give 0 or more')
     if not 32 <= thumbnail <= 4096:
         raise ValueError(f'--thumbnail {thumbnail}: give 32 to 4096 px')
-    prediction = open_masks(folder)
-    truth = open_masks(ground_truth) if ground_truth else None
+    if ground_truth is None and Labels(foreground, ignore).are_given:
+        raise ValueError('--foreground and --ignore say what --gt holds: give it too')
+    prediction = open_masks(folder, pred_foreground, pred_ignore, 'pred-')
+    truth = open_masks(ground_truth, foreground, ignore) if ground_truth else None
     curves = read_curves(work_dir) if work_dir else None
     scores = score_images(prediction, truth)
     groups = group_by_organ(scores.table, images)
