@@ -76,7 +76,13 @@ class HuBMAPDataset(SeededPipelineMixin, BaseSegDataset):
                 f'HuBMAPDataset: resolution={resolution!r} is none of '
                 f'{tuple(MASK_DIRS)}'
             )
-        self.fold = _parse_fold(fold)
+        if not str(data_root).strip():
+            raise ValueError(
+                f'HuBMAPDataset: data_root={str(data_root)!r} names no folder (configs '
+                'take it from the environment variable FTU_DATA: set it, or unset it '
+                'for the default)'
+            )
+        self.fold = parse_fold(fold)
         self.split = split
         self.organs = organs
         super().__init__(
@@ -173,7 +179,8 @@ class HuBMAPDataset(SeededPipelineMixin, BaseSegDataset):
         if self.split != 'all' and self.fold not in folds.values():
             raise ValueError(
                 f'fold={self.fold} is not in {self.ann_file}, which has the folds '
-                f'{sorted(set(folds.values()))}'
+                f'{sorted(set(folds.values()))} (configs take it from the environment '
+                'variable FOLD)'
             )
         present = sorted({row['organ'] for _, row in rows})
         unknown = sorted(set(self.organs or ()) - set(present))
@@ -226,11 +233,19 @@ class HuBMAPDataset(SeededPipelineMixin, BaseSegDataset):
             ) from None
 
 
-def _parse_fold(fold: int | str) -> int:
+def parse_fold(fold: int | str) -> int:
+    """Return a fold as a number.
+
+    Raises:
+        ValueError: If it is no whole number or negative.
+    """
     try:
-        return int(str(fold))
+        number = int(str(fold))
     except ValueError:
+        number = -1
+    if number < 0:
         raise ValueError(
-            f'HuBMAPDataset: fold={fold!r} is not an integer (configs take it from the '
-            'environment variable FOLD)'
-        ) from None
+            f'HuBMAPDataset: fold={fold!r} is not a whole number from 0 (configs take '
+            'it from the environment variable FOLD)'
+        )
+    return number
