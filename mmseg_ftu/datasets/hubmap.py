@@ -16,6 +16,7 @@ from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
 from ..stain import stain_id
+from .fold_record import folds_id, image_key
 from .seeding import SeededPipelineMixin
 from .transforms.stain import StainNormalize
 
@@ -37,7 +38,9 @@ class HuBMAPDataset(SeededPipelineMixin, BaseSegDataset):
     ``metainfo['stain']`` names the folder's and the pipeline's stain normalisation.
     ``preparation`` holds ``size`` (longer side, px), ``pixel_size`` (um/px, median) and
     ``stain`` (the manifest's entry), after ``full_init``. It is no part of
-    ``metainfo``, since folders that differ in it may well be concatenated.
+    ``metainfo``, since folders that differ in it may well be concatenated. For the same
+    reason ``folds_id`` and ``image_ids``, of ``mmseg_ftu.datasets.fold_record``, are
+    attributes.
 
     Args:
         data_root: The prepared folder.
@@ -139,6 +142,12 @@ class HuBMAPDataset(SeededPipelineMixin, BaseSegDataset):
         rows = self._select(self._read_table())
         infos = [self._data_info(line, row) for line, row in rows]
         self.preparation = self._preparation(infos)
+        self.image_ids = {
+            image_key(info['img_id'], info['original_shape'], info['data_source']): (
+                info['img_id']
+            )
+            for info in infos
+        }
         missing = [
             f'{info["img_id"]} ({info[key]})'
             for info in infos
@@ -176,6 +185,7 @@ class HuBMAPDataset(SeededPipelineMixin, BaseSegDataset):
     ) -> list[tuple[int, dict[str, str]]]:
         """Keep the rows of the split and the organs."""
         folds = {line: self._number(int, line, row, 'fold') for line, row in rows}
+        self.folds_id = folds_id({row['id']: folds[line] for line, row in rows})
         if self.split != 'all' and self.fold not in folds.values():
             raise ValueError(
                 f'fold={self.fold} is not in {self.ann_file}, which has the folds '
