@@ -52,6 +52,11 @@ def parse_args() -> argparse.Namespace:
     add('--data-source', help='the same, e.g. HPA or Hubmap')
     add('--pixel-size', type=float, metavar='UM', help='um/px (default: of the file)')
     add('--fold', type=int, help='of a prepared folder: predict this held-out fold')
+    add(
+        '--allow-other-fold',
+        action='store_true',
+        help='accept a fold that the checkpoint was trained on',
+    )
 
     add = parser.add_argument_group('how they are seen').add_argument
     add(

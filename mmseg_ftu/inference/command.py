@@ -14,6 +14,7 @@ from .inputs import list_jobs
 from .predictor import FTUPredictor
 from .records import PredictionFolder
 from .run import Summary, describe_checkpoints, launched_as, predict_folder, versions
+from .trained_images import check_trained_images
 
 
 def predict(
@@ -29,6 +30,7 @@ def predict(
     data_source: str | None = None,
     pixel_size: float | None = None,
     fold: int | None = None,
+    allow_other_fold: bool = False,
     thresholds: str | None = None,
     threshold: float | None = None,
     device: str | None = None,
@@ -48,6 +50,7 @@ def predict(
         data_source: Of images without a table.
         pixel_size: Of images without a table, um/px.
         fold: Of a prepared folder.
+        allow_other_fold: Accept a fold that a checkpoint was trained on.
         thresholds: File of ``tools/fit_thresholds.py``; None takes the config's.
         threshold: One for all images, 0..1, instead.
         device: Where the network runs; None takes an accelerator if there is one.
@@ -80,6 +83,8 @@ def predict(
         progress=rank == 0,
         **options,
     )
+    metas = predictor.network.metas
+    check_trained_images(jobs, metas, fold, allow_other_fold)
     folder = PredictionFolder(
         output,
         dict(

@@ -4,10 +4,14 @@
 #
 # Set data and fold by environment variables, which reach every place of this file:
 #   FTU_DATA=/path/to/prepared FOLD=3 python tools/train.py ...
-# `--cfg-options data_root=... fold=3` would change only the two lines below.
+# `--cfg-options data_root=... fold=3` would reach no data set, so it is refused.
 dataset_type = 'HuBMAPDataset'
-data_root = '{{$FTU_DATA:data/hubmap_768x768}}'
-fold = '{{$FOLD:0}}'
+# mmengine's own placeholders paste the text into this source, which breaks at an
+# apostrophe; and `import os` makes some versions take this for a lazy config.
+environment = __import__('os').environ
+data_root = environment.get('FTU_DATA', 'data/hubmap_768x768')
+fold = environment.get('FOLD', '0')
+del environment
 img_scale = (768, 768)  # paper: images are resized to 768
 meta_keys = (
     # what mmseg packs by default
