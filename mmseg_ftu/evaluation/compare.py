@@ -17,6 +17,7 @@ from mmseg_ftu.preparation.atomic_files import write_bytes
 from .comparison_table import draw_groups, summarise_groups
 from .dice import dice
 from .hd95 import hd95
+from .held_out import TrainingCheck
 from .mask_sources import MaskSource, open_masks
 from .pairing import (
     choose_present,
@@ -99,7 +100,7 @@ def compare(
         note = NO_PREDICTION if name in absent else ''
         rows.append({'id': name, **row, **scores, 'note': note})
     images = pd.DataFrame(rows)
-    notes = _notes(absent, predictions, truths, missing)
+    notes = _notes(names, absent, predictions, truths, missing)
     if not any_unit:
         notes.append(
             f'{truths.path}: no mask has a pixel of foreground; if that is not so, say '
@@ -162,6 +163,7 @@ def evaluate_predictions(
 
 
 def _notes(
+    names: list[str],
     absent: set[str],
     predictions: MaskSource,
     truths: MaskSource,
@@ -175,6 +177,9 @@ def _notes(
             f'{len(absent)} images without a prediction are {done}: '
             f'{listed(sorted(absent))}'
         )
+    there = [name for name in names if name not in absent]
+    if sentence := TrainingCheck(predictions, truths, there).sentence:
+        notes.append(f'CAUTION: {sentence}; their scores say nothing about new images')
     unknown = set(predictions.ids) - set(truths.ids)
     if unknown:
         notes.append(

@@ -89,7 +89,9 @@ def predict(
         output,
         dict(
             config=config,
-            checkpoints=describe_checkpoints(checkpoints, predictor.network.weights),
+            checkpoints=describe_checkpoints(
+                checkpoints, predictor.network.weights, metas
+            ),
             **predictor.settings(),
             **file_options.state(),
             fold=fold,

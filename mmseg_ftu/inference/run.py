@@ -10,7 +10,7 @@ import os
 import platform
 import sys
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +30,7 @@ from .records import PredictionFolder
 
 READERS = 2  # threads
 WAITING = 2  # predictions that may wait to be written
+FOLD_KEYS = ('fold', 'folds_id', 'train_images')  # what checkpoints tell of training
 
 
 @dataclass
@@ -229,12 +230,17 @@ def launched_as() -> tuple[int, int, int]:
 
 
 def describe_checkpoints(
-    checkpoints: Sequence[str], weights: Sequence[float]
+    checkpoints: Sequence[str], weights: Sequence[float], metas: Sequence[Mapping]
 ) -> list[dict]:
-    """Return path, hash and weight of each checkpoint."""
+    """Return path, hash, weight and training images of each checkpoint.
+
+    The latter are ``fold``, ``folds_id`` and ``train_images`` of its ``dataset_meta``,
+    as far as they are there, see ``mmseg_ftu.datasets.fold_record``.
+    """
     described = []
-    for path, weight in zip(checkpoints, weights, strict=True):
+    for path, weight, meta in zip(checkpoints, weights, metas, strict=True):
         entry = dict(path=str(path), weight=weight)
+        entry |= {key: meta[key] for key in FOLD_KEYS if key in meta}
         if Path(path).is_file():
             entry['sha256'] = hashlib.sha256(Path(path).read_bytes()).hexdigest()
         described.append(entry)

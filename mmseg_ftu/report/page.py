@@ -13,6 +13,7 @@ import jinja2
 from markupsafe import Markup
 from tqdm import tqdm
 
+from mmseg_ftu.evaluation.held_out import TrainingCheck, checkpoints_of
 from mmseg_ftu.evaluation.labels import Labels
 from mmseg_ftu.evaluation.mask_sources import MaskSource, open_masks
 from mmseg_ftu.preparation.atomic_files import write_bytes
@@ -124,7 +125,7 @@ def describe(
     is_dice = bool(scores.table.dice.notna().any())
     top = charts.strip_top(groups, is_dice)
     ticks = [top * i / 4 for i in range(5)]
-    settings = prediction.settings
+    settings = shorten_settings(prediction.settings)
     order = [key for key in SETTINGS if key in settings]
     order += [key for key in settings if key not in order]
     pictures = [card.picture for card in cards.values()]
@@ -138,12 +139,26 @@ def describe(
         'strip_ticks': [(charts.strip_position(x, top), x) for x in ticks],
         'cards': cards,
         'failed': dict(prediction.absent),
+        'trained_on': TrainingCheck(prediction, truth, prediction.ids).sentence,
         'settings': {key: settings[key] for key in order},
         'without_probability': sum(not x.probability for x in pictures),
         'with_profile': any(x.probability and x.mask for x in pictures),
         'longer_side': max((max(x.width, x.height) for x in pictures), default=0),
         'without_tissue': sum(not x.tissue for x in pictures),
     }
+
+
+def shorten_settings(settings: Mapping) -> dict:
+    """Return the settings with a number for each checkpoint's training images."""
+    short = dict(settings)
+    if checkpoints := checkpoints_of(settings):
+        short['checkpoints'] = [
+            checkpoint | {'train_images': len(checkpoint['train_images'])}
+            if 'train_images' in checkpoint
+            else checkpoint
+            for checkpoint in checkpoints
+        ]
+    return short
 
 
 def facts(row: Mapping) -> list[str]:

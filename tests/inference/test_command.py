@@ -13,6 +13,7 @@ from mmseg.apis import inference_model, init_model
 from small_models import constant, save, section_target, small_config
 
 from mmseg_ftu.apis import evaluate, train
+from mmseg_ftu.evaluation.fit_thresholds import fit_thresholds
 from mmseg_ftu.inference.command import predict
 from mmseg_ftu.preparation.competition import prepare_hubmap
 from mmseg_ftu.preparation.sample_tissue import write_sample_data
@@ -114,6 +115,27 @@ def test_raw_images_are_predicted_as_prepared_ones(work, checkpoint, tmp_path):
             prepared, raw = (cv2.imread(str(tmp_path / d / file), -1) for d in 'pr')
             assert (prepared == raw).all()
         assert prepared.any()
+
+
+@pytest.mark.parametrize('images', ['data', 'raw/train_images'])
+def test_thresholds_are_not_fitted_to_training_images(
+    work, checkpoint, tmp_path, images
+):
+    arguments = str(work / 'config.py'), [checkpoint], str(work / images)
+    kinds = ['masks', 'probabilities']
+    predict(*arguments, tmp_path / 'all', save=kinds)
+    table = pd.read_csv(work / 'data' / 'folds.csv', dtype={'id': str})
+    trained = ', '.join(table.id[table.fold != 0])
+    with pytest.raises(ValueError, match=rf'trained on 4 of .*: {trained};'):
+        fit_thresholds(work / 'data', [tmp_path / 'all'])
+    about = json.loads((tmp_path / 'all' / 'prediction.json').read_text())
+    assert about['checkpoints'][0]['fold'] == 0
+    assert len(about['checkpoints'][0]['train_images']) == 4
+    if images == 'data':
+        predict(*arguments, tmp_path / 'held_out', save=kinds, fold=0)
+        fits, notes = fit_thresholds(work / 'data', [tmp_path / 'held_out'])
+        assert sum(fit.images for fit in fits.values()) == 4
+        assert notes == ['4 images of the truth have no prediction']
 
 
 @pytest.fixture
