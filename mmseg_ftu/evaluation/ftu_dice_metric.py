@@ -5,19 +5,20 @@ class: two images with Dice 1 and 0 read 99.86 there. Here each image counts onc
 """
 
 import csv
-import os
-from collections import defaultdict
+import io
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
+from mmengine.dist import get_world_size
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 from mmseg.registry import METRICS
 from mmseg.structures import SegDataSample
 from prettytable import PrettyTable
 
+from ..preparation.atomic_files import write_bytes, write_png
 from .config_thresholds import read_thresholds
 from .dice import dice
 from .thresholds import PAPER_THRESHOLDS, threshold_for
@@ -84,12 +85,21 @@ class FTUDiceMetric(BaseMetric):
                 )
             score = dice(prediction & (mask != self.ignore_index), mask == 1)
             loss = sample.get('val_loss_bce')
-            self.results.append((name, organ, source, threshold, score, loss))
+            row = name, organ, source, threshold, score, loss
+            self.results.append((row, sample.get('img_path')))
             if self.mask_dir:
                 self.mask_dir.mkdir(parents=True, exist_ok=True)
-                cv2.imwrite(
-                    str(self.mask_dir / f'{name}.png'), prediction.astype(np.uint8)
-                )
+                write_png(self.mask_dir / f'{name}.png', prediction.astype(np.uint8))
+
+    def evaluate(self, size: int) -> dict[str, float]:
+        """Gather the images of all processes and average.
+
+        Args:
+            size: Images in the dataset. mmengine keeps so many results, from the first:
+                where samplers repeat images to fill all processes up, and batches are
+                not in order, it would drop others. Here each image counts once.
+        """
+        return super().evaluate(max(size, len(self.results) * get_world_size()))
 
     def threshold_of(self, sample: Mapping | SegDataSample) -> float:
         """Return the threshold of a sample's data source and organ."""
@@ -98,12 +108,33 @@ class FTUDiceMetric(BaseMetric):
 
     def compute_metrics(self, results: list[tuple]) -> dict[str, float]:
         """Average over the images of all processes; print and write the tables."""
-        rows = [dict(zip(COLUMNS, result, strict=True)) for result in results]
+        rows = [dict(zip(COLUMNS, row, strict=True)) for row in unrepeated(results)]
+        if self.csv_file:
+            refuse_repeated_ids(rows, Path(self.csv_file))
         metrics = summarise(rows)
         print_log('\n' + format_table(rows), logger='current')
         if self.csv_file:
             write_csv(rows, Path(self.csv_file))
         return metrics
+
+
+def unrepeated(results: Sequence[tuple[tuple, str | None]]) -> list[tuple]:
+    """Return each image's row once, in order; images are known by id and path."""
+    known = {}
+    for number, (row, path) in enumerate(results):
+        known.setdefault((row[0], number if path is None else path), row)
+    return list(known.values())
+
+
+def refuse_repeated_ids(rows: Sequence[Mapping], path: Path) -> None:
+    """Raise where several images have one id, so that their files are the same."""
+    counts = Counter(row['img_id'] for row in rows)
+    repeated = [name for name, count in counts.items() if count > 1]
+    if repeated:
+        raise ValueError(
+            f'{path}: several images are named {", ".join(repeated[:5])}: their '
+            'masks would replace one another; test one folder at a time'
+        )
 
 
 def name_of(sample: Mapping | SegDataSample) -> str:
@@ -151,10 +182,9 @@ def format_table(rows: Sequence[Mapping]) -> str:
 
 def write_csv(rows: Sequence[Mapping], path: Path) -> None:
     """Write one row an image; the file appears whole or not at all."""
+    text = io.StringIO(newline='')
+    writer = csv.DictWriter(text, COLUMNS)
+    writer.writeheader()
+    writer.writerows(rows)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f'.{path.name}.{os.getpid()}')
-    with partial.open('w', newline='') as stream:
-        writer = csv.DictWriter(stream, COLUMNS)
-        writer.writeheader()
-        writer.writerows(rows)
-    partial.replace(path)
+    write_bytes(path, text.getvalue().encode())

@@ -209,7 +209,8 @@ def _open_folder(path: Path, labels: Labels) -> MaskSource:
     if not masks:
         there = [name for name in ('masks', 'masks_original') if (path / name).is_dir()]
         raise ValueError(
-            f'{path}: holds neither masks nor one of {", ".join(LAYOUTS)}; '
+            f'{path}: holds neither masks (.png, .tif, .bmp) nor one of '
+            f'{", ".join(LAYOUTS)}; '
             + (f'give {path / there[0]}' if there else 'give the folder of the masks')
         )
     sizes = [read_size(file) for file in masks.values()]
