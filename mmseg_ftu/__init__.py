@@ -16,8 +16,10 @@ os.environ.setdefault('NO_ALBUMENTATIONS_UPDATE', '1')
 with quiet_imports():
     check_dependencies()
     from . import (
+        check_fold_hook,
         check_stain_hook,
         datasets,
+        draw_predictions_hook,
         evaluation,
         inference,
         keep_preparation_hook,
@@ -35,8 +37,10 @@ refuse_unsafe_checkpoints()
 __all__ = [
     'FTUPredictor',
     '__version__',
+    'check_fold_hook',
     'check_stain_hook',
     'datasets',
+    'draw_predictions_hook',
     'evaluation',
     'inference',
     'keep_preparation_hook',

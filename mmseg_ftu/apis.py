@@ -4,6 +4,7 @@ The arguments are those of mmseg's own tools.
 """
 
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -12,6 +13,8 @@ from mmengine.device import get_device
 from mmengine.logging import print_log
 from mmengine.runner import Runner, find_latest_checkpoint
 
+from .datasets.hubmap import parse_fold
+from .evaluation.config_thresholds import fill_in_thresholds, set_thresholds
 from .preparation.own_files import ListedFolder, refuse_nesting
 
 
@@ -27,7 +30,7 @@ def train(
 
     Args:
         config: Path of the config.
-        work_dir: Where logs and checkpoints go, ``work_dirs/<config name>`` if None.
+        work_dir: Where logs and checkpoints go; None is `default_work_dir`.
         resume: Go on from the latest checkpoint in ``work_dir``.
         amp: Train in mixed precision (needs an accelerator).
         cfg_options: Settings that override the config's, dotted keys.
@@ -71,17 +74,20 @@ def evaluate(
     Args:
         config: Path of the config.
         checkpoint: Path or URL of the weights.
-        work_dir: Where logs go, ``work_dirs/<config name>`` if None.
+        work_dir: Where logs go; None is `default_work_dir`.
         out: Folder for predicted masks and the per-image table; new, empty or made
             by an earlier test.
         show: Show each prediction in a window.
-        show_dir: Folder for pictures of the predictions; likewise.
+        show_dir: Folder for a picture of each prediction, ``<id>.png``: mask (green)
+            and prediction (yellow, at the threshold that scores it) outlined. New,
+            empty or made by an earlier test.
         wait_time: How long each window stays (s).
         cfg_options: Settings that override the config's, dotted keys.
         launcher: ``none``, ``pytorch``, ``slurm`` or ``mpi``.
         tta: Average over the views of the config's ``tta_pipeline``.
         thresholds: JSON of thresholds to use instead of the config's, see
-            ``mmseg_ftu.evaluation.load_thresholds``.
+            ``mmseg_ftu.evaluation.load_thresholds``; what ``cfg_options`` say of
+            ``test_evaluator.thresholds`` goes over it.
 
     Returns:
         The metrics.
@@ -96,18 +102,15 @@ def evaluate(
         refuse_nesting(Path(folder), data_folders(cfg))
         ListedFolder(Path(folder))
     if show or show_dir:
-        hook = dict(type='SegVisualizationHook', draw=True, show=show)
-        cfg.default_hooks.visualization = hook | dict(wait_time=wait_time)
-        cfg.visualizer.save_dir = show_dir or cfg.visualizer.get('save_dir')
-    if show_dir:
-        ListedFolder(Path(show_dir)).take('vis_data')
+        hook = dict(type='DrawPredictionsHook', draw=True, folder=show_dir)
+        cfg.default_hooks.visualization = hook | dict(show=show, wait_time=wait_time)
     if tta:
         cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
         cfg.model = dict(cfg.tta_model, module=cfg.model)
     if out is not None:
         cfg.test_evaluator.output_dir = out
     if thresholds is not None:
-        cfg.test_evaluator.thresholds = thresholds
+        set_thresholds(cfg, thresholds, cfg_options)
     return build_runner(cfg).test()
 
 
@@ -124,14 +127,60 @@ def load_config(
     cfg_options: dict | None = None,
     launcher: str = 'none',
 ) -> Config:
-    """Read a config and apply what the command line says."""
+    """Read a config and apply what the command line says.
+
+    Raises:
+        ValueError: If ``cfg_options`` hold a ``fold`` or a ``data_root`` that reaches
+            no data set, or the fold is not a number.
+    """
     cfg = Config.fromfile(config)
+    fill_in_thresholds(cfg)
     cfg.launcher = launcher
     cfg.merge_from_dict(cfg_options or {})
-    cfg.work_dir = (
-        work_dir or cfg.get('work_dir') or str(Path('work_dirs') / Path(config).stem)
-    )
+    for name, variable in (('fold', 'FOLD'), ('data_root', 'FTU_DATA')):
+        if name in (cfg_options or {}):
+            refuse_unheard(cfg, name, variable)
+    cfg.work_dir = work_dir or cfg.get('work_dir') or default_work_dir(cfg, config)
     return cfg
+
+
+def default_work_dir(cfg: Config, config: str) -> str:
+    """Return ``work_dirs/<config name>/fold_<fold>``, so that folds stay apart.
+
+    Training on all folds (``split='all'``) gives ``.../all``; several folds, or data
+    sets without folds, ``work_dirs/<config name>``.
+    """
+    names = {
+        'all' if part.get('split') == 'all' else f'fold_{parse_fold(part["fold"])}'
+        for part in dataset_configs(cfg.get('train_dataloader'))
+        if 'fold' in part
+    }
+    folder = Path('work_dirs') / Path(config).stem
+    return str(folder / names.pop() if len(names) == 1 else folder)
+
+
+def refuse_unheard(cfg: Config, name: str, variable: str) -> None:
+    """Raise ValueError where a top-level setting differs from that of a data set."""
+    for kind in ('train', 'val', 'test'):
+        for part in dataset_configs(cfg.get(f'{kind}_dataloader')):
+            if name in part and str(part[name]) != str(cfg[name]):
+                raise ValueError(
+                    f'--cfg-options {name}={cfg[name]}: the {kind} data would still '
+                    f'have {name}={part[name]}; set the environment variable '
+                    f'{variable} instead, which reaches all data sets'
+                )
+
+
+def dataset_configs(cfg: dict | None) -> Iterator[dict]:
+    """Yield the configs of data sets inside a data loader's and inside wrappers."""
+    inner = (cfg or {}).get('dataset') or (cfg or {}).get('datasets')
+    if inner is None:
+        return
+    for part in inner if isinstance(inner, (list, tuple)) else [inner]:
+        if 'dataset' in part or 'datasets' in part:
+            yield from dataset_configs(part)
+        else:
+            yield part
 
 
 def use_amp(cfg: Config) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -40,47 +41,53 @@ def shared_data():
 
 @pytest.fixture
 def make_prepared(tmp_path):
-    """Return a function that writes a small prepared folder and returns its path.
+    """Return `write_prepared` for the folder of this test."""
+    return partial(write_prepared, tmp_path)
+
+
+@pytest.fixture(scope='module')
+def make_prepared_once(tmp_path_factory):
+    """Return `write_prepared` for a folder that the tests of a module share."""
+    return partial(write_prepared, tmp_path_factory.mktemp('prepared'))
+
+
+def write_prepared(
+    parent: Path,
+    n: int = 10,
+    size: int | None = 64,
+    original: tuple[int, int] = (96, 96),
+    organs: tuple[str, ...] = ('kidney', 'lung', 'spleen'),
+    folds: int = 5,
+    name: str = 'prepared',
+) -> Path:
+    """Write a small prepared folder and return its path.
 
     Image i has an organ and a fold by turns, a disc as its unit, the colours of a
     stained section, and id str(100 + i).
     """
-
-    def make(
-        n: int = 10,
-        size: int = 64,
-        original: tuple[int, int] = (96, 96),
-        organs: tuple[str, ...] = ('kidney', 'lung', 'spleen'),
-        folds: int = 5,
-        name: str = 'prepared',
-    ) -> Path:
-        root = tmp_path / name
-        for folder in ('images', 'masks', 'masks_original'):
-            (root / folder).mkdir(parents=True)
-        rows = [
-            'id,organ,data_source,img_height,img_width,pixel_size,age,sex,group,fold'
-        ]
-        scale = size / max(original)
-        shape = tuple(round(side * scale) for side in original)
-        for i in range(n):
-            source = ('HPA', 'Hubmap')[i % 2]
-            pixel_size = '0.4' if source == 'HPA' else ''
-            organ, fold = organs[i % len(organs)], i % folds
-            rows.append(
-                f'{100 + i},{organ},{source},{original[0]},{original[1]},{pixel_size},'
-                f'60,Male,,{fold}'
-            )
-            image, mask = draw_disc(shape, seed=i)
-            cv2.imwrite(str(root / 'images' / f'{100 + i}.png'), image[..., ::-1])
-            cv2.imwrite(str(root / 'masks' / f'{100 + i}.png'), mask)
-            _, large = draw_disc(original, seed=i)
-            cv2.imwrite(str(root / 'masks_original' / f'{100 + i}.png'), large)
-        (root / 'folds.csv').write_text('\n'.join(rows) + '\n')
-        settings = {'size': size, 'folds': folds}
-        (root / 'manifest.json').write_text(json.dumps({'settings': settings}))
-        return root
-
-    return make
+    root = parent / name
+    for folder in ('images', 'masks', 'masks_original'):
+        (root / folder).mkdir(parents=True)
+    rows = ['id,organ,data_source,img_height,img_width,pixel_size,age,sex,group,fold']
+    scale = size / max(original) if size else 1
+    shape = tuple(round(side * scale) for side in original)
+    for i in range(n):
+        source = ('HPA', 'Hubmap')[i % 2]
+        pixel_size = '0.4' if source == 'HPA' else ''
+        organ, fold = organs[i % len(organs)], i % folds
+        rows.append(
+            f'{100 + i},{organ},{source},{original[0]},{original[1]},{pixel_size},'
+            f'60,Male,,{fold}'
+        )
+        image, mask = draw_disc(shape, seed=i)
+        cv2.imwrite(str(root / 'images' / f'{100 + i}.png'), image[..., ::-1])
+        cv2.imwrite(str(root / 'masks' / f'{100 + i}.png'), mask)
+        _, large = draw_disc(original, seed=i)
+        cv2.imwrite(str(root / 'masks_original' / f'{100 + i}.png'), large)
+    (root / 'folds.csv').write_text('\n'.join(rows) + '\n')
+    settings = {'size': size, 'folds': folds}
+    (root / 'manifest.json').write_text(json.dumps({'settings': settings}))
+    return root
 
 
 def draw_disc(shape: tuple[int, int], seed: int) -> tuple[np.ndarray, np.ndarray]:

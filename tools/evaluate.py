@@ -4,6 +4,8 @@
 import argparse
 from pathlib import Path
 
+from label_options import add_label_options
+
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
@@ -32,14 +34,8 @@ def parse_args() -> argparse.Namespace:
         help="um/px of all images (the tables' by default)",
     )
     add('--fold', type=int, help='score this fold of a prepared folder only')
-    add(
-        '--foreground',
-        nargs='+',
-        type=int,
-        metavar='LABEL',
-        help='labels that are foreground where GT is a plain folder (all but 0)',
-    )
-    add('--ignore', type=int, metavar='LABEL', help='label that is ignored there')
+    add_label_options(parser, 'GT')
+    add_label_options(parser, 'PRED', 'pred-')
     return parser.parse_args()
 
 

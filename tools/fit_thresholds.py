@@ -4,6 +4,8 @@
 import argparse
 from pathlib import Path
 
+from label_options import add_label_options
+
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
@@ -18,6 +20,7 @@ def parse_args() -> argparse.Namespace:
         help='folders with probabilities of held-out images, for example one a fold',
     )
     add('--out', type=Path, required=True, help='JSON to write')
+    add_label_options(parser, 'GT')
     return parser.parse_args()
 
 

@@ -52,6 +52,11 @@ def parse_args() -> argparse.Namespace:
     add('--data-source', help='the same, e.g. HPA or Hubmap')
     add('--pixel-size', type=float, metavar='UM', help='um/px (default: of the file)')
     add('--fold', type=int, help='of a prepared folder: predict this held-out fold')
+    add(
+        '--allow-other-fold',
+        action='store_true',
+        help='accept a fold that the checkpoint was trained on',
+    )
 
     add = parser.add_argument_group('how they are seen').add_argument
     add(
@@ -87,7 +92,7 @@ def parse_args() -> argparse.Namespace:
 
     add = parser.add_argument_group('from probability to mask').add_argument
     add('--upsample', choices=METHODS, help='to the original size (default: config)')
-    add('--thresholds', metavar='FILE', help='of fit_thresholds.py (default: paper)')
+    add('--thresholds', metavar='FILE', help='of fit_thresholds.py (default: config)')
     add('--threshold', type=float, help='one for all images, 0..1')
     add('--fill-holes', action='store_true')
     add('--max-hole-um2', type=float, help='leave larger holes open')

@@ -4,6 +4,8 @@
 import argparse
 from pathlib import Path
 
+from label_options import add_label_options
+
 from mmseg_ftu.report import write_report
 
 
@@ -32,6 +34,8 @@ def parse_args() -> argparse.Namespace:
         default=512,
         help='longer side of the pictures, px (default 512)',
     )
+    add_label_options(parser, 'the ground truth')
+    add_label_options(parser, 'the predictions', 'pred-')
     return parser.parse_args()
 
 
@@ -39,7 +43,11 @@ if __name__ == '__main__':
     args = parse_args()
     try:
         page = write_report(
-            args.folder, args.gt, args.run, args.out, args.images, args.thumbnail
+            *(args.folder, args.gt, args.run, args.out, args.images, args.thumbnail),
+            foreground=args.foreground,
+            ignore=args.ignore,
+            pred_foreground=args.pred_foreground,
+            pred_ignore=args.pred_ignore,
         )
     except ValueError as error:
         raise SystemExit(f'error: {error}') from None

@@ -19,7 +19,11 @@ def parse_args() -> argparse.Namespace:
         '--out', help='folder for predicted masks (0 and 1) and dice_per_image.csv'
     )
     parser.add_argument('--show', action='store_true', help='show each prediction')
-    parser.add_argument('--show-dir', help='folder for pictures of the predictions')
+    parser.add_argument(
+        '--show-dir',
+        help='folder for a picture of each image, ID.png: mask outlined in green, '
+        'prediction in yellow',
+    )
     parser.add_argument(
         '--wait-time', type=float, default=2, help='how long --show waits (s)'
     )
@@ -29,7 +33,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--thresholds',
         metavar='FILE',
-        help="made by tools/fit_thresholds.py (the config's, the paper's, by default)",
+        help="made by tools/fit_thresholds.py (the config's, that is the paper's, by "
+        'default); --cfg-options test_evaluator.thresholds.HPA.lung=0.2 goes over it',
     )
     parser.add_argument(
         '--cfg-options',

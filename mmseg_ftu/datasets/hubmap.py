@@ -16,6 +16,7 @@ from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
 from ..stain import stain_id
+from .fold_record import folds_id, image_key
 from .seeding import SeededPipelineMixin
 from .transforms.stain import StainNormalize
 
@@ -37,7 +38,9 @@ class HuBMAPDataset(SeededPipelineMixin, BaseSegDataset):
     ``metainfo['stain']`` names the folder's and the pipeline's stain normalisation.
     ``preparation`` holds ``size`` (longer side, px), ``pixel_size`` (um/px, median) and
     ``stain`` (the manifest's entry), after ``full_init``. It is no part of
-    ``metainfo``, since folders that differ in it may well be concatenated.
+    ``metainfo``, since folders that differ in it may well be concatenated. For the same
+    reason ``folds_id`` and ``image_ids``, of ``mmseg_ftu.datasets.fold_record``, are
+    attributes.
 
     Args:
         data_root: The prepared folder.
@@ -76,7 +79,13 @@ class HuBMAPDataset(SeededPipelineMixin, BaseSegDataset):
                 f'HuBMAPDataset: resolution={resolution!r} is none of '
                 f'{tuple(MASK_DIRS)}'
             )
-        self.fold = _parse_fold(fold)
+        if not str(data_root).strip():
+            raise ValueError(
+                f'HuBMAPDataset: data_root={str(data_root)!r} names no folder (configs '
+                'take it from the environment variable FTU_DATA: set it, or unset it '
+                'for the default)'
+            )
+        self.fold = parse_fold(fold)
         self.split = split
         self.organs = organs
         super().__init__(
@@ -133,6 +142,12 @@ class HuBMAPDataset(SeededPipelineMixin, BaseSegDataset):
         rows = self._select(self._read_table())
         infos = [self._data_info(line, row) for line, row in rows]
         self.preparation = self._preparation(infos)
+        self.image_ids = {
+            image_key(info['img_id'], info['original_shape'], info['data_source']): (
+                info['img_id']
+            )
+            for info in infos
+        }
         missing = [
             f'{info["img_id"]} ({info[key]})'
             for info in infos
@@ -170,10 +185,12 @@ class HuBMAPDataset(SeededPipelineMixin, BaseSegDataset):
     ) -> list[tuple[int, dict[str, str]]]:
         """Keep the rows of the split and the organs."""
         folds = {line: self._number(int, line, row, 'fold') for line, row in rows}
+        self.folds_id = folds_id({row['id']: folds[line] for line, row in rows})
         if self.split != 'all' and self.fold not in folds.values():
             raise ValueError(
                 f'fold={self.fold} is not in {self.ann_file}, which has the folds '
-                f'{sorted(set(folds.values()))}'
+                f'{sorted(set(folds.values()))} (configs take it from the environment '
+                'variable FOLD)'
             )
         present = sorted({row['organ'] for _, row in rows})
         unknown = sorted(set(self.organs or ()) - set(present))
@@ -226,11 +243,19 @@ class HuBMAPDataset(SeededPipelineMixin, BaseSegDataset):
             ) from None
 
 
-def _parse_fold(fold: int | str) -> int:
+def parse_fold(fold: int | str) -> int:
+    """Return a fold as a number.
+
+    Raises:
+        ValueError: If it is no whole number or negative.
+    """
     try:
-        return int(str(fold))
+        number = int(str(fold))
     except ValueError:
+        number = -1
+    if number < 0:
         raise ValueError(
-            f'HuBMAPDataset: fold={fold!r} is not an integer (configs take it from the '
-            'environment variable FOLD)'
-        ) from None
+            f'HuBMAPDataset: fold={fold!r} is not a whole number from 0 (configs take '
+            'it from the environment variable FOLD)'
+        )
+    return number

@@ -18,6 +18,7 @@ from mmseg_ftu.preparation.own_files import is_own_csv, require_own
 from .comparison_table import draw_groups, summarise_groups
 from .dice import dice
 from .hd95 import hd95
+from .held_out import TrainingCheck
 from .mask_sources import MaskSource, open_masks
 from .pairing import (
     choose_present,
@@ -58,8 +59,10 @@ def compare(
     with_hd95: bool = True,
     pixel_size: float | None = None,
     fold: int | None = None,
-    foreground: Iterable[int] | None = None,
+    foreground: Iterable[int] | str = 'auto',
     ignore: int | None = None,
+    pred_foreground: Iterable[int] | str = 'auto',
+    pred_ignore: int | None = None,
 ) -> Comparison:
     """Score each image of the truth.
 
@@ -71,9 +74,11 @@ def compare(
         with_hd95: Compute HD95 too, by far the slowest of the three.
         pixel_size: Size of all images' pixels (um/px), instead of the tables'.
         fold: Score this fold of a prepared folder only.
-        foreground: Labels that are foreground where the truth is a plain folder; all
-            but 0 if None.
-        ignore: Label that is ignored there.
+        foreground: Labels that are foreground in the truth, see ``Labels``.
+        ignore: Label of the truth that is left out of the scores.
+        pred_foreground: Labels that are foreground in the prediction.
+        pred_ignore: Label of the prediction that is background: a prediction has no say
+            in where it is scored.
 
     Raises:
         ValueError: If images lack a prediction or differ in size, or a file is faulty.
@@ -82,21 +87,27 @@ def compare(
         raise ValueError(f'pixel size {pixel_size}: give a positive number of um/px')
     if missing not in MISSING:
         raise ValueError(f'missing is {missing!r}: give one of {", ".join(MISSING)}')
-    truths = open_masks(truth, foreground or 'auto', ignore)
-    predictions = open_masks(prediction)
+    truths = open_masks(truth, foreground, ignore)
+    predictions = open_masks(prediction, pred_foreground, pred_ignore, 'pred-')
     names = ids_of_fold(truths, fold)
     names, absent = choose_present(names, predictions, truths, missing)
     refuse_other_sizes(names, predictions, truths)
     details = image_details(truths, predictions, pixel_size)
-    rows = []
+    rows, any_unit = [], False
     for name in tqdm(names, desc='scoring', unit='image'):
         found, mask = read_pair(name, predictions, truths, empty=name in absent)
         row = details.loc[name]
         scores = score_image(found, mask, row.pixel_size, with_hd95)
+        any_unit = any_unit or bool((mask == FOREGROUND).any())
         note = NO_PREDICTION if name in absent else ''
         rows.append({'id': name, **row, **scores, 'note': note})
     images = pd.DataFrame(rows)
     notes = _notes(names, absent, predictions, truths, missing)
+    if not any_unit:
+        notes.append(
+            f'{truths.path}: no mask has a pixel of foreground; if that is not so, say '
+            'with --foreground which labels are'
+        )
     return Comparison(images, summarise_groups(images), notes)
 
 
@@ -172,6 +183,9 @@ def _notes(
             f'{len(absent)} images without a prediction are {done}: '
             f'{listed(sorted(absent))}'
         )
+    there = [name for name in names if name not in absent]
+    if sentence := TrainingCheck(predictions, truths, there).sentence:
+        notes.append(f'CAUTION: {sentence}; their scores say nothing about new images')
     unknown = set(predictions.ids) - set(truths.ids)
     if unknown:
         notes.append(

@@ -18,6 +18,7 @@ from tqdm import tqdm
 from mmseg_ftu.preparation.atomic_files import write_bytes
 from mmseg_ftu.preparation.own_files import is_own_json, require_own
 
+from .held_out import refuse_training_images
 from .mask_sources import MaskSource, open_masks
 from .pairing import image_details, listed, refuse_other_sizes
 from .threshold_curve import dice_curve
@@ -28,13 +29,18 @@ DIGITS = 6  # of the file; thresholds differ by 1 / 255
 
 
 def fit_thresholds(
-    truth: Path, predictions: Iterable[Path]
+    truth: Path,
+    predictions: Iterable[Path],
+    foreground: Iterable[int] | str = 'auto',
+    ignore: int | None = None,
 ) -> tuple[dict[tuple[str, str], Fit], list[str]]:
     """Fit the threshold of each group.
 
     Args:
         truth: Any layout of ``open_masks``.
         predictions: Folders with probabilities, for example one a fold.
+        foreground: Labels that are foreground in the truth, see ``Labels``.
+        ignore: Label of the truth that is left out.
 
     Returns:
         Fits by (data source, organ), and sentences on what the reader should know.
@@ -45,15 +51,16 @@ def fit_thresholds(
         ValueError: If an image is predicted twice, was trained on or lacks its
             probabilities, or a file is faulty.
     """
-    truths = open_masks(truth)
+    truths = open_masks(truth, foreground, ignore)
     sources = [open_masks(path) for path in predictions]
     owners = find_owners(sources)
     names = [name for name in truths.ids if name in owners]
     if not names:
         raise ValueError(f'{truth}: has no image in common with the predictions')
+    cautions = []
     for source in sources:
         own = [name for name in names if owners[name] is source]
-        refuse_training_images(own, source, truths)
+        cautions += refuse_training_images(own, source, truths)
         refuse_other_sizes(own, source, truths)
     curves: dict[tuple[str, str], list[np.ndarray]] = {}
     details = {id(source): image_details(truths, source) for source in sources}
@@ -65,7 +72,7 @@ def fit_thresholds(
         group: fit_group(np.array(found), threshold_for(PAPER_THRESHOLDS, *group))
         for group, found in sorted(curves.items())
     }
-    return fits, _notes(names, sources, truths)
+    return fits, [*_notes(names, sources, truths), *cautions]
 
 
 def find_owners(sources: Iterable[MaskSource]) -> dict[str, MaskSource]:
@@ -94,31 +101,6 @@ def find_owners(sources: Iterable[MaskSource]) -> dict[str, MaskSource]:
     return owners
 
 
-def refuse_training_images(
-    names: list[str], source: MaskSource, truths: MaskSource
-) -> None:
-    """Raise where an image is not of the fold its checkpoint was held out from.
-
-    Where prediction.json or the truth tells no fold, nothing can be checked.
-    """
-    fold = held_out_fold(source, truths)
-    if fold is None:
-        return
-    trained = [name for name in names if truths.table.fold[name] != fold]
-    if trained:
-        raise ValueError(
-            f'{source.path}: its checkpoint held out fold {fold}, so it has seen '
-            f'{len(trained)} of these images: {listed(trained)}; predict that fold only'
-        )
-
-
-def held_out_fold(source: MaskSource, truths: MaskSource) -> int | None:
-    """Return the fold a prediction's checkpoint was not trained on, None if unknown."""
-    fold = source.settings.get('fold')
-    known = isinstance(fold, int) and 'fold' in truths.table
-    return fold if known else None
-
-
 def read_curve(name: str, source: MaskSource, truths: MaskSource) -> np.ndarray:
     """Return the ``dice_curve`` of an image."""
     return dice_curve(source.probability(name), truths.mask(name, source.size(name)))
@@ -141,7 +123,9 @@ def fill_thresholds(fits: dict[tuple[str, str], Fit]) -> dict:
     return thresholds
 
 
-def write_thresholds(fits: dict[tuple[str, str], Fit], path: Path) -> None:
+def write_thresholds(
+    fits: dict[tuple[str, str], Fit], path: Path, notes: list[str]
+) -> None:
     """Write the file of thresholds, with what they were fitted on; see the module."""
     rows = [
         {'data_source': source, 'organ': organ}
@@ -153,25 +137,29 @@ def write_thresholds(fits: dict[tuple[str, str], Fit], path: Path) -> None:
         'layout': LAYOUT,
         'thresholds': fill_thresholds(fits),
         'fitted': rows,
+        'notes': notes,
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     write_bytes(path, (json.dumps(content, indent=1) + '\n').encode())
 
 
-def fit_and_write(truth: Path, predictions: Iterable[Path], out: Path) -> str:
+def fit_and_write(
+    truth: Path, predictions: Iterable[Path], out: Path, **options
+) -> str:
     """Fit the thresholds, write them, return a table for people.
 
     Args:
         truth: Any layout of ``open_masks``.
         predictions: Folders with probabilities.
         out: JSON to write.
+        **options: As of ``fit_thresholds``.
 
     Raises:
         ValueError: As of ``fit_thresholds``, or ``out`` is a file that was not fitted.
     """
     require_own(out, is_own_json(made_by='mmseg_ftu', fitted=None))
-    fits, notes = fit_thresholds(truth, predictions)
-    write_thresholds(fits, out)
+    fits, notes = fit_thresholds(truth, predictions, **options)
+    write_thresholds(fits, out, notes)
     return '\n'.join([draw_fits(fits), *notes, f'wrote {out}'])
 
 
@@ -213,10 +201,4 @@ def _notes(
     strange = sum(len(source.ids) for source in sources) - len(names)
     if strange:
         notes.append(f'{strange} predictions have no truth')
-    unknown = [str(s.path) for s in sources if held_out_fold(s, truths) is None]
-    if unknown:
-        notes.append(
-            f'{listed(unknown)}: no fold is noted, so nothing says that these images '
-            'were held out from training; thresholds of training images are worthless'
-        )
     return notes

@@ -6,26 +6,23 @@ class: two images with Dice 1 and 0 read 99.86 there. Here each image counts onc
 
 import csv
 import io
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from mmengine.dist import get_world_size
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 from mmseg.registry import METRICS
+from mmseg.structures import SegDataSample
 from prettytable import PrettyTable
 
-from mmseg_ftu.preparation.atomic_files import write_bytes, write_png
-from mmseg_ftu.preparation.own_files import ListedFolder, is_own_csv, require_own
-
+from ..preparation.atomic_files import write_bytes, write_png
+from ..preparation.own_files import ListedFolder, is_own_csv, require_own
+from .config_thresholds import read_thresholds
 from .dice import dice
-from .thresholds import (
-    PAPER_THRESHOLDS,
-    check_thresholds,
-    load_thresholds,
-    threshold_for,
-)
+from .thresholds import PAPER_THRESHOLDS, threshold_for
 
 CSV_NAME = 'dice_per_image.csv'
 COLUMNS = ('img_id', 'organ', 'data_source', 'threshold', 'dice', 'val_loss_bce')
@@ -68,10 +65,7 @@ class FTUDiceMetric(BaseMetric):
         prefix: str | None = None,
     ):
         super().__init__(collect_device=collect_device, prefix=prefix)
-        if not isinstance(thresholds, Mapping):
-            thresholds = load_thresholds(thresholds)
-        check_thresholds(thresholds)
-        self.thresholds = thresholds
+        self.thresholds = read_thresholds(thresholds)
         self.ignore_index = ignore_index
         self.output = ListedFolder(Path(output_dir)) if output_dir else None
         self.csv_file = csv_file
@@ -82,11 +76,11 @@ class FTUDiceMetric(BaseMetric):
         """Score each image; both arrays are at the resolution of the mask."""
         for sample in data_samples:
             organ, source = sample.get('organ'), sample.get('data_source')
-            threshold = threshold_for(self.thresholds, source, organ)
+            threshold = self.threshold_of(sample)
             probability = sample['seg_logits']['data'][0]
             mask = sample['gt_sem_seg']['data'][0].cpu().numpy()
             prediction = (probability > threshold).cpu().numpy()
-            name = sample.get('img_id') or Path(sample['img_path']).stem
+            name = name_of(sample)
             if prediction.shape != mask.shape:
                 raise ValueError(
                     f'{name}: prediction {prediction.shape} and mask {mask.shape} '
@@ -95,14 +89,32 @@ class FTUDiceMetric(BaseMetric):
                 )
             score = dice(prediction & (mask != self.ignore_index), mask == 1)
             loss = sample.get('val_loss_bce')
-            self.results.append((name, organ, source, threshold, score, loss))
+            row = name, organ, source, threshold, score, loss
+            self.results.append((row, sample.get('img_path')))
             if self.output:
                 path = self.output.take(f'{name}.png')
                 write_png(path, prediction.astype(np.uint8))
 
+    def evaluate(self, size: int) -> dict[str, float]:
+        """Gather the images of all processes and average.
+
+        Args:
+            size: Images in the dataset. mmengine keeps so many results, from the first:
+                where samplers repeat images to fill all processes up, and batches are
+                not in order, it would drop others. Here each image counts once.
+        """
+        return super().evaluate(max(size, len(self.results) * get_world_size()))
+
+    def threshold_of(self, sample: Mapping | SegDataSample) -> float:
+        """Return the threshold of a sample's data source and organ."""
+        source, organ = sample.get('data_source'), sample.get('organ')
+        return threshold_for(self.thresholds, source, organ)
+
     def compute_metrics(self, results: list[tuple]) -> dict[str, float]:
         """Average over the images of all processes; print and write the tables."""
-        rows = [dict(zip(COLUMNS, result, strict=True)) for result in results]
+        rows = [dict(zip(COLUMNS, row, strict=True)) for row in unrepeated(results)]
+        if self.csv_file or self.output:
+            refuse_repeated_ids(rows, Path(self.csv_file or self.output.path))
         metrics = summarise(rows)
         print_log('\n' + format_table(rows), logger='current')
         if self.output:
@@ -110,6 +122,30 @@ class FTUDiceMetric(BaseMetric):
         if self.csv_file:
             write_csv(rows, Path(self.csv_file))
         return metrics
+
+
+def unrepeated(results: Sequence[tuple[tuple, str | None]]) -> list[tuple]:
+    """Return each image's row once, in order; images are known by id and path."""
+    known = {}
+    for number, (row, path) in enumerate(results):
+        known.setdefault((row[0], number if path is None else path), row)
+    return list(known.values())
+
+
+def refuse_repeated_ids(rows: Sequence[Mapping], path: Path) -> None:
+    """Raise where several images have one id, so that their files are the same."""
+    counts = Counter(row['img_id'] for row in rows)
+    repeated = [name for name, count in counts.items() if count > 1]
+    if repeated:
+        raise ValueError(
+            f'{path}: several images are named {", ".join(repeated[:5])}: their '
+            'masks would replace one another; test one folder at a time'
+        )
+
+
+def name_of(sample: Mapping | SegDataSample) -> str:
+    """Return a sample's id, the stem of its path where it has none."""
+    return sample.get('img_id') or Path(sample.get('img_path')).stem
 
 
 def group_rows(rows: Sequence[Mapping]) -> dict[str, list[Mapping]]:
@@ -152,9 +188,9 @@ def format_table(rows: Sequence[Mapping]) -> str:
 
 def write_csv(rows: Sequence[Mapping], path: Path) -> None:
     """Write one row an image; the file appears whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = io.StringIO()
+    text = io.StringIO(newline='')
     writer = csv.DictWriter(text, COLUMNS)
     writer.writeheader()
     writer.writerows(rows)
+    path.parent.mkdir(parents=True, exist_ok=True)
     write_bytes(path, text.getvalue().encode())

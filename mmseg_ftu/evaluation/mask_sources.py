@@ -14,10 +14,11 @@ import numpy as np
 import pandas as pd
 
 from mmseg_ftu.datasets import rle
-from mmseg_ftu.preparation.image_io import read_mask, read_size
+from mmseg_ftu.preparation.image_io import read_size
 from mmseg_ftu.preparation.raster import RefusedError
 from mmseg_ftu.preparation.tiff import read_tiff
 
+from .labels import Labels
 from .mask_tables import (
     SIZES,
     files_by_id,
@@ -27,6 +28,8 @@ from .mask_tables import (
     refuse_missing,
     run_lengths,
 )
+
+PREPARED = Labels((1,), 255)
 
 
 @dataclass
@@ -44,8 +47,7 @@ class MaskSource:
         images: Files of the images by id, as far as they are known.
         absent: Ids without a mask, and why: images whose prediction failed.
         settings: Content of ``prediction.json``; empty elsewhere.
-        foreground: Labels that are foreground, as of ``read_mask``.
-        ignore: Label of ignored pixels, as of ``read_mask``.
+        labels: What the labels of the mask files mean.
     """
 
     path: Path
@@ -56,8 +58,7 @@ class MaskSource:
     images: Mapping[str, Path] = field(default_factory=dict)
     absent: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping = field(default_factory=dict)
-    foreground: Iterable[int] | str = 'auto'
-    ignore: int | None = None
+    labels: Labels = field(default_factory=Labels)
 
     @property
     def ids(self) -> list[str]:
@@ -83,7 +84,7 @@ class MaskSource:
             ValueError: If there is none, or it is damaged.
         """
         if name in self.masks:
-            return read_mask(self.masks[name], self.foreground, self.ignore)
+            return self.labels.read(self.masks[name])
         if name not in self.runs:
             only = ', only probabilities' if name in self.probabilities else ''
             raise ValueError(f'{self.path}: has no mask of {name!r}{only}')
@@ -129,29 +130,33 @@ def open_masks(
     path: str | Path,
     foreground: Iterable[int] | str = 'auto',
     ignore: int | None = None,
+    prefix: str = '',
 ) -> MaskSource:
     """Open masks or predictions of any known layout.
 
     Args:
         path: Folder or CSV, see the module.
-        foreground: Labels that are foreground in a plain folder of masks.
+        foreground: Labels that are foreground in files of masks, see ``Labels``.
         ignore: Label that is ignored there.
+        prefix: How the options that say so begin, after ``--``; for messages.
 
     Raises:
-        ValueError: If the path is none of these, or what is missing in it.
+        ValueError: If the path is none of these, or what is missing in it, or labels
+            are given a meaning where it is known.
     """
-    path = Path(path)
+    path, labels = Path(path), Labels(foreground, ignore, prefix)
     if path.is_file():
+        labels.refuse(path, 'holds run lengths, which have no labels')
         return _open_csv(path)
     if not path.is_dir():
         raise ValueError(f'{path}: no such folder or CSV file')
     opener = next((LAYOUTS[name] for name in LAYOUTS if (path / name).is_file()), None)
     if opener is not None:
-        return opener(path)
-    return _open_folder(path, foreground, ignore)
+        return opener(path, labels)
+    return _open_folder(path, labels)
 
 
-def _open_prediction(path: Path) -> MaskSource:
+def _open_prediction(path: Path, labels: Labels) -> MaskSource:
     """Open what tools/predict.py writes; only images that are done count."""
     table = read_by_id(path / 'predictions.csv')
     status = table.get('status', pd.Series('done', index=table.index))
@@ -169,42 +174,43 @@ def _open_prediction(path: Path) -> MaskSource:
         images={name: Path(x) for name, x in table.get('path', {}).items() if x},
         absent=dict(reasons),
         settings=read_settings(path / 'prediction.json'),
+        labels=labels,
     )
     found = {*source.masks, *runs, *source.probabilities}
     refuse_missing(path, [name for name in source.ids if name not in found])
     return source
 
 
-def _open_test_result(path: Path) -> MaskSource:
+def _open_test_result(path: Path, labels: Labels) -> MaskSource:
     """Open what tools/test.py --out writes."""
     masks = files_by_id(path)
     table = read_by_id(path / 'dice_per_image.csv')
     refuse_missing(path, [name for name in table.index if name not in masks])
     table[list(SIZES)] = [read_size(masks[name]) for name in table.index]
     table = known_columns(table, path / 'dice_per_image.csv')
-    return MaskSource(path=path, table=table, masks=masks)
+    return MaskSource(path=path, table=table, masks=masks, labels=labels)
 
 
-def _open_prepared(path: Path) -> MaskSource:
+def _open_prepared(path: Path, labels: Labels) -> MaskSource:
     """Open what tools/prepare_*.py write; masks at the original size."""
+    labels.refuse(path, 'is a prepared folder: 1 is foreground, 255 is ignored')
     masks = files_by_id(path / 'masks_original')
     table = known_columns(read_by_id(path / 'folds.csv'), path / 'folds.csv')
     refuse_missing(path, [name for name in table.index if name not in masks])
     images = files_by_id(path / 'images')
     return MaskSource(
-        path=path, table=table, masks=masks, images=images, foreground=(1,), ignore=255
+        path=path, table=table, masks=masks, images=images, labels=PREPARED
     )
 
 
-def _open_folder(
-    path: Path, foreground: Iterable[int] | str, ignore: int | None
-) -> MaskSource:
+def _open_folder(path: Path, labels: Labels) -> MaskSource:
     """Open a plain folder of masks; images may lie in ``images`` beside it."""
     masks = files_by_id(path)
     if not masks:
         there = [name for name in ('masks', 'masks_original') if (path / name).is_dir()]
         raise ValueError(
-            f'{path}: holds neither masks nor one of {", ".join(LAYOUTS)}; '
+            f'{path}: holds neither masks (.png, .tif, .bmp) nor one of '
+            f'{", ".join(LAYOUTS)}; '
             + (f'give {path / there[0]}' if there else 'give the folder of the masks')
         )
     sizes = [read_size(file) for file in masks.values()]
@@ -214,8 +220,7 @@ def _open_folder(
         table=known_columns(table, path),
         masks=masks,
         images=files_by_id(path.parent / 'images') if path.name == 'masks' else {},
-        foreground=foreground,
-        ignore=ignore,
+        labels=labels,
     )
 
 
@@ -229,7 +234,7 @@ def _open_csv(path: Path) -> MaskSource:
     )
 
 
-LAYOUTS: dict[str, Callable[[Path], MaskSource]] = {
+LAYOUTS: dict[str, Callable[[Path, Labels], MaskSource]] = {
     'predictions.csv': _open_prediction,
     'dice_per_image.csv': _open_test_result,
     'folds.csv': _open_prepared,

@@ -27,10 +27,10 @@ def choose_present(
     """Return the ids to score, and those that have no prediction."""
     there = set(predictions.ids)
     absent = [name for name in names if name not in there]
-    if len(absent) == len(names):
+    if there.union(predictions.absent).isdisjoint(names):
         raise ValueError(
             f'{predictions.path} and {truths.path} have no image in common: '
-            f'{", ".join(predictions.ids[:3])} ... against {", ".join(names[:3])} ...'
+            f'{_first(predictions.ids)} against {_first(names)}'
         )
     if absent and missing == 'error':
         why = [predictions.absent.get(name, '') for name in absent]
@@ -42,7 +42,14 @@ def choose_present(
         )
     if missing == 'skip':
         names = [name for name in names if name in there]
+    if not names:
+        raise ValueError(f'{predictions.path}: every prediction failed; predict again')
     return names, set(absent)
+
+
+def _first(names: list[str]) -> str:
+    """Return some names, for a message."""
+    return f'{", ".join(names[:3])} ...' if names else 'none'
 
 
 def refuse_other_sizes(

@@ -6,8 +6,8 @@ from pathlib import Path
 
 LAYOUT = 1  # of the file that tools/fit_thresholds.py writes
 
-# arXiv 2308.10994, section on inference: HPA 0.5, HPA lung 0.15, HuBMAP 0.4, HuBMAP
-# lung 0.1. The outermost `default` is for tissue of one's own and is not the paper's.
+# The same as `thresholds` of configs/_base_/datasets/hubmap_768x768.py, which has the
+# source; here for those who use the metric or the predictor without these configs.
 PAPER_THRESHOLDS = {
     'HPA': {'default': 0.5, 'lung': 0.15},
     'Hubmap': {'default': 0.4, 'lung': 0.1},

@@ -7,9 +7,10 @@ from itertools import takewhile
 from pathlib import Path
 
 import torch
+from mmengine.config import Config
 from mmengine.device import get_device
 
-from ..evaluation.thresholds import PAPER_THRESHOLDS, load_thresholds
+from ..evaluation.config_thresholds import thresholds_of
 from ..preparation.own_files import refuse_nesting
 from .files import FileOptions
 from .inputs import list_jobs
@@ -18,6 +19,7 @@ from .predictor import FTUPredictor
 from .provenance import describe_checkpoints, versions
 from .records import PredictionFolder
 from .run import Summary, launched_as, predict_folder
+from .trained_images import check_trained_images
 
 
 def predict(
@@ -33,6 +35,7 @@ def predict(
     data_source: str | None = None,
     pixel_size: float | None = None,
     fold: int | None = None,
+    allow_other_fold: bool = False,
     thresholds: str | None = None,
     threshold: float | None = None,
     device: str | None = None,
@@ -53,7 +56,8 @@ def predict(
         data_source: Of images without a table.
         pixel_size: Of images without a table, um/px.
         fold: Of a prepared folder.
-        thresholds: File of ``tools/fit_thresholds.py``; None takes the paper's.
+        allow_other_fold: Accept a fold that a checkpoint was trained on.
+        thresholds: File of ``tools/fit_thresholds.py``; None takes the config's.
         threshold: One for all images, 0..1, instead.
         device: Where the network runs; None takes an accelerator if there is one.
         **options: Further arguments of `FTUPredictor` and `FileOptions`.
@@ -74,7 +78,7 @@ def predict(
     device = device or get_device()
     if device == 'cuda' and world_size > 1:
         device = f'cuda:{local_rank % torch.cuda.device_count()}'
-    table = _thresholds(thresholds, threshold)
+    table = _thresholds(thresholds, threshold, options.get('cfg_options'))
     refuse_nesting(output, input_folders(input), [job.path for job in jobs])
     read_settings(output)  # before anything is written into a folder of others
     # working copies of slides lie where there is room for results
@@ -87,7 +91,9 @@ def predict(
         progress=rank == 0,
         **options,
     )
-    described = describe_checkpoints(checkpoints, predictor.network.weights)
+    metas = predictor.network.metas
+    check_trained_images(jobs, metas, fold, allow_other_fold)
+    described = describe_checkpoints(checkpoints, predictor.network.weights, metas)
     folder = PredictionFolder(
         output,
         dict(
@@ -125,9 +131,11 @@ def input_folders(path: str) -> list[Path]:
     return [Path(*fixed)]
 
 
-def _thresholds(file: str | None, threshold: float | None) -> dict:
+def _thresholds(
+    file: str | None, threshold: float | None, cfg_options: dict | None
+) -> dict | None:
     if threshold is not None:
         if file is not None:
             raise ValueError('--threshold and --thresholds: give one of them')
         return {'default': threshold}
-    return dict(PAPER_THRESHOLDS) if file is None else load_thresholds(file)
+    return None if file is None else thresholds_of(Config(), file, cfg_options)

@@ -14,7 +14,8 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from tqdm import tqdm
 
-from ..evaluation.thresholds import PAPER_THRESHOLDS, check_thresholds, threshold_for
+from ..evaluation.config_thresholds import fill_in_thresholds, thresholds_of
+from ..evaluation.thresholds import check_thresholds, threshold_for
 from ..models.stain_data_preprocessor import StainDataPreProcessor
 from ..stain import tissue_mask
 from ..stain.rgb import check_rgb
@@ -83,7 +84,8 @@ class FTUPredictor:
             ``inference``, which holds the paper's: the image and its two flips.
         scales: Factors of the working size; None as in the config.
         upsample: ``'bilinear'`` or ``'half_nearest'``; None as in the config.
-        thresholds: See `mmseg_ftu.evaluation.threshold_for`; the paper's by default.
+        thresholds: See `mmseg_ftu.evaluation.threshold_for`; None as in the config's
+            ``test_evaluator``, the paper's if it has none.
         mode: ``'whole'``: resize the image to the size of training. ``'tiles'``: cut it
             at the pixel size of training. ``'auto'``: tiles for slides and for images
             longer than 8192 px.
@@ -119,7 +121,7 @@ class FTUPredictor:
         views: Sequence[str] | None = None,
         scales: Sequence[float] | None = None,
         upsample: str | None = None,
-        thresholds: Mapping = PAPER_THRESHOLDS,
+        thresholds: Mapping | None = None,
         mode: str = 'auto',
         size: int | None = None,
         training_pixel_size: float | None = None,
@@ -138,12 +140,13 @@ class FTUPredictor:
         given = isinstance(config, Config)
         cfg = copy.deepcopy(config) if given else Config.fromfile(config)
         self.cfg_options = cfg_options or {}
+        fill_in_thresholds(cfg)
         cfg.merge_from_dict(self.cfg_options)
         self._config_hash = hash_config(cfg)
         settings = cfg.get('inference', {})
         self.upsample = upsample or settings.get('upsample', UPSAMPLINGS[0])
-        self.thresholds = thresholds
-        check_thresholds(thresholds)
+        self.thresholds = thresholds_of(cfg) if thresholds is None else thresholds
+        check_thresholds(self.thresholds)
         _check_choice('upsample', self.upsample, UPSAMPLINGS)
         _check_positive(size=size, training_pixel_size=training_pixel_size, tile=tile)
         device = device or get_device()

@@ -4,7 +4,7 @@ import hashlib
 import json
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import cv2
@@ -21,6 +21,7 @@ CONFIG_PARTS = (
     *('custom_imports', 'default_scope', 'inference', 'model', 'test_pipeline'),
     *('img_scale', 'crop_size', 'tta_pipeline', 'tta_model'),
 )
+FOLD_KEYS = ('fold', 'folds_id', 'train_images')  # what checkpoints tell of training
 
 
 def hash_config(cfg: Config) -> str:
@@ -44,19 +45,22 @@ def hash_file(path: Path) -> str:
 
 
 def describe_checkpoints(
-    checkpoints: Sequence[str], weights: Sequence[float]
+    checkpoints: Sequence[str], weights: Sequence[float], metas: Sequence[Mapping]
 ) -> list[dict]:
-    """Return path, SHA-256 and weight of each checkpoint.
+    """Return path, SHA-256, weight and training images of each checkpoint.
 
     Args:
         checkpoints: Paths or URLs; of a URL, the file that was downloaded is hashed.
         weights: Weights of the checkpoints, one each.
+        metas: ``dataset_meta`` of the checkpoints; what they tell of `FOLD_KEYS` is
+            taken over, see ``mmseg_ftu.datasets.fold_record``.
     """
     described = []
-    for path, weight in zip(checkpoints, weights, strict=True):
+    for path, weight, meta in zip(checkpoints, weights, metas, strict=True):
         is_url = str(path).startswith(('http://', 'https://'))
         file = download(str(path)) if is_url else Path(path).expanduser()
         entry = dict(path=str(path), weight=weight, sha256=hash_file(file))
+        entry |= {key: meta[key] for key in FOLD_KEYS if key in meta}
         described.append(entry)
     return described
 

@@ -24,6 +24,8 @@ from torch import Tensor
 
 from ..switched_aux_loss import downsample_mask, weighted_bce
 
+CLAMP = 2**-24  # 1 - 2**-24 is the largest float32 below 1; 16.6 nats
+
 
 @MODELS.register_module()
 class BinaryEncoderDecoder(EncoderDecoder):
@@ -64,7 +66,8 @@ class BinaryEncoderDecoder(EncoderDecoder):
         for logits, sample in zip(seg_logits, samples, strict=True):
             logits = restore(logits, sample.metainfo, self.align_corners)
             if 'gt_sem_seg' in sample and not sample.get('flip'):
-                loss = self._bce(logits, sample.gt_sem_seg.data)
+                ignore_index = self.decode_head.ignore_index
+                loss = mean_bce(logits, sample.gt_sem_seg.data, ignore_index)
                 sample.set_field(loss, 'val_loss_bce', field_type='metainfo')
             probability = logits.sigmoid()
             mask = (probability > self.decode_head.threshold).to(probability)
@@ -72,13 +75,24 @@ class BinaryEncoderDecoder(EncoderDecoder):
             sample.pred_sem_seg = PixelData(data=mask)
         return samples
 
-    def _bce(self, logits: Tensor, mask: Tensor) -> float | None:
-        if logits.shape != mask.shape:
-            return None
-        target, weight = downsample_mask(
-            mask[None], mask.shape[-2:], ignore_index=self.decode_head.ignore_index
-        )
-        return weighted_bce(logits[None], target, weight).item()
+
+def mean_bce(logits: Tensor, mask: Tensor, ignore_index: int) -> float | None:
+    """Average the binary cross entropy of an image over its pixels, in nats.
+
+    Args:
+        logits: Float of shape (1, H, W).
+        mask: Labels 0, 1 or ``ignore_index``, integers of the same shape.
+        ignore_index: Label of pixels that are left out.
+
+    Returns:
+        The mean, 0 if all pixels are left out; None if the shapes differ.
+    """
+    if logits.shape != mask.shape:
+        return None
+    target, weight = downsample_mask(
+        mask[None], mask.shape[-2:], ignore_index=ignore_index
+    )
+    return weighted_bce(logits[None], target, weight).item()
 
 
 def restore(logits: Tensor, metainfo: dict, align_corners: bool = False) -> Tensor:
@@ -114,7 +128,9 @@ class BinarySegTTAModel(SegTTAModel):
     """Average the probabilities of the views of an image.
 
     The result has ``seg_logits`` (the merged probabilities), ``pred_sem_seg`` (merged,
-    then thresholded), the mask, and the metainfo of the un-flipped image.
+    then thresholded), the mask, the metainfo of the un-flipped image, and, where there
+    is a mask, ``val_loss_bce``: the cross entropy of the merged probabilities, brought
+    into ``CLAMP`` .. 1 - ``CLAMP`` before, since probabilities that saturate have none.
     """
 
     def merge_preds(
@@ -137,9 +153,13 @@ class BinarySegTTAModel(SegTTAModel):
         probability /= len(views)
         merged = SegDataSample(metainfo=views[0].metainfo)
         merged.set_metainfo(dict(flip=False, flip_direction=None))
+        head = self.module.decode_head
         if 'gt_sem_seg' in views[0]:
             merged.gt_sem_seg = views[0].gt_sem_seg
-        threshold = self.module.decode_head.threshold
+            logits = probability.float().logit(eps=CLAMP)
+            loss = mean_bce(logits, merged.gt_sem_seg.data, head.ignore_index)
+            merged.set_field(loss, 'val_loss_bce', field_type='metainfo')
+        threshold = head.threshold
         merged.seg_logits = PixelData(data=probability)
         merged.pred_sem_seg = PixelData(data=(probability > threshold).to(probability))
         return merged

@@ -70,7 +70,10 @@ def read_image(path: Path) -> np.ndarray:
 
 
 def read_mask(
-    path: Path, foreground: Iterable[int] | str = 'auto', ignore: int | None = None
+    path: Path,
+    foreground: Iterable[int] | str = 'auto',
+    ignore: int | None = None,
+    prefix: str = '',
 ) -> np.ndarray:
     """Read a label mask and make it binary.
 
@@ -82,6 +85,7 @@ def read_mask(
             has 255 and other labels, since 255 then often means "ignore" or stems
             from smoothing.
         ignore: Label to be ignored; becomes 255.
+        prefix: How the options that say what labels mean begin, for messages.
 
     Returns:
         ``(H, W)`` uint8: 0 background, 1 foreground, 255 ignored.
@@ -95,7 +99,7 @@ def read_mask(
         labels = labels_of(raster)
         ignored = np.zeros(labels.shape, bool) if ignore is None else labels == ignore
         if foreground == 'auto':
-            refuse_ambiguous_255(labels[~ignored])
+            refuse_ambiguous_255(labels[~ignored], prefix)
         if isinstance(foreground, str):
             mask = labels != 0
         else:

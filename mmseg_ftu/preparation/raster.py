@@ -104,8 +104,12 @@ def labels_of(raster: Raster) -> np.ndarray:
     return pixels
 
 
-def refuse_ambiguous_255(labels: np.ndarray) -> None:
+def refuse_ambiguous_255(labels: np.ndarray, prefix: str = '') -> None:
     """Raise where 255 stands beside other labels than 0.
+
+    Args:
+        labels: Of a mask.
+        prefix: How the options that say what labels mean begin, after ``--``.
 
     Raises:
         RefusedError: If so: 255 may then mean "ignore", or stem from smoothing.
@@ -114,6 +118,8 @@ def refuse_ambiguous_255(labels: np.ndarray) -> None:
         others = np.unique(labels[(labels != 0) & (labels != IGNORE_LABEL)])
         if others.size:
             raise RefusedError(
-                f'holds the label 255 beside {others[:5].tolist()}: say what it means '
-                'with --ignore 255, --foreground LABEL ... or --foreground nonzero'
+                f'holds the label 255 beside {others[:5].tolist()}: say what it means, '
+                f'--{prefix}foreground nonzero if it is one of many objects, '
+                f'--{prefix}ignore 255 if such pixels are to be ignored, or '
+                f'--{prefix}foreground LABEL ... with the labels that are foreground'
             )

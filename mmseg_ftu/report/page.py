@@ -2,7 +2,7 @@
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from importlib import resources
 from math import isnan
@@ -13,6 +13,8 @@ import jinja2
 from markupsafe import Markup
 from tqdm import tqdm
 
+from mmseg_ftu.evaluation.held_out import TrainingCheck, checkpoints_of
+from mmseg_ftu.evaluation.labels import Labels
 from mmseg_ftu.evaluation.mask_sources import MaskSource, open_masks
 from mmseg_ftu.preparation.atomic_files import write_bytes
 from mmseg_ftu.preparation.own_files import is_own_report, require_own
@@ -42,6 +44,11 @@ def write_report(
     output: Path | None = None,
     images: int = 3,
     thumbnail: int = 512,
+    *,
+    foreground: Iterable[int] | str = 'auto',
+    ignore: int | None = None,
+    pred_foreground: Iterable[int] | str = 'auto',
+    pred_ignore: int | None = None,
 ) -> Path:
     """Write the report on a folder of predictions.
 
@@ -53,6 +60,11 @@ def write_report(
         output: The page; ``report.html`` in or beside ``folder`` by default.
         images: How many of the worst and of the best of each organ to show, 0 or more.
         thumbnail: Longer side of the pictures, 32 to 4096 px.
+        foreground: Labels that are foreground in the ground truth, see
+            ``mmseg_ftu.evaluation.labels.Labels``.
+        ignore: Label of the ground truth that is left out of the scores.
+        pred_foreground: Labels that are foreground in the predictions.
+        pred_ignore: Label of the predictions that is background.
 
     Returns:
         Where the page is.
@@ -66,10 +78,12 @@ def write_report(
         raise ValueError(f'--images {images}: give 0 or more')
     if not 32 <= thumbnail <= 4096:
         raise ValueError(f'--thumbnail {thumbnail}: give 32 to 4096 px')
+    if ground_truth is None and Labels(foreground, ignore).are_given:
+        raise ValueError('--foreground and --ignore say what --gt holds: give it too')
     output = output or (folder if folder.is_dir() else folder.parent) / 'report.html'
     require_own(output, is_own_report)
-    prediction = open_masks(folder)
-    truth = open_masks(ground_truth) if ground_truth else None
+    prediction = open_masks(folder, pred_foreground, pred_ignore, 'pred-')
+    truth = open_masks(ground_truth, foreground, ignore) if ground_truth else None
     curves = read_curves(work_dir) if work_dir else None
     scores = score_images(prediction, truth)
     groups = group_by_organ(scores.table, images)
@@ -114,7 +128,7 @@ def describe(
     is_dice = bool(scores.table.dice.notna().any())
     top = charts.strip_top(groups, is_dice)
     ticks = [top * i / 4 for i in range(5)]
-    settings = prediction.settings
+    settings = shorten_settings(prediction.settings)
     order = [key for key in SETTINGS if key in settings]
     order += [key for key in settings if key not in order]
     pictures = [card.picture for card in cards.values()]
@@ -128,12 +142,26 @@ def describe(
         'strip_ticks': [(charts.strip_position(x, top), x) for x in ticks],
         'cards': cards,
         'failed': dict(prediction.absent),
+        'trained_on': TrainingCheck(prediction, truth, prediction.ids).sentence,
         'settings': {key: settings[key] for key in order},
         'without_probability': sum(not x.probability for x in pictures),
         'with_profile': any(x.probability and x.mask for x in pictures),
         'longer_side': max((max(x.width, x.height) for x in pictures), default=0),
         'without_tissue': sum(not x.tissue for x in pictures),
     }
+
+
+def shorten_settings(settings: Mapping) -> dict:
+    """Return the settings with a number for each checkpoint's training images."""
+    short = dict(settings)
+    if checkpoints := checkpoints_of(settings):
+        short['checkpoints'] = [
+            checkpoint | {'train_images': len(checkpoint['train_images'])}
+            if 'train_images' in checkpoint
+            else checkpoint
+            for checkpoint in checkpoints
+        ]
+    return short
 
 
 def facts(row: Mapping) -> list[str]:

@@ -110,6 +110,12 @@ def test_lazy_dataset_reads_nothing(tmp_path):
         dataset.full_init()
 
 
+@pytest.mark.parametrize('data_root', ['', ' '])
+def test_an_empty_data_root_names_the_variable(data_root):
+    with pytest.raises(ValueError, match=r'names no folder .*FTU_DATA'):
+        HuBMAPDataset(data_root)
+
+
 def _drop_column(root):
     text = (root / 'folds.csv').read_text()
     (root / 'folds.csv').write_text(text.replace('organ', 'tissue', 1))
@@ -136,9 +142,11 @@ def _remove_images(root):
     [
         (None, dict(split='test'), r"split='test' is none of .*'train', 'val', 'all'"),
         (None, dict(resolution='full'), "resolution='full' is none of"),
-        (None, dict(fold='two'), r"fold='two' is not an integer.*FOLD"),
-        (None, dict(fold=1.5), 'fold=1.5 is not an integer'),
-        (None, dict(fold=7), r'fold=7 is not in .*folds.csv.*\[0, 1, 2, 3, 4\]'),
+        (None, dict(fold='two'), r"fold='two' is not a whole number from 0.*FOLD"),
+        (None, dict(fold=''), r"fold='' is not a whole number from 0.*FOLD"),
+        (None, dict(fold=1.5), 'fold=1.5 is not a whole number'),
+        (None, dict(fold='-1'), r"fold='-1' is not a whole number from 0.*FOLD"),
+        (None, dict(fold=7), r'fold=7 is not in .*folds.csv.*\[0, 1, 2, 3, 4\].*FOLD'),
         (None, dict(organs=['heart']), r"organs=\['heart'\] .*'kidney', 'lung'"),
         (
             None,

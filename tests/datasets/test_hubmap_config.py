@@ -34,6 +34,32 @@ def test_environment_reaches_every_dataset(config, make_prepared):
     assert {loader.batch_size for loader in loaders} == {4, 8, 1}
 
 
+@pytest.mark.parametrize('name', ["patient's", 'a\\new', 'ü and ß', '{{$HOME:x}}'])
+@pytest.mark.parametrize(
+    'config', ['hubmap_768x768.py', 'hubmap_960x960.py', 'tissue_256x256.py']
+)
+def test_any_folder_name_reaches_the_datasets(
+    make_prepared, monkeypatch, tmp_path, name, config
+):
+    root = make_prepared(name=name)
+    monkeypatch.setenv('FTU_DATA', str(root))
+    monkeypatch.setenv('FOLD', '1')
+    cfg = Config.fromfile(CONFIG.with_name(config))
+    for kind in ('train', 'val', 'test'):
+        dataset = build(cfg[f'{kind}_dataloader'])
+        assert (dataset.data_root, dataset.fold) == (str(root), 1)
+        assert dataset[0]['inputs'].shape[0] == 3
+    cfg.dump(tmp_path / 'dumped.py')  # what mmengine leaves in the work dir
+    dumped = Config.fromfile(tmp_path / 'dumped.py', use_environment_variables=False)
+    assert dumped.to_dict() == cfg.to_dict()
+
+
+def test_an_empty_variable_is_named(monkeypatch):
+    monkeypatch.setenv('FTU_DATA', '')
+    with pytest.raises(ValueError, match='FTU_DATA'):
+        build(Config.fromfile(CONFIG).train_dataloader)
+
+
 def test_fold_is_zero_by_default(monkeypatch):
     monkeypatch.delenv('FOLD', raising=False)
     monkeypatch.delenv('FTU_DATA', raising=False)

@@ -178,6 +178,19 @@ def test_a_failed_prediction_tells_why(make_prepared, tmp_path):
         compare(pred, prepared)
 
 
+def test_predictions_that_all_failed(make_prepared, tmp_path):
+    prepared, pred = make_prepared(n=2), tmp_path / 'pred'
+    pred.mkdir()
+    (pred / 'predictions.csv').write_text(
+        'id,status,reason\n100,failed,damaged\n101,failed,too large\n'
+    )
+    with pytest.raises(ValueError, match=r'2 of 2 .*100 \(damaged\), 101 \(too large'):
+        compare(pred, prepared)
+    with pytest.raises(ValueError, match='every prediction failed'):
+        compare(pred, prepared, missing='skip')
+    assert compare(pred, prepared, missing='empty').images.dice.tolist() == [0, 0]
+
+
 def test_nothing_in_common_and_predictions_of_others(make_prepared, tmp_path):
     prepared = make_prepared(n=2)
     pred = write_masks(tmp_path / 'pred', {'7': np.ones((96, 96))})

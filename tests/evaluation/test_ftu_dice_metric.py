@@ -90,6 +90,36 @@ def test_sizes_that_differ_name_the_image():
         evaluate([wrong])
 
 
+def test_an_image_that_comes_twice_counts_once():
+    """Samplers repeat images, so that all processes have equally many."""
+    metric = METRICS.build(dict(type='FTUDiceMetric'))
+    for each in (FIXTURES[0], FIXTURES[0], FIXTURES[1]):
+        metric.process({}, [each])
+    assert metric.evaluate(2)['Dice'] == pytest.approx((1 + 2 / 3) / 2)
+
+
+def test_images_of_one_name_are_refused_where_files_are_written(tmp_path):
+    pair = [FIXTURES[0], FIXTURES[1] | dict(img_id='a')]  # of other folders
+    assert evaluate(pair)['Dice'] == pytest.approx((1 + 2 / 3) / 2)
+    with pytest.raises(ValueError, match=r'several images are named a: .* one folder'):
+        evaluate(pair, output_dir=str(tmp_path))
+
+
+def test_an_older_table_stays_when_writing_fails(tmp_path, monkeypatch):
+    path = tmp_path / 'dice_per_image.csv'
+    evaluate(csv_file=str(path))
+    before = path.read_bytes()
+
+    def full(fd):
+        raise OSError(28, 'No space left on device')
+
+    monkeypatch.setattr('os.fsync', full)
+    with pytest.raises(OSError, match='No space left'):
+        evaluate(FIXTURES[:1], csv_file=str(path))
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_samples_are_left_as_they_are():
     before = FIXTURES[4]['seg_logits']['data'].clone()
     evaluate()

@@ -121,7 +121,8 @@ def test_run_lengths_with_and_without_sizes(tmp_path):
 @pytest.mark.parametrize(
     ('files', 'message'),
     [
-        ({}, 'holds neither masks nor one of predictions.csv'),
+        ({}, r'holds neither masks \(.*\) nor one of predictions.csv'),
+        ({'a.npy': 'x'}, r'holds neither masks \(\.png, \.tif, \.bmp\) nor'),
         ({'predictions.csv': 'name\na\n'}, 'has no column id, only name'),
         ({'predictions.csv': 'id\na\n'}, '1 images of its table have no mask: a'),
         ({'predictions.csv': 'id\na\na\n'}, 'ids occur twice: a'),

@@ -13,10 +13,13 @@ from mmseg.apis import inference_model, init_model
 from small_models import constant, save, section_target, small_config
 
 from mmseg_ftu.apis import evaluate, train
+from mmseg_ftu.evaluation.fit_thresholds import fit_thresholds
 from mmseg_ftu.inference.command import predict
 from mmseg_ftu.preparation.competition import prepare_hubmap
 from mmseg_ftu.preparation.sample_tissue import write_sample_data
 from mmseg_ftu.preparation.staining import stain_settings
+
+TABLE = 'test_evaluator.thresholds'
 
 
 @pytest.fixture(scope='module')
@@ -114,6 +117,27 @@ def test_raw_images_are_predicted_as_prepared_ones(work, checkpoint, tmp_path):
         assert prepared.any()
 
 
+@pytest.mark.parametrize('images', ['data', 'raw/train_images'])
+def test_thresholds_are_not_fitted_to_training_images(
+    work, checkpoint, tmp_path, images
+):
+    arguments = str(work / 'config.py'), [checkpoint], str(work / images)
+    kinds = ['masks', 'probabilities']
+    predict(*arguments, tmp_path / 'all', save=kinds)
+    table = pd.read_csv(work / 'data' / 'folds.csv', dtype={'id': str})
+    trained = ', '.join(table.id[table.fold != 0])
+    with pytest.raises(ValueError, match=rf'trained on 4 of .*: {trained};'):
+        fit_thresholds(work / 'data', [tmp_path / 'all'])
+    about = json.loads((tmp_path / 'all' / 'prediction.json').read_text())
+    assert about['checkpoints'][0]['fold'] == 0
+    assert len(about['checkpoints'][0]['train_images']) == 4
+    if images == 'data':
+        predict(*arguments, tmp_path / 'held_out', save=kinds, fold=0)
+        fits, notes = fit_thresholds(work / 'data', [tmp_path / 'held_out'])
+        assert sum(fit.images for fit in fits.values()) == 4
+        assert notes == ['4 images of the truth have no prediction']
+
+
 @pytest.fixture
 def constant_models(tmp_path):
     """A config and checkpoints that say .2 and .8; there is an image ``a.png``."""
@@ -133,6 +157,17 @@ def constant_models(tmp_path):
         (dict(threshold=0.49), 0.49, 1),
         (dict(thresholds='fitted.json', organ='gut', data_source='Lab'), 0.3, 1),
         (dict(thresholds='fitted.json', organ='skin', data_source='Lab'), 0.9, 0),
+        (dict(cfg_options={f'{TABLE}.default': 0.4}), 0.4, 1),
+        (
+            dict(
+                thresholds='fitted.json',
+                organ='skin',
+                data_source='Lab',
+                cfg_options={f'{TABLE}.Lab.skin': 0.2},
+            ),
+            0.2,
+            1,
+        ),
     ],
 )
 def test_thresholds_and_weights(

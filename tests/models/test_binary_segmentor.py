@@ -1,12 +1,13 @@
 """One-channel segmentation: no double sigmoid, merged views, exact validation loss."""
 
 import copy
+import math
 
 import pytest
 import torch
 import torch.nn.functional as F
 from mmengine.structures import PixelData
-from mmseg.registry import MODELS
+from mmseg.registry import METRICS, MODELS
 from mmseg.structures import SegDataSample
 from tiny_run import Squares, tiny_config
 
@@ -77,6 +78,50 @@ def test_tta_is_the_mean_of_the_flipped_back_probabilities(tmp_path):
     assert torch.equal(result.gt_sem_seg.data, sample.gt_sem_seg.data)
     assert (result.flip, result.flip_direction) == (False, None)
     assert (result.img_id, result.organ) == ('3', 'kidney')
+
+
+def test_the_loss_under_tta_is_that_of_the_merged_probabilities(tmp_path):
+    model = build_model(tmp_path)
+    torch.nn.init.normal_(model.decode_head.conv_seg.weight, std=20.0)
+    item = Squares(ignore=True)[3]
+    mask = item['data_samples'].gt_sem_seg.data
+    batch = views_of(item['inputs'], item['data_samples'])
+    views = [copy.deepcopy(samples[0]) for samples in batch['data_samples']]
+    result = tta_of(model).test_step(batch)[0]
+    known = mask != 255
+    p, y = result.seg_logits.data[known].double(), mask[known].double()
+    expected = -(y * p.log() + (1 - y) * (1 - p).log()).mean().item()
+    assert result.val_loss_bce == pytest.approx(expected, rel=1e-5)
+    one = dict(inputs=batch['inputs'][0], data_samples=views[:1])
+    assert abs(model.test_step(one)[0].val_loss_bce - expected) > 0.05  # of one view
+    metric = METRICS.build(dict(type='FTUDiceMetric'))
+    metric.process({}, [result.to_dict()])
+    assert metric.evaluate(1)['val_loss_bce'] == pytest.approx(expected, rel=1e-5)
+
+
+def test_saturated_probabilities_have_a_finite_loss_under_tta(tmp_path):
+    model = build_model(tmp_path)
+    torch.nn.init.zeros_(model.decode_head.conv_seg.weight)
+    torch.nn.init.constant_(model.decode_head.conv_seg.bias, 200.0)
+    item = Squares()[3]
+    background = (item['data_samples'].gt_sem_seg.data == 0).double().mean().item()
+    batch = views_of(item['inputs'], item['data_samples'])
+    result = tta_of(model).test_step(batch)[0]
+    assert (result.seg_logits.data == 1).all()
+    expected = 24 * math.log(2) * background
+    assert result.val_loss_bce == pytest.approx(expected, rel=1e-4)
+
+
+def test_tta_without_a_mask_or_at_another_size_has_no_loss(tmp_path):
+    model = build_model(tmp_path)
+    item = Squares()[3]
+    sample = item['data_samples']
+    sample.gt_sem_seg = PixelData(data=torch.ones(1, 8, 8, dtype=torch.int64))
+    result = tta_of(model).test_step(views_of(item['inputs'], sample))[0]
+    assert result.val_loss_bce is None
+    del sample.gt_sem_seg
+    result = tta_of(model).test_step(views_of(item['inputs'], sample))[0]
+    assert 'val_loss_bce' not in result
 
 
 def test_plain_prediction_holds_probabilities_and_a_thresholded_mask(tmp_path):

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mmseg_ftu.datasets.fold_record import image_key
 from mmseg_ftu.evaluation.comparison_table import mean_interval
 from mmseg_ftu.evaluation.dice import dice
 from mmseg_ftu.report import write_report
@@ -210,3 +211,13 @@ def test_a_folder_of_masks_of_another_system(make_predictions):
 def test_options_out_of_range_are_refused(tmp_path, options, message):
     with pytest.raises(ValueError, match=message):
         write_report(tmp_path, **options)
+
+
+def test_training_images_are_marked(make_predictions):
+    key = image_key('case 1', (60, 80), 'HPA')
+    checkpoint = dict(path='best.pth', fold=0, folds_id='a', train_images=[key, 'b'])
+    folder, truth = make_predictions(settings={'checkpoints': [checkpoint]})
+    text = words(parse(write_report(folder, truth)).find('body'))
+    assert 'best.pth (held out fold 0) was trained on 1 of these images: case 1' in text
+    assert 'train_images 2' in text  # a number, not thousands of names
+    assert key not in text

@@ -144,9 +144,9 @@ def test_show_dir_paints_predictions(trained, work):
         *('--work-dir', trained, '--cfg-options', *SMALL),
         data=work / 'data',
     )
-    pictures = list((work / 'painted').rglob('*.png'))
-    folds = pd.read_csv(work / 'data' / 'folds.csv')
-    assert len(pictures) == (folds.fold == 0).sum()
+    pictures = sorted(path.stem for path in (work / 'painted').glob('*.png'))
+    folds = pd.read_csv(work / 'data' / 'folds.csv', dtype={'id': str})
+    assert pictures == sorted(folds.id[folds.fold == 0])
 
 
 @pytest.fixture
@@ -185,6 +185,34 @@ def test_thresholds_of_a_file(constant, work):
     masks = list((work / 'low').glob('*.png'))
     assert len(masks) >= 8
     assert all(cv2.imread(str(m), cv2.IMREAD_UNCHANGED).all() for m in masks)
+
+
+def foreground_of(folder):
+    table = pd.read_csv(folder / 'dice_per_image.csv', dtype={'img_id': str})
+    masks = (cv2.imread(str(folder / f'{name}.png'), -1) for name in table.img_id)
+    table['all'] = [bool(mask.all()) for mask in masks]
+    return table
+
+
+@pytest.mark.parametrize('file', [None, 'high.json'])
+def test_one_threshold_of_the_table(constant, work, file):
+    """p = .018: only lungs of HPA are foreground, whose threshold is lowered."""
+    (work / 'high.json').write_text('{"HPA": 0.9, "default": 0.9}')
+    out = work / f'lung {file}'
+    done = run(
+        *('tools/test.py', CONFIG, constant, '--out', out),
+        *(('--thresholds', work / file) if file else ()),
+        *('--work-dir', work / 'constant_run', '--cfg-options', *SMALL),
+        'test_evaluator.thresholds.HPA.lung=0.01',
+        data=work / 'data',
+    )
+    table = foreground_of(out)
+    lung = (table.organ == 'lung') & (table.data_source == 'HPA')
+    assert 0 < lung.sum() < len(table)
+    assert table['all'].tolist() == lung.tolist()
+    assert set(table.threshold[lung]) == {0.01}
+    assert set(table.threshold[~lung]) <= ({0.9} if file else {0.5, 0.4, 0.1})
+    assert 'Traceback' not in done.stderr
 
 
 def test_two_processes_by_the_launchers(trained, work):

@@ -4,10 +4,14 @@
 #
 # Set data and fold by environment variables, which reach every place of this file:
 #   FTU_DATA=/path/to/prepared FOLD=3 python tools/train.py ...
-# `--cfg-options data_root=... fold=3` would change only the two lines below.
+# `--cfg-options data_root=... fold=3` would reach no data set, so it is refused.
 dataset_type = 'HuBMAPDataset'
-data_root = '{{$FTU_DATA:data/hubmap_768x768}}'
-fold = '{{$FOLD:0}}'
+# mmengine's own placeholders paste the text into this source, which breaks at an
+# apostrophe; and `import os` makes some versions take this for a lazy config.
+environment = __import__('os').environ
+data_root = environment.get('FTU_DATA', 'data/hubmap_768x768')
+fold = environment.get('FOLD', '0')
+del environment
 img_scale = (768, 768)  # paper: images are resized to 768
 meta_keys = (
     # what mmseg packs by default
@@ -169,5 +173,13 @@ test_dataloader = dict(
     ),
 )
 
-val_evaluator = dict(type='FTUDiceMetric')
-test_evaluator = dict(type='FTUDiceMetric')
+# Probability above which a pixel is foreground, by data source and organ; paper,
+# section "Inference". The outermost default is for other tissue and is not the paper's.
+#   --cfg-options test_evaluator.thresholds.HPA.lung=0.2
+thresholds = dict(
+    HPA=dict(default=0.5, lung=0.15),
+    Hubmap=dict(default=0.4, lung=0.1),
+    default=0.5,
+)
+val_evaluator = dict(type='FTUDiceMetric', thresholds=thresholds)
+test_evaluator = dict(type='FTUDiceMetric', thresholds=thresholds)

@@ -1,7 +1,7 @@
 # The competition's data prepared at 960 px (tools/prepare_hubmap.py --size 960), one
 # image a batch; all else as at 768 px.
 _base_ = './hubmap_768x768.py'
-data_root = '{{$FTU_DATA:data/hubmap_960x960}}'
+data_root = __import__('os').environ.get('FTU_DATA', 'data/hubmap_960x960')
 img_scale = (960, 960)
 augmentations = [
     dict(_base_.augmentations[0], size=img_scale),

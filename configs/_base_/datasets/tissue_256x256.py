@@ -2,7 +2,7 @@
 # px, images of any size and shape: for one's own tissue and for small machines.
 #   FTU_DATA=/path/to/prepared FOLD=3 python tools/train.py ...
 _base_ = './hubmap_768x768.py'
-data_root = '{{$FTU_DATA:data/tissue}}'
+data_root = __import__('os').environ.get('FTU_DATA', 'data/tissue')
 crop_size = (256, 256)
 train_pipeline = [
     dict(type='LoadImageFromFile'),

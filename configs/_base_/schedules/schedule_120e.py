@@ -26,6 +26,7 @@ default_hooks = dict(
     sampler_seed=dict(type='DistSamplerSeedHook'),
     epoch_seed=dict(type='EpochSeedHook'),
     check_stain=dict(type='CheckStainHook'),
+    check_fold=dict(type='CheckFoldHook'),
     keep_preparation=dict(type='KeepPreparationHook'),
-    visualization=dict(type='SegVisualizationHook'),
+    visualization=dict(type='DrawPredictionsHook'),
 )

@@ -1,0 +1,160 @@
+"""Which predicted images their checkpoints were trained on, as the checkpoints tell.
+
+``tools/predict.py`` notes in ``prediction.json`` what each checkpoint says of its
+training (see ``mmseg_ftu.datasets.fold_record``). What a user typed counts for nothing.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from mmseg_ftu.datasets.fold_record import folds_id, image_key
+
+from .mask_sources import MaskSource
+from .pairing import listed
+
+
+class TrainingCheck:
+    """Compare predictions with what their checkpoints were trained on.
+
+    Args:
+        predictions: With the ``settings`` of ``prediction.json``.
+        truths: Ground truth; without it, only what the predictions know is compared.
+        names: Ids to look for, all in ``predictions``.
+
+    Attributes:
+        trained: By checkpoint, the ids that it was trained on, if any.
+        unknown: Ids of which at least one checkpoint doesn't tell, and none that it was
+            trained on them.
+    """
+
+    def __init__(
+        self, predictions: MaskSource, truths: MaskSource | None, names: Sequence[str]
+    ) -> None:
+        sources = [source for source in (truths, predictions) if source is not None]
+        keys = {name: _keys_of(name, sources) for name in names}
+        folds = _folds_of(truths)
+        checkpoints = checkpoints_of(predictions.settings)
+        unsure = set() if checkpoints else set(names)
+        self.trained: dict[str, list[str]] = {}
+        for checkpoint in checkpoints:
+            known = _trained_on(checkpoint, keys, folds)
+            unsure.update(name for name in names if known[name] is None)
+            if found := [name for name in names if known[name]]:
+                self.trained[_describe(checkpoint)] = found
+        unsure.difference_update(*self.trained.values())
+        self.unknown = [name for name in names if name in unsure]
+
+    @property
+    def sentence(self) -> str:
+        """Say which images were trained on, by checkpoint; ``''`` if none."""
+        return '; '.join(
+            f'{checkpoint} was trained on {len(names)} of these images: {listed(names)}'
+            for checkpoint, names in self.trained.items()
+        )
+
+
+def refuse_training_images(
+    names: list[str], source: MaskSource, truths: MaskSource
+) -> list[str]:
+    """Raise where a checkpoint was trained on images that it predicted.
+
+    Args:
+        names: Ids that predictions and truth share.
+        source: The predictions.
+        truths: The truth.
+
+    Returns:
+        A sentence on the images of which nothing is known, if there are any.
+
+    Raises:
+        ValueError: With the images that a checkpoint was trained on.
+    """
+    check = TrainingCheck(source, truths, names)
+    if check.trained:
+        raise ValueError(
+            f'{source.path}: {check.sentence}; predict each image with checkpoints '
+            'that held it out'
+        )
+    if not check.unknown:
+        return []
+    return [
+        f'CAUTION: {source.path}: nothing says whether {len(check.unknown)} of '
+        f'{len(names)} images were held out from training ({listed(check.unknown)}), '
+        'and thresholds of training images are worthless: ' + _why_unknown(source)
+    ]
+
+
+def checkpoints_of(settings: Mapping) -> list[dict]:
+    """Return the checkpoints that the settings of ``prediction.json`` tell of."""
+    found = settings.get('checkpoints')
+    found = found if isinstance(found, list) else []
+    return [checkpoint for checkpoint in found if isinstance(checkpoint, dict)]
+
+
+def _trained_on(
+    checkpoint: Mapping, keys: Mapping[str, set[str]], folds: Mapping[str, int]
+) -> dict[str, bool | None]:
+    """Tell of each image whether a checkpoint was trained on it; None if unknown.
+
+    Images are known by id, original size and data source, or else by their fold in the
+    very table that the checkpoint was trained with.
+
+    Args:
+        checkpoint: Entry of ``prediction.json``.
+        keys: What each image may be called in it, by id.
+        folds: Of the truth, by id.
+    """
+    images = set(checkpoint.get('train_images') or ())
+    same_table = bool(folds) and checkpoint.get('folds_id') == folds_id(folds)
+    known: dict[str, bool | None] = {}
+    for name, names in keys.items():
+        if 'train_images' in checkpoint and names:
+            known[name] = not names.isdisjoint(images)
+        elif 'fold' in checkpoint and same_table and name in folds:
+            # a fold of None is none that was held out
+            known[name] = folds[name] != checkpoint['fold']
+        else:
+            known[name] = None
+    return known
+
+
+def _keys_of(name: str, sources: Sequence[MaskSource]) -> set[str]:
+    """Return what an image may be called in checkpoints; empty if too little is known.
+
+    Where truth and prediction differ, each may be right.
+    """
+    there = [source for source in sources if name in source.table.index]
+    shapes = {shape for source in there if (shape := source.size(name))}
+    data_sources = {source.table.data_source[name] for source in there} - {''}
+    return {image_key(name, shape, s) for shape in shapes for s in data_sources}
+
+
+def _folds_of(truths: MaskSource | None) -> dict[str, int]:
+    """Return the fold of each image, empty where there are none."""
+    if truths is None or 'fold' not in truths.table or truths.table.fold.hasnans:
+        return {}
+    return truths.table.fold.astype(int).to_dict()
+
+
+def _describe(checkpoint: Mapping) -> str:
+    """Name a checkpoint, and the fold that it held out."""
+    name = str(checkpoint.get('path', 'its checkpoint'))
+    if 'fold' not in checkpoint:
+        return name
+    fold = checkpoint['fold']
+    return f'{name} ({"held out no fold" if fold is None else f"held out fold {fold}"})'
+
+
+def _why_unknown(source: MaskSource) -> str:
+    """Say what is missing, and what to do."""
+    told = [
+        c for c in checkpoints_of(source.settings) if 'fold' in c or 'train_images' in c
+    ]
+    if told:
+        return (
+            'the checkpoints do, but for images of another table of folds; give the '
+            'prepared folder that they were trained with as GT'
+        )
+    return (
+        'the checkpoints do not say what they were trained on, or prediction.json is '
+        'missing; only you can know'
+    )
