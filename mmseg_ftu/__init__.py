@@ -1,51 +1,27 @@
 """mmseg_ftu: functional tissue units in histology, a plug-in for MMSegmentation 1.x.
 
-Importing it registers everything in mmseg's own registries, and lets mmengine read
-checkpoints only in ways that run no code from them. The idea of the paper is in
+Importing it loads nothing heavy. ``mmseg_ftu.plugin`` registers everything in mmseg's
+own registries; configs name it in ``custom_imports``. The idea of the paper is in
 ``mmseg_ftu/switched_aux_loss.py``.
 """
 
-import os
+import sys
+from typing import Any
 
-from .dependencies import check_dependencies, quiet_imports
 from .version import __version__
 
-# albumentations would ask the network for updates when mmseg imports it
-os.environ.setdefault('NO_ALBUMENTATIONS_UPDATE', '1')
+__all__ = ['FTUPredictor', '__version__']
 
-with quiet_imports():
-    check_dependencies()
-    from . import (
-        check_fold_hook,
-        check_stain_hook,
-        datasets,
-        draw_predictions_hook,
-        evaluation,
-        inference,
-        keep_preparation_hook,
-        models,
-        resume,
-        switched_aux_loss,
-        visualizer,
-    )
-    from .inference import FTUPredictor
-    from .safe_checkpoints import refuse_unsafe_checkpoints
 
-# also for what mmseg's and mmengine's own functions load from now on
-refuse_unsafe_checkpoints()
+def __getattr__(name: str) -> Any:
+    """Import the predictor, and with it torch, when it is asked for."""
+    if name == 'FTUPredictor':
+        from .inference import FTUPredictor
 
-__all__ = [
-    'FTUPredictor',
-    '__version__',
-    'check_fold_hook',
-    'check_stain_hook',
-    'datasets',
-    'draw_predictions_hook',
-    'evaluation',
-    'inference',
-    'keep_preparation_hook',
-    'models',
-    'resume',
-    'switched_aux_loss',
-    'visualizer',
-]
+        return FTUPredictor
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+
+
+# Configs and scripts of before `plugin` name the package alone, with mmengine there.
+if 'mmengine.config' in sys.modules:
+    from . import plugin  # noqa: F401

@@ -21,7 +21,7 @@ def _mmseg_scope():
     """Register everything and build from mmseg's registries, as a config does."""
     from mmengine.registry import init_default_scope
 
-    import mmseg_ftu  # noqa: F401
+    import mmseg_ftu.plugin  # noqa: F401
 
     init_default_scope('mmseg')
 

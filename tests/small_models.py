@@ -57,7 +57,7 @@ def small_config(kernel_size=3, out_channels=1, **overrides) -> Config:
         dict(
             default_scope='mmseg',
             custom_imports=dict(
-                imports=['mmseg_ftu', 'small_models'], allow_failed_imports=False
+                imports=['mmseg_ftu.plugin', 'small_models'], allow_failed_imports=False
             ),
             model=dict(
                 type='BinaryEncoderDecoder' if one else 'EncoderDecoder',

@@ -35,7 +35,7 @@ def test_unusable_library_is_refused_with_what_to_install(
 ):
     (tmp_path / name).mkdir()
     (tmp_path / name / '__init__.py').write_text(text)
-    done = run_python('import mmseg_ftu', tmp_path)
+    done = run_python('import mmseg_ftu.plugin', tmp_path)
     assert done.returncode != 0
     last = done.stderr.strip().splitlines()[-1]
     assert expected in last
@@ -44,7 +44,7 @@ def test_unusable_library_is_refused_with_what_to_install(
 
 def test_import_is_quiet_and_registers_everything():
     code = """
-import mmseg_ftu
+import mmseg_ftu.plugin
 from mmseg.registry import *
 for registry, names in {
     MODELS: 'CoaT DAFormerHead AuxiliaryHead BinaryEncoderDecoder BinarySegTTAModel',

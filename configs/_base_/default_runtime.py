@@ -1,6 +1,6 @@
 # Runtime: registries, processes, logging, seeds.
 default_scope = 'mmseg'
-custom_imports = dict(imports=['mmseg_ftu'], allow_failed_imports=False)
+custom_imports = dict(imports=['mmseg_ftu.plugin'], allow_failed_imports=False)
 env_cfg = dict(
     cudnn_benchmark=True,
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),

@@ -1,6 +1,16 @@
 """Per-image Dice by organ and data source, thresholds, the colour baseline."""
 
-from .ftu_dice_metric import FTUDiceMetric
+from typing import Any
+
 from .thresholds import PAPER_THRESHOLDS, load_thresholds, threshold_for
 
 __all__ = ['PAPER_THRESHOLDS', 'FTUDiceMetric', 'load_thresholds', 'threshold_for']
+
+
+def __getattr__(name: str) -> Any:
+    """Import the metric, and with it OpenMMLab, when it is asked for."""
+    if name == 'FTUDiceMetric':
+        from .ftu_dice_metric import FTUDiceMetric
+
+        return FTUDiceMetric
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

@@ -1,5 +1,14 @@
 """From an image of any size to a probability map, a mask and files."""
 
-from .predictor import FTUPredictor, Prediction
+from typing import Any
 
 __all__ = ['FTUPredictor', 'Prediction']
+
+
+def __getattr__(name: str) -> Any:
+    """Import the predictor, and with it torch, when it is asked for."""
+    if name in __all__:
+        from . import predictor
+
+        return getattr(predictor, name)
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

@@ -48,7 +48,7 @@ def predict(
         checkpoints: Paths or URLs of the weights.
         input: See `list_jobs`.
         output: The folder.
-        save: Of ``mmseg_ftu.inference.files.KINDS``.
+        save: Of ``mmseg_ftu.inference.choices.KINDS``.
         overwrite: Replace results that were made with other settings, or of another
             image of the same name: the files that predict listed, and no others.
         strict: Raise at the first image that fails.

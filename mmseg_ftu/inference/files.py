@@ -12,7 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from .boundary import encode_columns
-from .geojson import OBJECT_TYPES, write_geojson
+from .choices import KINDS, MASK_FORMATS, OBJECT_TYPES
+from .geojson import write_geojson
 from .objects import Objects, clean_objects, mean_probability
 from .predictor import Prediction
 from .writers import (
@@ -23,8 +24,6 @@ from .writers import (
     write_probability,
 )
 
-MASK_FORMATS = ('auto', 'png', 'tif')
-KINDS = ('masks', 'overlays', 'geojson', 'probabilities', 'submission')
 #: What the functional tissue units of the competition's organs are called.
 UNITS = {
     'kidney': 'glomerulus',

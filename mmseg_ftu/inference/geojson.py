@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 
 from ..preparation.atomic_files import replacing
+from .choices import OBJECT_TYPES
 from .objects import Objects
 from .outlines import Polygon, trace_outlines
 
-OBJECT_TYPES = ('annotation', 'detection')
 YELLOW = (255, 220, 0)  # RGB, as predictions are drawn in overlays
 
 

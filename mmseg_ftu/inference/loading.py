@@ -13,12 +13,12 @@ import numpy as np
 from ..preparation.resizing import target_shape
 from ..preparation.staining import ORDERS, finisher
 from ..stain import ColourHistogram, normalizer_of
+from .choices import MODES
 from .inputs import Job
 from .reading import ArraySource, Source, open_source
 from .recipe import Recipe
 from .working_image import WorkingImage, blocks, read_resized, read_scaled
 
-MODES = ('auto', 'whole', 'tiles')
 TILED_FROM = 8192  # px; a longer image isn't one field of view
 READ_AT_ONCE = 2048  # px a side, when an original is read from end to end
 

@@ -16,18 +16,8 @@ from torch import Tensor
 
 from ..preparation.resizing import resize_image
 from ..safe_checkpoints import download, load_local
+from .choices import VIEWS
 
-#: The eight symmetries of a square: transposed or not, then flipped along (H, W).
-VIEWS = {
-    'identity': (False, ()),
-    'hflip': (False, (-1,)),
-    'vflip': (False, (-2,)),
-    'rot180': (False, (-2, -1)),
-    'transpose': (True, ()),
-    'rot90': (True, (-2,)),  # counter-clockwise
-    'rot270': (True, (-1,)),
-    'antitranspose': (True, (-2, -1)),
-}
 LONGEST_REASON = 300  # characters; torch names every key that is missing
 SMALLEST = 64  # px; a shorter side is mirrored up to it, since strides go up to 64
 

@@ -20,6 +20,7 @@ from ..models.stain_data_preprocessor import StainDataPreProcessor
 from ..stain import tissue_mask
 from ..stain.rgb import check_rgb
 from ..stain.target import stain_id
+from .choices import LEAST_TISSUE, UPSAMPLINGS
 from .inputs import Job
 from .loading import Loaded, Loader
 from .network import Network
@@ -30,12 +31,8 @@ from .provenance import hash_config
 from .reading import ArraySource
 from .recipe import recipe_of
 from .tiles import Tile, blend, check_tile, count_tiles, tile_rows
-from .upsample import METHODS as UPSAMPLINGS
 
 DEFAULT_TILE = 768  # px, the size of the paper's images
-# Networks are unsure of tiles that are nearly all glass; 5 % of a tile of 768 px at
-# 1.56 um/px is a fragment of 270 x 270 um.
-LEAST_TISSUE = 0.05
 AHEAD = 8  # tiles that wait in memory for the network
 
 

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .choices import UPSAMPLINGS
 from .runs import STRIP_PIXELS, RunMask
-from .upsample import METHODS, ArrayRows, RowSource, upsample_rows
+from .upsample import ArrayRows, RowSource, upsample_rows
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,8 @@ class ProbabilityMap:
     def __post_init__(self):
         if isinstance(self.source, np.ndarray):
             object.__setattr__(self, 'source', ArrayRows(self.source))
-        if self.method not in METHODS:
-            raise ValueError(f'method {self.method!r}: choose one of {METHODS}')
+        if self.method not in UPSAMPLINGS:
+            raise ValueError(f'method {self.method!r}: choose one of {UPSAMPLINGS}')
         if min(self.original_shape) < 1:
             raise ValueError(f'original_shape {self.original_shape}: below 1 px')
         if not 0 <= self.threshold <= 1:

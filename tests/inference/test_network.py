@@ -7,7 +7,8 @@ from mmengine.config import Config
 from mmseg.registry import MODELS
 from small_models import MEAN, STD, build_small, constant, noise, save, small_config
 
-from mmseg_ftu.inference.network import VIEWS, Network, pad_small, undo_view, view
+from mmseg_ftu.inference.choices import VIEWS
+from mmseg_ftu.inference.network import Network, pad_small, undo_view, view
 
 ALL_VIEWS, SCALES = tuple(VIEWS), (0.75, 1.0, 1.25)
 

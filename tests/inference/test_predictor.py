@@ -19,8 +19,8 @@ from small_models import (
 
 from mmseg_ftu import FTUPredictor
 from mmseg_ftu.inference import reading
+from mmseg_ftu.inference.choices import VIEWS
 from mmseg_ftu.inference.inputs import Job, list_jobs
-from mmseg_ftu.inference.network import VIEWS
 from mmseg_ftu.preparation.competition import prepare_hubmap
 from mmseg_ftu.preparation.image_io import read_image
 from mmseg_ftu.preparation.resizing import resize_image

@@ -10,7 +10,8 @@ import tifffile
 from small_models import dark, save, small_config
 
 from mmseg_ftu import FTUPredictor
-from mmseg_ftu.inference.files import KINDS, FileOptions
+from mmseg_ftu.inference.choices import KINDS
+from mmseg_ftu.inference.files import FileOptions
 from mmseg_ftu.inference.inputs import Job, list_jobs
 from mmseg_ftu.inference.records import PredictionFolder
 from mmseg_ftu.inference.run import launched_as, predict_folder

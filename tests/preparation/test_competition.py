@@ -14,9 +14,9 @@ import pandas as pd
 import pytest
 import tifffile
 
+from mmseg_ftu.cli import run_command
 from mmseg_ftu.datasets import rle
 from mmseg_ftu.preparation import cache
-from mmseg_ftu.preparation.command import run_or_explain
 from mmseg_ftu.preparation.competition import ORGANS, prepare_hubmap
 from mmseg_ftu.preparation.records import PreparationError
 
@@ -66,6 +66,12 @@ def edit(source, row, column, value):
 def prepare(source, target, **options):
     defaults = dict(size=30, folds=2, workers=0)
     return prepare_hubmap(source, target, **(defaults | options))
+
+
+def run_tool(source, target, workers):
+    """Prepare as the command line does; return the exit code."""
+    options = ['--size', '30', '--folds', '2', '--workers', str(workers)]
+    return run_command('prepare_hubmap', [str(source), str(target), *options])
 
 
 def contents(folder):
@@ -469,7 +475,7 @@ def test_an_error_while_writing_can_be_resumed(source, target, monkeypatch, work
         write(path, pixels)
 
     monkeypatch.setattr(cache, 'write_png', fail_later)
-    assert run_or_explain(prepare, source, target, workers=workers) == 2
+    assert run_tool(source, target, workers) == 2
     assert not (target / 'manifest.json').exists()
     monkeypatch.undo()
     done = len((target / 'progress.jsonl').read_text().splitlines()) - 1
@@ -485,7 +491,7 @@ def test_ctrl_c_is_clean(source, target, monkeypatch, capsys):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(cache, 'write_png', interrupt)
-    assert run_or_explain(prepare, source, target, workers=2) == 130
+    assert run_tool(source, target, 2) == 130
     assert 'run the same command again' in capsys.readouterr().err
 
 

@@ -1,0 +1,44 @@
+"""Score saved predictions: ``python tools/evaluate.py PRED GT --out DIR``."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from mmseg_ftu.commands.label_options import add_label_options
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    add = parser.add_argument
+    layouts = 'folder of predictions, masks or prepared data, or a CSV of run lengths'
+    add('prediction', type=Path, metavar='PRED', help=layouts)
+    add('truth', type=Path, metavar='GT', help='the same kinds')
+    add('--out', type=Path, help='folder for evaluation.csv, evaluation_groups.csv')
+    add(
+        '--missing',
+        choices=('error', 'skip', 'empty'),
+        default='error',
+        help='what to do with images of GT that PRED lacks (%(default)s)',
+    )
+    add(
+        '--no-hd95',
+        dest='with_hd95',
+        action='store_false',
+        help='leave out HD95, which takes most of the time',
+    )
+    add(
+        '--pixel-size',
+        type=float,
+        metavar='UM',
+        help="um/px of all images (the tables' by default)",
+    )
+    add('--fold', type=int, help='score this fold of a prepared folder only')
+    add_label_options(parser, 'GT')
+    add_label_options(parser, 'PRED', 'pred-')
+
+
+def run(**options: Any) -> None:
+    """Run the command."""
+    from mmseg_ftu.evaluation.compare import evaluate_predictions
+
+    print(evaluate_predictions(**options))

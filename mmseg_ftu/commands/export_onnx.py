@@ -1,0 +1,21 @@
+"""Export a model to ONNX: ``python tools/export_onnx.py CONFIG CKPT OUT``."""
+
+import argparse
+from typing import Any
+
+from mmseg_ftu.commands.cfg_options import add_cfg_options, take_cfg_options
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    parser.add_argument('config', help='path of the config')
+    parser.add_argument('checkpoint', help='path or URL of the weights')
+    parser.add_argument('out', help='the .onnx file to write')
+    add_cfg_options(parser)
+
+
+def run(**options: Any) -> None:
+    """Run the command."""
+    from mmseg_ftu.onnx_export import export_onnx
+
+    export_onnx(**take_cfg_options(options))

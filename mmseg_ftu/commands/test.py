@@ -1,0 +1,48 @@
+"""Evaluate a checkpoint: ``python tools/test.py CONFIG CHECKPOINT --tta``."""
+
+import argparse
+import os
+from typing import Any
+
+from mmseg_ftu.commands.cfg_options import add_cfg_options, take_cfg_options
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    parser.add_argument('config', help='path of the config')
+    parser.add_argument('checkpoint', help='path or URL of the weights')
+    parser.add_argument('--work-dir', help='folder for logs')
+    parser.add_argument(
+        '--out', help='folder for predicted masks (0 and 1) and dice_per_image.csv'
+    )
+    parser.add_argument('--show', action='store_true', help='show each prediction')
+    parser.add_argument(
+        '--show-dir',
+        help='folder for a picture of each image, ID.png: mask outlined in green, '
+        'prediction in yellow',
+    )
+    parser.add_argument(
+        '--wait-time', type=float, default=2, help='how long --show waits (s)'
+    )
+    parser.add_argument(
+        '--tta', action='store_true', help='average over the flipped views'
+    )
+    parser.add_argument(
+        '--thresholds',
+        metavar='FILE',
+        help="made by tools/fit_thresholds.py (the config's, that is the paper's, by "
+        'default); --cfg-options test_evaluator.thresholds.HPA.lung=0.2 goes over it',
+    )
+    add_cfg_options(parser)
+    parser.add_argument(
+        '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none'
+    )
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+
+
+def run(**options: Any) -> None:
+    """Run the command."""
+    from mmseg_ftu.apis import evaluate
+
+    os.environ.setdefault('LOCAL_RANK', str(options.pop('local_rank')))
+    evaluate(**take_cfg_options(options))

@@ -1,0 +1,36 @@
+"""Train a segmentor: ``python tools/train.py configs/ftu/coat_daformer_switch.py``."""
+
+import argparse
+import os
+from typing import Any
+
+from mmseg_ftu.commands.cfg_options import add_cfg_options, take_cfg_options
+
+STOPPED = 'stopped; --resume goes on from the last checkpoint'
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    parser.add_argument('config', help='path of the config')
+    parser.add_argument('--work-dir', help='folder for logs and checkpoints')
+    parser.add_argument(
+        '--resume',
+        action='store_true',
+        help='go on from the latest checkpoint in the work dir',
+    )
+    parser.add_argument(
+        '--amp', action='store_true', help='mixed precision (needs an accelerator)'
+    )
+    add_cfg_options(parser)
+    parser.add_argument(
+        '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none'
+    )
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+
+
+def run(**options: Any) -> None:
+    """Run the command."""
+    from mmseg_ftu.apis import train
+
+    os.environ.setdefault('LOCAL_RANK', str(options.pop('local_rank')))
+    train(**take_cfg_options(options))

@@ -1,0 +1,43 @@
+"""Register everything in mmseg; configs name this module in ``custom_imports``.
+
+From then on mmengine reads checkpoints only in ways that run no code from them, also
+for what mmseg's and mmengine's own functions load.
+"""
+
+import os
+
+from .dependencies import check_dependencies, quiet_imports
+
+# albumentations would ask the network for updates when mmseg imports it
+os.environ.setdefault('NO_ALBUMENTATIONS_UPDATE', '1')
+
+with quiet_imports():
+    check_dependencies()
+    from . import (
+        check_fold_hook,
+        check_stain_hook,
+        datasets,
+        draw_predictions_hook,
+        keep_preparation_hook,
+        models,
+        resume,
+        switched_aux_loss,
+        visualizer,
+    )
+    from .evaluation import ftu_dice_metric
+    from .safe_checkpoints import refuse_unsafe_checkpoints
+
+refuse_unsafe_checkpoints()
+
+__all__ = [
+    'check_fold_hook',
+    'check_stain_hook',
+    'datasets',
+    'draw_predictions_hook',
+    'ftu_dice_metric',
+    'keep_preparation_hook',
+    'models',
+    'resume',
+    'switched_aux_loss',
+    'visualizer',
+]
