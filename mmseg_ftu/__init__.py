@@ -21,10 +21,12 @@ with quiet_imports():
         datasets,
         evaluation,
         inference,
+        keep_gradients_hook,
         keep_preparation_hook,
         models,
         resume,
         switched_aux_loss,
+        sync_saved_buffers_hook,
         visualizer,
     )
     from .inference import FTUPredictor
@@ -41,9 +43,11 @@ __all__ = [
     'datasets',
     'evaluation',
     'inference',
+    'keep_gradients_hook',
     'keep_preparation_hook',
     'models',
     'resume',
     'switched_aux_loss',
+    'sync_saved_buffers_hook',
     'visualizer',
 ]

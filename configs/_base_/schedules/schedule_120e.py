@@ -25,6 +25,8 @@ default_hooks = dict(
     checkpoint=dict(type='ResumableCheckpointHook', save_best='Dice', rule='greater'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     epoch_seed=dict(type='EpochSeedHook'),
+    sync_buffers=dict(type='SyncSavedBuffersHook'),
+    keep_gradients=dict(type='KeepGradientsHook'),
     check_stain=dict(type='CheckStainHook'),
     check_fold=dict(type='CheckFoldHook'),
     keep_preparation=dict(type='KeepPreparationHook'),
