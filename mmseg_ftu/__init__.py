@@ -17,6 +17,7 @@ with quiet_imports():
     check_dependencies()
     from . import (
         check_fold_hook,
+        check_schedule_hook,
         check_stain_hook,
         datasets,
         evaluation,
@@ -39,6 +40,7 @@ __all__ = [
     'FTUPredictor',
     '__version__',
     'check_fold_hook',
+    'check_schedule_hook',
     'check_stain_hook',
     'datasets',
     'evaluation',
