@@ -134,6 +134,8 @@ train_dataloader = dict(
     num_workers=4,
     persistent_workers=True,
     sampler=dict(type='EpochSeededSampler', shuffle=True),
+    # DeepLabv3+ can't train on one image; batch_sampler.drop_last leaves out all rests
+    batch_sampler=dict(type='AtLeastTwoBatchSampler'),
     dataset=dict(
         type=dataset_type,
         data_root=data_root,
