@@ -13,7 +13,10 @@ def parse_args() -> argparse.Namespace:
     """Read the command line; the arguments are those of mmseg's tools/train.py."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='path of the config')
-    parser.add_argument('--work-dir', help='folder for logs and checkpoints')
+    parser.add_argument(
+        '--work-dir',
+        help='folder for logs and checkpoints (default: work_dirs/CONFIG/fold_FOLD)',
+    )
     parser.add_argument(
         '--resume',
         action='store_true',

@@ -17,7 +17,7 @@ from mmseg.registry import DATASETS
 
 from ..preparation.resizing import target_shape
 from ..stain import stain_id
-from .fold_record import folds_id, image_key
+from .fold_record import folds_id, image_key, parse_fold
 from .same_shape_batch_sampler import shape_after
 from .seeding import SeededPipelineMixin
 from .transforms.stain import StainNormalize
@@ -250,21 +250,3 @@ class HuBMAPDataset(SeededPipelineMixin, BaseSegDataset):
                 f'{self.ann_file}, line {line}, column {key}: {row[key]!r} is not '
                 f'{"an integer" if kind is int else "a number"}'
             ) from None
-
-
-def parse_fold(fold: int | str) -> int:
-    """Return a fold as a number.
-
-    Raises:
-        ValueError: If it is no whole number or negative.
-    """
-    try:
-        number = int(str(fold))
-    except ValueError:
-        number = -1
-    if number < 0:
-        raise ValueError(
-            f'HuBMAPDataset: fold={fold!r} is not a whole number from 0 (configs take '
-            'it from the environment variable FOLD)'
-        )
-    return number
