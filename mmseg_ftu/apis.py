@@ -4,7 +4,6 @@ The arguments are those of mmseg's own tools.
 """
 
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -13,9 +12,9 @@ from mmengine.device import get_device
 from mmengine.logging import print_log
 from mmengine.runner import Runner, find_latest_checkpoint
 
-from .datasets.hubmap import parse_fold
 from .evaluation.config_thresholds import fill_in_thresholds, set_thresholds
 from .preparation.own_files import ListedFolder, refuse_nesting
+from .work_dir import default_work_dir, refuse_unheard
 
 
 def train(
@@ -30,7 +29,7 @@ def train(
 
     Args:
         config: Path of the config.
-        work_dir: Where logs and checkpoints go; None is `default_work_dir`.
+        work_dir: Where logs and checkpoints go; None is that of `default_work_dir`.
         resume: Go on from the latest checkpoint in ``work_dir``.
         amp: Train in mixed precision (needs an accelerator).
         cfg_options: Settings that override the config's, dotted keys.
@@ -74,7 +73,7 @@ def evaluate(
     Args:
         config: Path of the config.
         checkpoint: Path or URL of the weights.
-        work_dir: Where logs go; None is `default_work_dir`.
+        work_dir: Where logs go; None is that of `default_work_dir`.
         out: Folder for predicted masks and the per-image table; new, empty or made
             by an earlier test.
         show: Show each prediction in a window.
@@ -142,45 +141,6 @@ def load_config(
             refuse_unheard(cfg, name, variable)
     cfg.work_dir = work_dir or cfg.get('work_dir') or default_work_dir(cfg, config)
     return cfg
-
-
-def default_work_dir(cfg: Config, config: str) -> str:
-    """Return ``work_dirs/<config name>/fold_<fold>``, so that folds stay apart.
-
-    Training on all folds (``split='all'``) gives ``.../all``; several folds, or data
-    sets without folds, ``work_dirs/<config name>``.
-    """
-    names = {
-        'all' if part.get('split') == 'all' else f'fold_{parse_fold(part["fold"])}'
-        for part in dataset_configs(cfg.get('train_dataloader'))
-        if 'fold' in part
-    }
-    folder = Path('work_dirs') / Path(config).stem
-    return str(folder / names.pop() if len(names) == 1 else folder)
-
-
-def refuse_unheard(cfg: Config, name: str, variable: str) -> None:
-    """Raise ValueError where a top-level setting differs from that of a data set."""
-    for kind in ('train', 'val', 'test'):
-        for part in dataset_configs(cfg.get(f'{kind}_dataloader')):
-            if name in part and str(part[name]) != str(cfg[name]):
-                raise ValueError(
-                    f'--cfg-options {name}={cfg[name]}: the {kind} data would still '
-                    f'have {name}={part[name]}; set the environment variable '
-                    f'{variable} instead, which reaches all data sets'
-                )
-
-
-def dataset_configs(cfg: dict | None) -> Iterator[dict]:
-    """Yield the configs of data sets inside a data loader's and inside wrappers."""
-    inner = (cfg or {}).get('dataset') or (cfg or {}).get('datasets')
-    if inner is None:
-        return
-    for part in inner if isinstance(inner, (list, tuple)) else [inner]:
-        if 'dataset' in part or 'datasets' in part:
-            yield from dataset_configs(part)
-        else:
-            yield part
 
 
 def use_amp(cfg: Config) -> None:

@@ -1,10 +1,11 @@
 """Refuse to score a model on images it was trained on, or to mix folds in a run."""
 
 import logging
+from pathlib import Path
 
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
-from mmengine.runner import Runner, find_latest_checkpoint
+from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
 from .datasets.fold_record import describe, fold_record, image_ids, shown, trained_on
@@ -91,10 +92,12 @@ class CheckFoldHook(Hook):
         )
 
     def _check_work_dir(self, work_dir: str, record: dict) -> None:
-        path = find_latest_checkpoint(work_dir)
         try:
+            paths = sorted(
+                Path(work_dir).glob('*.pth'), key=lambda p: p.stat().st_mtime
+            )
             # 'meta': the weights themselves are not read
-            there = load_local(path, 'meta')['meta']['dataset_meta'] if path else {}
+            there = load_local(paths[-1], 'meta')['meta']['dataset_meta']
         except (OSError, ValueError, LookupError, TypeError):
             return  # nothing that a run could be compared with
         there = there if isinstance(there, dict) else {}

@@ -15,13 +15,16 @@ with quiet_imports():
     check_dependencies()
     from . import (
         check_fold_hook,
+        check_schedule_hook,
         check_stain_hook,
         datasets,
         draw_predictions_hook,
+        keep_gradients_hook,
         keep_preparation_hook,
         models,
         resume,
         switched_aux_loss,
+        sync_saved_buffers_hook,
         visualizer,
     )
     from .evaluation import ftu_dice_metric
@@ -31,13 +34,16 @@ refuse_unsafe_checkpoints()
 
 __all__ = [
     'check_fold_hook',
+    'check_schedule_hook',
     'check_stain_hook',
     'datasets',
     'draw_predictions_hook',
     'ftu_dice_metric',
+    'keep_gradients_hook',
     'keep_preparation_hook',
     'models',
     'resume',
     'switched_aux_loss',
+    'sync_saved_buffers_hook',
     'visualizer',
 ]

@@ -94,13 +94,16 @@ class EpochSeedHook(Hook):
     """Seed torch at the begin of each epoch by (seed, epoch, rank).
 
     Dropout and drop path of an epoch are then the same in a resumed run. Runs in
-    ``before_train_epoch``. The data have generators of their own, see
-    ``mmseg_ftu/datasets/seeding.py``.
+    ``before_train_iter`` of the first batch: a data loader with persistent workers
+    draws from the same generator when it starts them, in the first epoch of a process
+    only, which is after ``before_train_epoch``. The data have generators of their own,
+    see ``mmseg_ftu/datasets/seeding.py``.
     """
 
     priority = 'VERY_HIGH'
 
-    def before_train_epoch(self, runner) -> None:
+    def before_train_iter(self, runner, batch_idx: int, data_batch=None) -> None:
         """Seed the CPU's and all accelerators' generators."""
-        entropy = np.random.SeedSequence([runner.seed, runner.epoch, get_rank()])
-        torch.manual_seed(int(entropy.generate_state(1, np.uint32)[0]))
+        if batch_idx == 0:
+            entropy = np.random.SeedSequence([runner.seed, runner.epoch, get_rank()])
+            torch.manual_seed(int(entropy.generate_state(1, np.uint32)[0]))

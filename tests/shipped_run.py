@@ -5,7 +5,7 @@ path, the switch and all default hooks are those of the config; the network is s
 crops are of 64 px, and there are four epochs.
 
 Also a script, so that torchrun can start it:
-``torchrun --nproc_per_node=2 tests/shipped_run.py WORK_DIR DATA [RESULT [KEY=VALUE]]``.
+``torchrun --nproc_per_node=2 tests/shipped_run.py WORK_DIR DATA RESULT [KEY=VALUE]``.
 """
 
 import contextlib
@@ -57,7 +57,9 @@ class WatchHook(Hook):
         )
 
 
-def shipped_config(work_dir, root, fold=0, workers=True, **overrides) -> Config:
+def shipped_config(
+    work_dir, root, fold=0, workers=True, ema=False, **overrides
+) -> Config:
     """Return the quickstart's config for a prepared folder, made small.
 
     Without workers it is quicker, for tests of what doesn't depend on them.
@@ -78,10 +80,10 @@ def shipped_config(work_dir, root, fold=0, workers=True, **overrides) -> Config:
     cfg.train_cfg.update(max_epochs=4, val_interval=1)
     cfg.custom_hooks[0].schedule[1].begin = 2
     cfg.custom_hooks.append(dict(type='WatchHook'))
-    # that of the paper's configs
-    cfg.param_scheduler = Config.fromfile(
-        CONFIGS / '_base_' / 'schedules' / 'schedule_120e.py'
-    ).param_scheduler
+    if ema:
+        cfg.custom_hooks.append(dict(type='EMAHook', momentum=0.2))
+    cfg.param_scheduler[0].end = cfg.param_scheduler[1].begin = 1
+    cfg.param_scheduler[1].end = 4
     cfg.vis_backends = cfg.visualizer.vis_backends = [dict(type='LocalVisBackend')]
     cfg.log_level = 'WARNING'
     # no longer needed, and mmengine prettifies the whole text for each checkpoint
@@ -99,6 +101,14 @@ def build(cfg: Config) -> Runner:
     return build_runner(cfg)
 
 
+def end_workers(runner: Runner) -> None:
+    """End the workers of data loaders; collected as garbage they wait for 5 s each."""
+    for loop in (runner._train_loop, runner._val_loop, runner._test_loop):
+        iterator = getattr(getattr(loop, 'dataloader', None), '_iterator', None)
+        if iterator is not None:
+            iterator._shutdown_workers()
+
+
 def log_of(cfg: Config) -> str:
     """Return all that was logged in a work dir."""
     logs = sorted(Path(cfg.work_dir).glob('*/*.log'))
@@ -113,14 +123,17 @@ def watched(runner: Runner) -> WatchHook:
 if __name__ == '__main__':
     work_dir, data, result, *options = sys.argv[1:]
     options = {k: json.loads(v) for k, _, v in (o.partition('=') for o in options)}
-    run = build(shipped_config(work_dir, data, launcher='pytorch', **options))
+    stop = options.pop('stop', None)
+    config = shipped_config(work_dir, data, launcher='pytorch', **options)
+    if stop:
+        config.custom_hooks.append(dict(type='StopHook', epoch=stop))
+    run = build(config)
     with contextlib.suppress(KeyboardInterrupt):
         run.train()
     torch.save(
         dict(
-            state=run.model.module.state_dict(),
             buffers=watched(run).buffers,
-            metrics=run.message_hub.get_info('best_score'),
+            best=run.message_hub.get_info('best_score'),
         ),
         f'{result}.{run.rank}',
     )

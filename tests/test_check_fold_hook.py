@@ -108,7 +108,6 @@ def test_resuming_with_another_fold_is_refused(trained, data, tmp_path):
 
 def test_a_new_run_does_not_replace_that_of_another_fold(trained, data, tmp_path):
     run = shutil.copytree(trained.parent, tmp_path / 'run')
-    (run / 'last_checkpoint').write_text(str(run / 'epoch_1.pth'))
     before = (run / 'epoch_1.pth').read_bytes()
     with pytest.raises(ValueError, match=r'holds checkpoints .* another --work-dir'):
         build(shipped_config(run, data, fold=3, **ONE)).train()

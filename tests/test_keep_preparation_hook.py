@@ -1,12 +1,17 @@
 """Checkpoints say how their training images were prepared, in a real Runner."""
 
+import json
+
+import numpy as np
 import pytest
 import torch
 from mmengine.dataset import ConcatDataset, RepeatDataset
+from shipped_run import build as build_shipped
+from shipped_run import log_of, shipped_config
 from tiny_run import Squares, build, tiny_config
 
 from mmseg_ftu.datasets import HuBMAPDataset
-from mmseg_ftu.keep_preparation_hook import merge, preparations
+from mmseg_ftu.keep_preparation_hook import differences, merge, preparations
 
 STAIN = dict(id='vahadane-1', order='resize-first', state={})
 
@@ -50,3 +55,48 @@ def test_checkpoints_carry_it(tmp_path, monkeypatch, told):
     found = meta['dataset_meta'].get('preparation')
     assert found == (prepared(32, 0.5, STAIN) if told else None)
     assert 'classes' in meta['dataset_meta'] or 'palette' in meta['dataset_meta']
+
+
+MMENGINE = 'The dataset metainfo from the resumed checkpoint is different'
+
+
+def change_size(data):
+    settings = {'size': 48, 'folds': 5}
+    (data / 'manifest.json').write_text(json.dumps({'settings': settings}))
+
+
+@pytest.mark.parametrize(
+    ('change', 'metainfo', 'named'),
+    [
+        (None, {}, None),
+        (change_size, {}, 'preparation.size 64 -> 48'),
+        (None, dict(laboratory='B'), "laboratory None -> 'B'"),
+    ],
+)
+def test_a_resumed_run_is_told_of_other_data_only(
+    make_prepared, tmp_path, change, metainfo, named
+):
+    data = make_prepared()
+
+    def run(epochs, **options):
+        options |= {'train_cfg.max_epochs': epochs}
+        cfg = shipped_config(tmp_path / 'run', data, workers=False, **options)
+        cfg.custom_hooks[0].schedule[1].begin = 1
+        if epochs > 2:
+            cfg.train_dataloader.dataset.metainfo = metainfo
+        build_shipped(cfg).train()
+        return log_of(cfg)
+
+    run(2)
+    if change:
+        change(data)
+    log = run(3, resume=True)
+    assert (MMENGINE in log) == (named is not None)
+    assert ('the data differ from those of the checkpoint' in log) == bool(named)
+    assert named is None or named in log
+
+
+def test_differences_of_arrays():
+    palette = np.zeros((2, 3))
+    assert differences(dict(palette=palette), dict(palette=palette.copy()), None) == []
+    assert differences(dict(palette=palette), dict(palette=palette + 1), None)

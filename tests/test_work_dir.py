@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from mmseg_ftu.apis import default_work_dir, load_config
+from mmseg_ftu.apis import load_config
+from mmseg_ftu.work_dir import default_work_dir
 
 CONFIG = str(
     Path(__file__).resolve().parents[1] / 'configs/ftu/coat_daformer_switch.py'

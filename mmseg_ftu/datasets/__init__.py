@@ -6,12 +6,14 @@ import os
 # mmseg.datasets does already.
 os.environ.setdefault('NO_ALBUMENTATIONS_UPDATE', '1')
 
+from .at_least_two_batch_sampler import AtLeastTwoBatchSampler
 from .hubmap import HuBMAPDataset
 from .same_shape_batch_sampler import SameShapeBatchSampler
 from .seeding import EpochSeededSampler, SeededPipelineMixin
 from .transforms import RestoreOriginalShape, StrictAlbu
 
 __all__ = [
+    'AtLeastTwoBatchSampler',
     'EpochSeededSampler',
     'HuBMAPDataset',
     'RestoreOriginalShape',

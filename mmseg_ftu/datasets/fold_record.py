@@ -11,6 +11,24 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 
+def parse_fold(fold: int | str) -> int:
+    """Return a fold as a number.
+
+    Raises:
+        ValueError: If it is no whole number or negative.
+    """
+    try:
+        number = int(str(fold))
+    except ValueError:
+        number = -1
+    if number < 0:
+        raise ValueError(
+            f'HuBMAPDataset: fold={fold!r} is not a whole number from 0 (configs take '
+            'it from the environment variable FOLD)'
+        )
+    return number
+
+
 def folds_id(folds: Mapping[str, int]) -> str:
     """Name a split of images into folds.
 

@@ -15,8 +15,10 @@ from mmengine.fileio import exists, get_text
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
+from ..preparation.resizing import target_shape
 from ..stain import stain_id
-from .fold_record import folds_id, image_key
+from .fold_record import folds_id, image_key, parse_fold
+from .same_shape_batch_sampler import shape_after
 from .seeding import SeededPipelineMixin
 from .transforms.stain import StainNormalize
 
@@ -34,7 +36,8 @@ class HuBMAPDataset(SeededPipelineMixin, BaseSegDataset):
     """Serve one fold of a prepared folder.
 
     Every sample carries ``img_id``, ``organ``, ``data_source``, ``pixel_size`` (um/px
-    of the original image, None where unknown) and ``original_shape`` (h, w).
+    of the original image, None where unknown), ``original_shape`` (h, w) and
+    ``input_shape`` (h, w), as the pipeline hands it on if nothing in it is random.
     ``metainfo['stain']`` names the folder's and the pipeline's stain normalisation.
     ``preparation`` holds ``size`` (longer side, px), ``pixel_size`` (um/px, median) and
     ``stain`` (the manifest's entry), after ``full_init``. It is no part of
@@ -140,7 +143,8 @@ class HuBMAPDataset(SeededPipelineMixin, BaseSegDataset):
         self._check_prepared()
         self._metainfo['stain'] = self._stain()
         rows = self._select(self._read_table())
-        infos = [self._data_info(line, row) for line, row in rows]
+        size = self._settings().get('size')
+        infos = [self._data_info(line, row, size) for line, row in rows]
         self.preparation = self._preparation(infos)
         self.image_ids = {
             image_key(info['img_id'], info['original_shape'], info['data_source']): (
@@ -212,9 +216,12 @@ class HuBMAPDataset(SeededPipelineMixin, BaseSegDataset):
             )
         return kept
 
-    def _data_info(self, line: int, row: dict[str, str]) -> dict:
-        name = row['id']
-        size = row['pixel_size']
+    def _data_info(self, line: int, row: dict[str, str], size: int | None) -> dict:
+        name, pixel_size = row['id'], row['pixel_size']
+        shape = (
+            self._number(int, line, row, 'img_height'),
+            self._number(int, line, row, 'img_width'),
+        )
         return dict(
             img_path=f'{self.data_prefix["img_path"]}/{name}{self.img_suffix}',
             seg_map_path=(
@@ -223,10 +230,12 @@ class HuBMAPDataset(SeededPipelineMixin, BaseSegDataset):
             img_id=name,
             organ=row['organ'],
             data_source=row['data_source'],
-            pixel_size=self._number(float, line, row, 'pixel_size') if size else None,
-            original_shape=(
-                self._number(int, line, row, 'img_height'),
-                self._number(int, line, row, 'img_width'),
+            pixel_size=(
+                self._number(float, line, row, 'pixel_size') if pixel_size else None
+            ),
+            original_shape=shape,
+            input_shape=shape_after(
+                self.pipeline.transforms, target_shape(shape, size)
             ),
             label_map=self.label_map,
             reduce_zero_label=self.reduce_zero_label,
@@ -241,21 +250,3 @@ class HuBMAPDataset(SeededPipelineMixin, BaseSegDataset):
                 f'{self.ann_file}, line {line}, column {key}: {row[key]!r} is not '
                 f'{"an integer" if kind is int else "a number"}'
             ) from None
-
-
-def parse_fold(fold: int | str) -> int:
-    """Return a fold as a number.
-
-    Raises:
-        ValueError: If it is no whole number or negative.
-    """
-    try:
-        number = int(str(fold))
-    except ValueError:
-        number = -1
-    if number < 0:
-        raise ValueError(
-            f'HuBMAPDataset: fold={fold!r} is not a whole number from 0 (configs take '
-            'it from the environment variable FOLD)'
-        )
-    return number

@@ -1,27 +1,36 @@
-"""Batches for validation on images that aren't all square.
+"""Batches for validation on images that aren't all of one shape.
 
 mmseg can't stack images of different shapes in validation, and padding them would
 change the result.
 """
 
-from collections.abc import Iterator
-from fractions import Fraction
+from collections.abc import Iterator, Sequence
 
+from mmcv.image import rescale_size
+from mmcv.transforms import BaseTransform, LoadImageFromFile, Resize
+from mmseg.datasets.transforms import LoadAnnotations, PackSegInputs
 from mmseg.registry import DATA_SAMPLERS
 from torch.utils.data import BatchSampler, Sampler
+
+from .transforms.restore_original_shape import RestoreOriginalShape
+from .transforms.stain import StainNormalize
+
+KEEPS_SHAPE = (
+    *(LoadImageFromFile, LoadAnnotations, PackSegInputs),
+    *(RestoreOriginalShape, StainNormalize),
+)
 
 
 @DATA_SAMPLERS.register_module()
 class SameShapeBatchSampler(BatchSampler):
-    """Group consecutive indices into batches of one aspect ratio.
+    """Group consecutive indices into batches of one shape.
 
-    Prepared images have the same longer side, so images of one aspect ratio have one
-    shape. The order of the sampler is kept, since the gathering of results over
-    processes relies on it.
+    The order of the sampler is kept, since the gathering of results over processes
+    relies on it.
 
     Args:
         sampler: Sampler (not shuffling) over a dataset whose ``get_data_info`` has
-            ``original_shape``, such as ``HuBMAPDataset``.
+            ``input_shape``, such as ``HuBMAPDataset``.
         batch_size: Largest number of images in a batch, > 0.
 
     Raises:
@@ -37,13 +46,13 @@ class SameShapeBatchSampler(BatchSampler):
 
     def __iter__(self) -> Iterator[list[int]]:
         """Iterate over the batches."""
-        batch, ratio = [], None
+        batch, shape = [], None
         for index in self.sampler:
-            new_ratio = self._aspect_ratio(index)
-            if batch and (new_ratio != ratio or len(batch) == self.batch_size):
+            new_shape = self._shape(index)
+            if batch and (new_shape != shape or len(batch) == self.batch_size):
                 yield batch
                 batch = []
-            ratio = new_ratio
+            shape = new_shape
             batch.append(index)
         if batch:
             yield batch
@@ -51,12 +60,42 @@ class SameShapeBatchSampler(BatchSampler):
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
-    def _aspect_ratio(self, index: int) -> Fraction:
+    def _shape(self, index: int) -> tuple[int, int]:
         dataset = self.sampler.dataset
         info = dataset.get_data_info(int(index))
-        if 'original_shape' not in info:
+        if 'input_shape' not in info:
             raise ValueError(
                 f'SameShapeBatchSampler: samples of {type(dataset).__name__} have no '
-                'original_shape; use HuBMAPDataset, or batch_sampler=None'
+                'input_shape; use HuBMAPDataset, or batch_sampler=None'
             )
-        return Fraction(*info['original_shape'])
+        return info['input_shape']
+
+
+def shape_after(
+    transforms: Sequence[BaseTransform], shape: tuple[int, int]
+) -> tuple[int, int]:
+    """Return the shape in which an image leaves a pipeline without randomness.
+
+    Args:
+        transforms: The pipeline. Only ``Resize`` and what keeps a shape are known. With
+            another one the given shape is returned: images that enter in one shape
+            leave in one shape, which is what matters for a batch.
+        shape: Height and width in which it enters, px.
+    """
+    after = tuple(shape)
+    for transform in transforms:
+        if isinstance(transform, Resize) and type(transform).__name__ == 'Resize':
+            after = _resized(transform, after)
+        elif not isinstance(transform, KEEPS_SHAPE):
+            return tuple(shape)
+    return after
+
+
+def _resized(resize: Resize, shape: tuple[int, int]) -> tuple[int, int]:
+    """Return height and width after ``Resize``, which itself says (w, h)."""
+    if resize.scale is None:
+        scales = zip(shape, resize.scale_factor[::-1], strict=True)
+        return tuple(int(side * scale + 0.5) for side, scale in scales)
+    if not resize.keep_ratio:
+        return tuple(resize.scale[::-1])
+    return rescale_size(shape[::-1], tuple(resize.scale))[::-1]

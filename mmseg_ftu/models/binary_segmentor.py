@@ -25,6 +25,12 @@ from torch import Tensor
 from ..switched_aux_loss import downsample_mask, weighted_bce
 
 CLAMP = 2**-24  # 1 - 2**-24 is the largest float32 below 1; 16.6 nats
+ONE_IMAGE = (
+    'a training batch holds one image, and this decode head needs two: batch norm '
+    'after global pooling (as in DeepLabv3+) has one value a channel. Train on at '
+    'least two images for each process, with train_dataloader.batch_size=2 or more, '
+    'or choose another norm_cfg, such as dict(type="GN", num_groups=32)'
+)
 
 
 @MODELS.register_module()
@@ -54,7 +60,12 @@ class BinaryEncoderDecoder(EncoderDecoder):
             )
 
     def _decode_head_forward_train(self, *args) -> dict:
-        losses = super()._decode_head_forward_train(*args)
+        try:
+            losses = super()._decode_head_forward_train(*args)
+        except ValueError as error:  # of torch's batch norm
+            if 'more than 1 value per channel' not in str(error):
+                raise
+            raise ValueError(ONE_IMAGE) from error
         losses.pop('decode.acc_seg')
         return losses
 

@@ -50,6 +50,7 @@ def test_data_info_has_metainfo_and_paths(make_prepared):
         data_source='HPA',
         pixel_size=0.4,
         original_shape=(120, 96),
+        input_shape=(64, 51),
         label_map=None,
         reduce_zero_label=False,
         seg_fields=[],

@@ -134,6 +134,8 @@ train_dataloader = dict(
     num_workers=4,
     persistent_workers=True,
     sampler=dict(type='EpochSeededSampler', shuffle=True),
+    # DeepLabv3+ can't train on one image; batch_sampler.drop_last leaves out all rests
+    batch_sampler=dict(type='AtLeastTwoBatchSampler'),
     dataset=dict(
         type=dataset_type,
         data_root=data_root,
@@ -147,7 +149,7 @@ val_dataloader = dict(
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=False),
     batch_size=8,  # paper
-    # keeps images of different aspect ratio out of one batch
+    # keeps images of different shapes out of one batch
     batch_sampler=dict(type='SameShapeBatchSampler'),
     dataset=dict(
         type=dataset_type,
@@ -163,6 +165,7 @@ test_dataloader = dict(
     num_workers=4,
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=False),
+    batch_sampler=dict(type='SameShapeBatchSampler'),
     dataset=dict(
         type=dataset_type,
         data_root=data_root,

@@ -16,6 +16,7 @@ param_scheduler = [
         patience=5,
         threshold=1e-3,
         min_value=1e-6,
+        end=10**9,  # never: a run that is made longer goes on as a longer one would
     )
 ]
 default_hooks = dict(
@@ -25,8 +26,11 @@ default_hooks = dict(
     checkpoint=dict(type='ResumableCheckpointHook', save_best='Dice', rule='greater'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     epoch_seed=dict(type='EpochSeedHook'),
+    sync_buffers=dict(type='SyncSavedBuffersHook'),
+    keep_gradients=dict(type='KeepGradientsHook'),
     check_stain=dict(type='CheckStainHook'),
     check_fold=dict(type='CheckFoldHook'),
+    check_schedule=dict(type='CheckScheduleHook'),
     keep_preparation=dict(type='KeepPreparationHook'),
     visualization=dict(type='DrawPredictionsHook'),
 )
