@@ -26,8 +26,8 @@ with quiet_imports():
         switched_aux_loss,
         visualizer,
     )
+    from .checkpoint_schemes import refuse_unsafe_checkpoints
     from .inference import FTUPredictor
-    from .safe_checkpoints import refuse_unsafe_checkpoints
 
 # also for what mmseg's and mmengine's own functions load from now on
 refuse_unsafe_checkpoints()
