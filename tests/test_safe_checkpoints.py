@@ -4,6 +4,7 @@ import os
 
 import pytest
 import torch
+from mmengine.hooks import Hook
 from mmseg.apis import init_model
 from tiny_run import build, tiny_config
 
@@ -55,6 +56,25 @@ def test_what_a_run_saves_can_be_resumed(options, hook, tmp_path):
     runner = build(cfg)
     runner.train()
     assert runner.epoch == 4
+
+
+class Strange:
+    """Something that a hook of a user may put into a checkpoint."""
+
+
+class StrangeHook(Hook):
+    def before_save_checkpoint(self, runner, checkpoint):
+        checkpoint['strange'] = Strange()
+
+
+def test_a_run_that_could_not_be_resumed_stops_at_its_first_checkpoint(tmp_path):
+    runner = build(tiny_config(tmp_path))
+    runner.register_hook(StrangeHook())
+    with pytest.raises(ValueError, match=r'could not be resumed .*Strange') as caught:
+        runner.train()
+    assert runner.epoch == 1
+    assert 'Let hooks keep only numbers' in str(caught.value)
+    assert not list(tmp_path.glob('*.pth'))
 
 
 def test_functions_of_mmseg_refuse_it_too(tmp_path):
