@@ -16,6 +16,7 @@ os.environ.setdefault('NO_ALBUMENTATIONS_UPDATE', '1')
 with quiet_imports():
     check_dependencies()
     from . import (
+        check_finite_loss_hook,
         check_stain_hook,
         datasets,
         evaluation,
@@ -35,6 +36,7 @@ refuse_unsafe_checkpoints()
 __all__ = [
     'FTUPredictor',
     '__version__',
+    'check_finite_loss_hook',
     'check_stain_hook',
     'datasets',
     'evaluation',

@@ -12,6 +12,7 @@ import json
 import os
 import signal
 import sys
+import uuid
 from pathlib import Path
 
 import torch
@@ -67,7 +68,7 @@ class KillHook(Hook):
 def train(work_dir: Path, scores: dict, *hooks: Hook, **options):
     """Train with scripted scores; return the runner."""
     cfg = tiny_config(work_dir, custom_hooks=[], **options)
-    cfg.experiment_name = f'{work_dir.name}_{bool(cfg.get("resume"))}_{os.getpid()}'
+    cfg.experiment_name = uuid.uuid4().hex  # runs of one name share a message hub
     names = list(scores)
     rules = ['less' if name == 'error' else 'greater' for name in names]
     cfg.default_hooks.checkpoint.update(save_best=names, rule=rules)

@@ -39,4 +39,7 @@ def parse_args() -> argparse.Namespace:
 if __name__ == '__main__':
     args = vars(parse_args())
     os.environ.setdefault('LOCAL_RANK', str(args.pop('local_rank')))
-    train(**args)
+    try:
+        train(**args)
+    except FloatingPointError as error:
+        raise SystemExit(f'error: {error}') from None

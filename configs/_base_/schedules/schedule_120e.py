@@ -25,6 +25,7 @@ default_hooks = dict(
     checkpoint=dict(type='ResumableCheckpointHook', save_best='Dice', rule='greater'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     epoch_seed=dict(type='EpochSeedHook'),
+    check_finite=dict(type='CheckFiniteLossHook'),
     check_stain=dict(type='CheckStainHook'),
     keep_preparation=dict(type='KeepPreparationHook'),
     visualization=dict(type='SegVisualizationHook'),
