@@ -1,7 +1,9 @@
 """Two processes, of which only the second sees a loss that is not finite.
 
 ``torchrun --standalone --nproc_per_node=2 tests/diverging_run.py WORK_DIR``; each
-writes the text of its error into ``WORK_DIR/stopped_<rank>``.
+writes the text of its error into ``WORK_DIR/stopped_<rank>``. With a further argument
+``resume`` they go on, now without the loss, and write where they began and ended into
+``WORK_DIR/resumed_<rank>``.
 """
 
 import math
@@ -26,12 +28,17 @@ class SpoilLossHook(Hook):
 
 if __name__ == '__main__':
     folder = Path(sys.argv[1])
-    config = tiny_config(folder, launcher='pytorch', custom_hooks=[])
+    resume = 'resume' in sys.argv
+    config = tiny_config(folder, launcher='pytorch', custom_hooks=[], resume=resume)
     config.train_dataloader.batch_size = 2
     run = build(config)
-    run.register_hook(SpoilLossHook())
+    if not resume:
+        run.register_hook(SpoilLossHook())
     try:
         run.train()
+        if resume:
+            text = f'{Path(run._load_from).name} {run.epoch}'
+            (folder / f'resumed_{run.rank}').write_text(text)
     except FloatingPointError as error:
         (folder / f'stopped_{run.rank}').write_text(str(error))
         raise SystemExit(1) from None

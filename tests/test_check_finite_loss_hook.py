@@ -276,7 +276,8 @@ def test_useless_settings_are_refused(options):
         CheckFiniteLossHook(**options)
 
 
-def test_all_processes_stop_together(tmp_path):
+@pytest.mark.slow
+def test_all_processes_stop_together_and_go_on_from_one_file(tmp_path):
     """Only the second sees a loss that is not finite, and nobody waits for it."""
     command = [sys.executable, '-m', 'torch.distributed.run', '--standalone']
     command += ['--nproc_per_node=2', str(TESTS / 'diverging_run.py'), str(tmp_path)]
@@ -289,3 +290,11 @@ def test_all_processes_stop_together(tmp_path):
         assert path.read_text().startswith(text)
     names = [path.name for path in tmp_path.glob('epoch*.pth')]
     assert names == ['epoch_1.pth']
+
+    (tmp_path / 'epoch_2.pth').write_bytes(b'damaged')
+    (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'epoch_2.pth'))
+    command.append('resume')
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    for rank in range(2):
+        assert (tmp_path / f'resumed_{rank}').read_text() == 'epoch_1.pth 4'
