@@ -3,14 +3,12 @@
 The arguments are those of mmseg's own tools.
 """
 
-import logging
 from pathlib import Path
 
 import torch
 from mmengine.config import Config
 from mmengine.device import get_device
-from mmengine.logging import print_log
-from mmengine.runner import Runner, find_latest_checkpoint
+from mmengine.runner import Runner
 
 from .evaluation.config_thresholds import fill_in_thresholds, set_thresholds
 from .preparation.own_files import ListedFolder, refuse_nesting
@@ -30,7 +28,7 @@ def train(
     Args:
         config: Path of the config.
         work_dir: Where logs and checkpoints go; None is that of `default_work_dir`.
-        resume: Go on from the latest checkpoint in ``work_dir``.
+        resume: Go on from the newest intact checkpoint in ``work_dir``.
         amp: Train in mixed precision (needs an accelerator).
         cfg_options: Settings that override the config's, dotted keys.
         launcher: ``none``, ``pytorch``, ``slurm`` or ``mpi``.
@@ -39,17 +37,14 @@ def train(
         The runner, after training.
 
     Raises:
-        ValueError: If ``amp`` is asked for on a CPU.
+        ValueError: If ``amp`` is asked for on a CPU, or none of the checkpoints to
+            go on from is intact.
+        FloatingPointError: If the loss or the weights become infinite or NaN.
     """
     cfg = load_config(config, work_dir, cfg_options, launcher)
     if amp:
         use_amp(cfg)
     cfg.resume = resume
-    if resume and find_latest_checkpoint(cfg.work_dir) is None:
-        print_log(
-            f'--resume: no checkpoint in {cfg.work_dir}, so training begins at epoch 1',
-            level=logging.WARNING,
-        )
     runner = build_runner(cfg)
     runner.train()
     return runner

@@ -2,7 +2,7 @@
 
 The exit code is the same for all commands: 0 for done; 1 where some images failed, each
 named, or an error in the program, with its traceback; 2 for wrong arguments or input,
-in one sentence; 130 after Ctrl-C. ``MMSEG_FTU_TRACEBACK=1`` shows the traceback of a
+in one sentence; 130 after Ctrl-C. A training that diverges ends with 1, too. ``MMSEG_FTU_TRACEBACK=1`` shows the traceback of a
 sentence, too.
 """
 
@@ -88,6 +88,9 @@ def run_command(module: str, argv: Sequence[str], program: str | None = None) ->
     except KeyboardInterrupt:
         print(getattr(command, 'STOPPED', 'stopped'), file=sys.stderr)
         return INTERRUPTED
+    except FloatingPointError as error:  # a training that diverges
+        print(f'error: {error}', file=sys.stderr)
+        return FAILED
     except (ValueError, OSError, ImportError) as error:
         if not is_foreseen(error):
             traceback.print_exc()

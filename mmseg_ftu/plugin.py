@@ -14,6 +14,7 @@ os.environ.setdefault('NO_ALBUMENTATIONS_UPDATE', '1')
 with quiet_imports():
     check_dependencies()
     from . import (
+        check_finite_loss_hook,
         check_fold_hook,
         check_schedule_hook,
         check_stain_hook,
@@ -27,12 +28,13 @@ with quiet_imports():
         sync_saved_buffers_hook,
         visualizer,
     )
+    from .checkpoint_schemes import refuse_unsafe_checkpoints
     from .evaluation import ftu_dice_metric
-    from .safe_checkpoints import refuse_unsafe_checkpoints
 
 refuse_unsafe_checkpoints()
 
 __all__ = [
+    'check_finite_loss_hook',
     'check_fold_hook',
     'check_schedule_hook',
     'check_stain_hook',

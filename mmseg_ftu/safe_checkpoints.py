@@ -2,50 +2,34 @@
 
 A pickle can run any code. Here they are read with torch's ``weights_only=True`` and in
 no other way, while mmengine falls back to plain unpickling where that fails, and its
-own list of safe names holds ``getattr``. Importing this package calls
+own list of safe names holds ``getattr``. What may be in a file besides tensors is said
+in ``mmseg_ftu/plain_data.py``. Importing this package calls
 ``refuse_unsafe_checkpoints``; pretrained backbones read through ``load_local`` too.
 """
 
-import argparse
+import io
 import pickle
 import re
+import zipfile
 from pathlib import Path
 from urllib.parse import urlparse
 
-import numpy as np
 import torch
-from mmengine.logging import HistoryBuffer
-from mmengine.runner import CheckpointLoader
+
+from .plain_data import SAFE_GLOBALS, finish
+
+# The first bytes of what torch.save wrote before its version 1.6.
+OLD_FORMAT = b'\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.'
+
+NO_DEVICE = 'Attempting to deserialize object on'  # torch's words
 
 
-def _statistic(owner: type, name: str) -> object:
-    """Stand in for ``getattr``, by which a ``HistoryBuffer`` names its four methods."""
-    if owner is HistoryBuffer and name in ('min', 'max', 'mean', 'current'):
-        return vars(HistoryBuffer)[name]
-    raise pickle.UnpicklingError(f'GLOBAL getattr({owner.__name__},{name!r})')
+class DamagedCheckpointError(ValueError):
+    """The file is incomplete, altered, or nothing that ``torch.save`` wrote."""
 
 
-# Plain data that training scripts (DeiT's descendants, mmengine) store next to the
-# weights. Rebuilding these runs no code from the file.
-SAFE_GLOBALS = [
-    argparse.Namespace,
-    HistoryBuffer,
-    (_statistic, 'builtins.getattr'),
-    np.ndarray,
-    np.dtype,
-    np.dtypes.Float64DType,
-    np.dtypes.Int64DType,
-    np.empty(0).__reduce__()[0],  # _reconstruct; numpy 2 moved it
-    np.float64(0).__reduce__()[0],  # scalar, likewise
-]
-
-
-def refuse_unsafe_checkpoints() -> None:
-    """Make mmengine read files and URLs as ``load_local`` does, with no fallback."""
-    CheckpointLoader.register_scheme('', loader=load_local, force=True)
-    CheckpointLoader.register_scheme(
-        ('http://', 'https://'), loader=load_url, force=True
-    )
+class RefusedCheckpointError(ValueError):
+    """The file is whole, and holds more than plain data."""
 
 
 def load_local(filename: str | Path, map_location=None) -> object:
@@ -53,30 +37,57 @@ def load_local(filename: str | Path, map_location=None) -> object:
 
     Args:
         filename: Path of the file.
-        map_location: As for ``torch.load``.
+        map_location: As for ``torch.load``; ``meta`` reads everything and keeps of
+            the tensors only their shapes.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is damaged, or loading it would run code.
+        DamagedCheckpointError: If it can't be read.
+        RefusedCheckpointError: If loading it could run code.
     """
     path = Path(filename).expanduser()
     if not path.is_file():
         raise FileNotFoundError(f'checkpoint {path} does not exist')
+    with path.open('rb') as stream:
+        return load_stream(stream, str(path), map_location)
+
+
+def load_stream(stream: io.BufferedIOBase, name: str, map_location=None) -> object:
+    """Do the same for an open file, called ``name`` in messages."""
     try:
         with torch.serialization.safe_globals(SAFE_GLOBALS):
-            return torch.load(path, map_location=map_location, weights_only=True)
-    except pickle.UnpicklingError as error:
-        found = re.search(r'GLOBAL (\S+)', str(error))
-        if found is None:
-            raise ValueError(damaged(path, error)) from error
-        raise ValueError(
-            f'{path} is refused: besides weights it holds {found[1]}, and to load that '
-            'is to run code from the file. Take the safetensors file of the same '
-            'model, or, if you trust its author, load it yourself and save the '
-            'weights alone: torch.save(model.state_dict(), path)'
-        ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        raise ValueError(damaged(path, error)) from error
+            return finish(torch.load(stream, map_location, weights_only=True))
+    except MemoryError:
+        raise
+    except Exception as error:  # of bytes that anybody may have written
+        found = re.search(r"GLOBAL (\S+)|<(?:class|function) '?([^' >]+)", str(error))
+        whole = is_intact(stream)
+        refusal = found and isinstance(error, pickle.UnpicklingError)
+        if refusal and (whole or is_old_format(stream)):
+            text = refused(name, found[1] or found[2])
+            raise RefusedCheckpointError(text) from error
+        if not whole:
+            size = stream.seek(0, io.SEEK_END)
+            raise DamagedCheckpointError(damaged(name, size, error)) from error
+        if isinstance(error, torch.OutOfMemoryError) or NO_DEVICE in str(error):
+            raise
+        raise RefusedCheckpointError(refused(name, f'({reason(error)})')) from error
+
+
+def is_old_format(stream: io.BufferedIOBase) -> bool:
+    """Tell whether the file begins as those of torch before version 1.6."""
+    stream.seek(0)
+    return stream.read(len(OLD_FORMAT)) == OLD_FORMAT
+
+
+def is_intact(stream: io.BufferedIOBase) -> bool:
+    """Tell whether the file is a ZIP, as ``torch.save`` writes, with right sums."""
+    try:
+        archive = zipfile.ZipFile(stream)
+        pickled = any(Path(name).name == 'data.pkl' for name in archive.namelist())
+        return pickled and archive.testzip() is None
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, EOFError):
+        return False
 
 
 def load_url(url: str, map_location=None, model_dir=None, **_) -> object:
@@ -106,12 +117,26 @@ def download(url: str, folder: str | Path | None = None) -> Path:
     return path
 
 
-def damaged(path: Path, error: Exception) -> str:
-    """Say that a file can't be read, and why."""
-    # torch's own text starts with advice to unpickle without restriction
-    text = str(error).partition('WeightsUnpickler error:')[2] or str(error)
-    reason = text.strip().split('\n')[0].rstrip('.') or 'unknown format'
+def refused(name: str, found: str) -> str:
+    """Say what a file holds that isn't read, and what to do."""
     return (
-        f'{path} ({path.stat().st_size} bytes) is damaged or no checkpoint: {reason}. '
-        'Delete it and download it again'
+        f'{name} is refused: besides weights it holds {found}, and to load that is '
+        'to run code from the file. The file itself is whole: keep it. Take the '
+        'safetensors file of the same model, or, if you trust its author, save the '
+        'weights alone: checkpoint = torch.load(path, weights_only=False); '
+        "torch.save(dict(state_dict=checkpoint['state_dict']), new_path)"
     )
+
+
+def damaged(name: str | Path, size: int, error: Exception) -> str:
+    """Say that a file of ``size`` bytes can't be read, and why."""
+    return (
+        f'{name} ({size} bytes) is damaged or no checkpoint: {reason(error)}. '
+        'Put an intact copy in its place'
+    )
+
+
+def reason(error: Exception) -> str:
+    """Return the first line of torch's text, without its advice to unpickle all."""
+    text = str(error).partition('WeightsUnpickler error:')[2] or str(error)
+    return text.strip().split('\n')[0].rstrip('.') or type(error).__name__

@@ -4,6 +4,7 @@ import os
 
 import pytest
 import torch
+from mmengine.hooks import Hook
 from mmseg.apis import init_model
 from tiny_run import build, tiny_config
 
@@ -24,6 +25,56 @@ def test_checkpoint_of_a_run_loads(tmp_path):
     assert saved['meta']['epoch'] == 4
     assert 'optimizer' in saved
     assert 'message_hub' in saved
+
+
+ONE_CYCLE = dict(type='OneCycleLR', eta_max=0.01, total_steps=16, by_epoch=False)
+
+
+@pytest.mark.parametrize('hook', ['ResumableCheckpointHook', 'CheckpointHook'])
+@pytest.mark.parametrize(
+    'options',
+    [
+        {'default_hooks.checkpoint.save_best': 'mIoU'},  # a number of numpy's
+        {'param_scheduler': [ONE_CYCLE]},  # keeps a function of its class
+    ],
+    ids=['mIoU', 'OneCycleLR'],
+)
+def test_what_a_run_saves_can_be_resumed(options, hook, tmp_path):
+    options = {
+        'val_evaluator': [dict(type='FTUDiceMetric'), dict(type='IoUMetric')],
+        'default_hooks.checkpoint.type': hook,
+        'default_hooks.checkpoint.interval': 1,
+        **options,
+    }
+    short = {'train_cfg.max_epochs': 2, 'custom_hooks': []}
+    build(tiny_config(tmp_path, **options, **short)).train()
+    for path in (tmp_path / 'epoch_2.pth', *tmp_path.glob('best_*.pth')):
+        assert load_local(path, 'cpu')['meta']['epoch'] <= 2
+    assert len(list(tmp_path.glob('best_*.pth'))) == 1
+    cfg = tiny_config(tmp_path, resume=True, custom_hooks=[], **options)
+    cfg.experiment_name += '_resumed'
+    runner = build(cfg)
+    runner.train()
+    assert runner.epoch == 4
+
+
+class Strange:
+    """Something that a hook of a user may put into a checkpoint."""
+
+
+class StrangeHook(Hook):
+    def before_save_checkpoint(self, runner, checkpoint):
+        checkpoint['strange'] = Strange()
+
+
+def test_a_run_that_could_not_be_resumed_stops_at_its_first_checkpoint(tmp_path):
+    runner = build(tiny_config(tmp_path))
+    runner.register_hook(StrangeHook())
+    with pytest.raises(ValueError, match=r'could not be resumed .*Strange') as caught:
+        runner.train()
+    assert runner.epoch == 1
+    assert 'Let hooks keep only numbers' in str(caught.value)
+    assert not list(tmp_path.glob('*.pth'))
 
 
 def test_functions_of_mmseg_refuse_it_too(tmp_path):

@@ -193,6 +193,7 @@ def tiny_config(work_dir, **overrides) -> Config:
                     type='ResumableCheckpointHook', save_best='Dice', rule='greater'
                 ),
                 epoch_seed=dict(type='EpochSeedHook'),
+                check_finite=dict(type='CheckFiniteLossHook'),
             ),
             custom_hooks=[
                 dict(type='SwitchAuxHook', schedule=SCHEDULE),

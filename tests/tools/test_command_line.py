@@ -116,6 +116,20 @@ def test_resume_goes_on_and_says_when_there_is_nothing(trained, work):
     assert 'no checkpoint in' in done.stdout
 
 
+def test_a_diverging_training_ends_with_a_sentence(work):
+    done = run(
+        *('tools/train.py', CONFIG, '--work-dir', work / 'hot', '--cfg-options'),
+        *(*SMALL, 'optim_wrapper.optimizer.lr=1e30'),
+        data=work / 'data',
+        check=False,
+    )
+    assert done.returncode == 1
+    assert 'Traceback' not in done.stderr
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith('error: the loss is not finite: epoch 1, iteration 2, ')
+    assert not list((work / 'hot').glob('*.pth'))
+
+
 def test_evaluation_with_tta_writes_masks_and_table_at_original_size(trained, work):
     checkpoint = next(trained.glob('best_Dice_epoch_*.pth'))
     done = run(

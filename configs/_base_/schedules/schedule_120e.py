@@ -28,6 +28,7 @@ default_hooks = dict(
     epoch_seed=dict(type='EpochSeedHook'),
     sync_buffers=dict(type='SyncSavedBuffersHook'),
     keep_gradients=dict(type='KeepGradientsHook'),
+    check_finite=dict(type='CheckFiniteLossHook'),
     check_stain=dict(type='CheckStainHook'),
     check_fold=dict(type='CheckFoldHook'),
     check_schedule=dict(type='CheckScheduleHook'),

@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from timm.models import get_pretrained_cfg, list_pretrained
 from torch import Tensor
 
-from ...safe_checkpoints import damaged, download, load_local
+from ...safe_checkpoints import DamagedCheckpointError, damaged, download, load_local
 
 StateDict = dict[str, Tensor]
 
@@ -89,7 +89,8 @@ def read_state_dict(path: Path, prefix: str | None = None) -> StateDict:
         try:
             content = safetensors.torch.load_file(path)
         except (SafetensorError, OSError) as error:
-            raise ValueError(damaged(path, error)) from error
+            text = damaged(path, path.stat().st_size, error)
+            raise DamagedCheckpointError(text) from error
     else:
         content = load_local(path, 'cpu')
     for nest in NESTS:
