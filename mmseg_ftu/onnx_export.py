@@ -46,6 +46,7 @@ class Probability(nn.Module):
         self.backbone = model.backbone
         self.decode_head = model.decode_head
         self.align_corners = model.align_corners
+        self.padding = model.padding
         preprocessor = model.data_preprocessor
         self.register_buffer('mean', preprocessor.mean.clone())
         self.register_buffer('std', preprocessor.std.clone())
@@ -53,14 +54,13 @@ class Probability(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """Compute the probability of foreground."""
         x = (image - self.mean) / self.std
+        return self.padding(self._logits, x).sigmoid()
+
+    def _logits(self, x: Tensor) -> Tensor:
         logits = self.decode_head(self.backbone(x))
-        logits = F.interpolate(
-            logits,
-            image.shape[2:],
-            mode='bilinear',
-            align_corners=self.align_corners,
+        return F.interpolate(
+            logits, x.shape[2:], mode='bilinear', align_corners=self.align_corners
         )
-        return logits.sigmoid()
 
 
 def export_onnx(

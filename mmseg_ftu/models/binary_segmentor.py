@@ -23,11 +23,16 @@ from mmseg.structures import SegDataSample
 from torch import Tensor
 
 from ..switched_aux_loss import downsample_mask, weighted_bce
+from .mirrored_padding import check_training_size, take_over_padding
 
 
 @MODELS.register_module()
 class BinaryEncoderDecoder(EncoderDecoder):
     """Encoder-decoder with one output channel.
+
+    It predicts images of any size: they are mirrored up to a multiple of the backbone's
+    largest stride, and the logits are cropped (``mirrored_padding.py``). Training
+    images must be such multiples.
 
     Each result of an image with a mask carries ``val_loss_bce``, the pixel-mean binary
     cross entropy of the main head on that image (a float, from the logits, so exact
@@ -35,8 +40,13 @@ class BinaryEncoderDecoder(EncoderDecoder):
     schedule.
 
     Raises:
-        ValueError: If the decode head has several channels or no threshold.
+        ValueError: If the decode head has several channels or no threshold, or in
+            training, if an image is no multiple of the largest stride.
     """
+
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.padding = take_over_padding(self)
 
     def _init_decode_head(self, decode_head: dict) -> None:
         if decode_head.get('threshold') is None:
@@ -50,6 +60,22 @@ class BinaryEncoderDecoder(EncoderDecoder):
                 f'decode_head.out_channels={self.out_channels}: BinaryEncoderDecoder '
                 "is for out_channels=1; use mmseg's EncoderDecoder for more"
             )
+
+    def encode_decode(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
+        """Compute logits (N, 1, H, W) of images (N, C, H, W) of any size."""
+
+        def network(images: Tensor) -> Tensor:
+            # mmseg's heads read the size of the logits from either of these
+            size = dict(img_shape=images.shape[2:], pad_shape=images.shape[2:])
+            metas = [{**meta, **size} for meta in batch_img_metas]
+            return super(BinaryEncoderDecoder, self).encode_decode(images, metas)
+
+        return self.padding(network, inputs)
+
+    def loss(self, inputs: Tensor, data_samples: list[SegDataSample]) -> dict:
+        """Compute the losses of images (N, C, H, W), by name."""
+        check_training_size(inputs.shape[2:], self.backbone)
+        return super().loss(inputs, data_samples)
 
     def _decode_head_forward_train(self, *args) -> dict:
         losses = super()._decode_head_forward_train(*args)
