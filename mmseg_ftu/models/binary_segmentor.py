@@ -73,9 +73,24 @@ class BinaryEncoderDecoder(EncoderDecoder):
         return self.padding(network, inputs)
 
     def loss(self, inputs: Tensor, data_samples: list[SegDataSample]) -> dict:
-        """Compute the losses of images (N, C, H, W), by name."""
+        """Compute the losses of images (N, C, H, W), by name.
+
+        They are 0, with gradients of 0 for all parameters, if every pixel of the batch
+        is ignored. mmseg's cross entropy would raise.
+        """
         check_training_size(inputs.shape[2:], self.backbone)
-        return super().loss(inputs, data_samples)
+        maps = self.extract_feat(inputs)
+        # after the encoder was queued, since a GPU has to finish what it was given
+        counts = self._some_pixel_counts(data_samples)
+        samples = data_samples if counts else as_background(data_samples)
+        losses = self._decode_head_forward_train(maps, samples)
+        if self.with_auxiliary_head:
+            losses.update(self._auxiliary_head_forward_train(maps, samples))
+        return losses if counts else {name: loss * 0 for name, loss in losses.items()}
+
+    def _some_pixel_counts(self, data_samples: list[SegDataSample]) -> bool:
+        ignored = self.decode_head.ignore_index
+        return any((s.gt_sem_seg.data != ignored).any() for s in data_samples)
 
     def _decode_head_forward_train(self, *args) -> dict:
         losses = super()._decode_head_forward_train(*args)
@@ -105,6 +120,17 @@ class BinaryEncoderDecoder(EncoderDecoder):
             mask[None], mask.shape[-2:], ignore_index=self.decode_head.ignore_index
         )
         return weighted_bce(logits[None], target, weight).item()
+
+
+def as_background(data_samples: list[SegDataSample]) -> list[SegDataSample]:
+    """Return samples whose masks are 0 all over."""
+    return [
+        SegDataSample(
+            metainfo=sample.metainfo,
+            gt_sem_seg=PixelData(data=torch.zeros_like(sample.gt_sem_seg.data)),
+        )
+        for sample in data_samples
+    ]
 
 
 def restore(logits: Tensor, metainfo: dict, align_corners: bool = False) -> Tensor:
