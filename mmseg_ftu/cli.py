@@ -1,9 +1,9 @@
 """``mmseg-ftu COMMAND ...`` and the scripts of ``tools/``: one way to run a command.
 
 The exit code is the same for all commands: 0 for done; 1 where some images failed, each
-named, or an error in the program, with its traceback; 2 for wrong arguments or input,
-in one sentence; 130 after Ctrl-C. A training that diverges ends with 1, too. ``MMSEG_FTU_TRACEBACK=1`` shows the traceback of a
-sentence, too.
+named, where a training diverged, or for an error in the program, with its traceback; 2
+for wrong arguments or input, in one sentence; 130 after Ctrl-C.
+``MMSEG_FTU_TRACEBACK=1`` shows the traceback behind a sentence, too.
 """
 
 import argparse

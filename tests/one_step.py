@@ -18,7 +18,7 @@ def build(cfg: Config) -> nn.Module:
     return model
 
 
-def batch(size: tuple[int, int] = (64, 96)) -> dict:
+def batch(size: tuple[int, int] = (64, 128)) -> dict:
     """Return two noisy images and masks as a data loader does."""
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (2, 3, *size), generator=generator).float()

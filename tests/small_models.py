@@ -27,10 +27,14 @@ MEAN, STD = [123.675, 116.28, 103.53], [58.395, 57.12, 57.375]
 
 @MODELS.register_module(force=True)
 class OneConvolution(BaseModule):
-    """A backbone of one convolution; FTU_TEST_DELAY (s) makes it slow."""
+    """A backbone of one convolution; FTU_TEST_DELAY (s) makes it slow.
 
-    def __init__(self, kernel_size=3, channels=4):
+    Images are padded to multiples of the stride that it declares; it keeps their size.
+    """
+
+    def __init__(self, kernel_size=3, channels=4, stride=1):
         super().__init__()
+        self.out_channels, self.strides = [channels], [stride]
         self.conv = nn.Conv2d(3, channels, kernel_size, padding=kernel_size // 2)
 
     def forward(self, x):

@@ -10,6 +10,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmseg.registry import MODELS
+from slim_models import CONFIGS, SEVEN, build_slim, slim_config
 
 from mmseg_ftu import onnx_export
 
@@ -17,66 +18,26 @@ ROOT = Path(__file__).resolve().parents[1]
 onnx = pytest.importorskip('onnx', reason='the extra [onnx] is not installed')
 onnxruntime = pytest.importorskip('onnxruntime', reason='extra [onnx] not installed')
 
-OTHER_SHAPES = ((1, 3, 64, 64), (3, 3, 129, 190))
-# Slim versions of the seven; the operators are those of the full ones.
-SLIM = dict(
-    embed_dims=(16, 32, 40, 64),
-    depths=(1, 1, 1, 1),
-    num_heads=(1, 2, 5, 8),
-    mlp_ratios=(2, 2, 2, 2),
+# odd, not square, one less and one more than multiples of 64 px
+OTHER_SHAPES = ((1, 3, 64, 64), (3, 3, 127, 193))
+FOUR_SCALES = dict(
+    embed_dims=(16, 24, 24, 24), serial_depths=(1, 1, 1, 1), parallel_depth=1
 )
-COAT = dict(embed_dims=(16, *(24,) * 4), serial_depths=(1,) * 5, parallel_depth=1)
-OVERRIDES = {
-    'coat_daformer': (dict(arch=COAT), COAT['embed_dims']),
-    'pvtv2_daformer': (dict(arch=SLIM), SLIM['embed_dims']),
-    'mit_daformer': (dict(arch=SLIM), SLIM['embed_dims']),
-    'enetb5_unet': (dict(arch='b0'), (24, 40, 112, 320)),
-    'r101_unet': (dict(depth=50), (256, 512, 1024, 2048)),
-    'enetb5_dlv3plus': (dict(arch='b0'), (24, 40, 112, 320)),
-    'r101_dlv3plus': (dict(depth=50), (256, 512, 1024, 2048)),
-}
 
 
-def write_inputs(name: str, folder: Path) -> tuple[Path, Path]:
-    """Write a slim config and a checkpoint with weights that give varied output."""
-    cfg = Config.fromfile(ROOT / f'configs/ftu/{name}_aux.py')
-    backbone, channels = OVERRIDES[name]
-    cfg.model.backbone.update(backbone, init_cfg=None)
-    head = cfg.model.decode_head
-    if 'dlv3plus' in name:
-        head.in_channels, head.c1_in_channels = channels[-1], channels[0]
-    else:
-        head.in_channels = list(channels)
-    cfg.model.auxiliary_head.in_channels = list(channels)
-    torch.manual_seed(0)
-    model = MODELS.build(cfg.model)
-    for module in model.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            module.reset_running_stats()
-            module.momentum = None
-    with torch.no_grad():
-        model.decode_head.conv_seg.weight.normal_()
-        # The norms' statistics: without them a deep random network amplifies rounding.
-        shapes = (*onnx_export.CHECKED_SHAPES, *OTHER_SHAPES)
-        images = [onnx_export.example_image((2, *s[1:])) / 60 - 2 for s in shapes]
-        for x in images:
-            model.decode_head(model.backbone(x))
-        model.eval()
-        largest = max(model.decode_head(model.backbone(x)).std() for x in images)
-        model.decode_head.conv_seg.weight /= 2 * largest
+def write_inputs(cfg: Config, folder: Path) -> tuple[Path, Path]:
+    """Write a config and a checkpoint with weights that give varied output."""
+    shapes = (*onnx_export.CHECKED_SHAPES, *OTHER_SHAPES)
+    shapes = [(2, 3, *(-(-side // 64) * 64 for side in s[2:])) for s in shapes]
+    model = build_slim(cfg, [onnx_export.example_image(s) / 60 - 2 for s in shapes])
     cfg.dump(folder / 'config.py')
     meta = dict(dataset_meta=dict(stain='vahadane-1 resize-first'))
     torch.save(dict(state_dict=model.state_dict(), meta=meta), folder / 'model.pth')
     return folder / 'config.py', folder / 'model.pth'
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize('name', list(OVERRIDES))
-def test_each_of_the_seven_equals_pytorch(name, tmp_path):
-    config, checkpoint = write_inputs(name, tmp_path)
-    out = tmp_path / 'out' / 'model.onnx'
-    difference = onnx_export.export_onnx(str(config), str(checkpoint), str(out))
-    assert difference < 1e-4
+def check(out: Path, config: Path, checkpoint: Path) -> None:
+    """Compare a file with PyTorch at sizes that the export itself did not try."""
     session = onnxruntime.InferenceSession(str(out))
     model = onnx_export.load_model(Config.fromfile(config), str(checkpoint))
     for shape in OTHER_SHAPES:
@@ -87,13 +48,34 @@ def test_each_of_the_seven_equals_pytorch(name, tmp_path):
         assert got.shape == (shape[0], 1, *shape[2:])
         assert expected.std() > 0.01
         np.testing.assert_allclose(got, expected, atol=1e-4)
-    assert sorted(p.name for p in out.parent.iterdir()) == ['model.onnx']
+    assert [p.name for p in out.parent.iterdir()] == ['model.onnx']
+
+
+def four_scales():
+    """Return the config of a slim CoaT as published: four scales, parallel blocks."""
+    cfg = slim_config('coat_daformer')
+    cfg.model.backbone.arch = FOUR_SCALES
+    for head in (cfg.model.decode_head, cfg.model.auxiliary_head):
+        head.in_channels = list(FOUR_SCALES['embed_dims'])
+    return cfg
 
 
 @pytest.mark.slow
-def test_command_line_and_metadata(tmp_path):
-    config, checkpoint = write_inputs('mit_daformer', tmp_path)
-    out = tmp_path / 'model.onnx'
+@pytest.mark.parametrize('name', [*SEVEN, 'coat_with_four_scales'])
+def test_each_model_equals_pytorch(name, tmp_path):
+    cfg = slim_config(name) if name in SEVEN else four_scales()
+    config, checkpoint = write_inputs(cfg, tmp_path)
+    out = tmp_path / 'out' / 'model.onnx'
+    difference = onnx_export.export_onnx(str(config), str(checkpoint), str(out))
+    assert difference < 1e-4
+    check(out, config, checkpoint)
+
+
+@pytest.mark.slow
+def test_the_quickstart_by_command_line_and_metadata(tmp_path):
+    cfg = Config.fromfile(CONFIGS / 'quickstart/coat_daformer_switch.py')
+    config, checkpoint = write_inputs(cfg, tmp_path)
+    out = tmp_path / 'out' / 'model.onnx'
     command = [sys.executable, ROOT / 'tools/export_onnx.py', config, checkpoint, out]
     done = subprocess.run(
         [*command, '--cfg-options', 'img_scale=(512,512)'],
@@ -102,6 +84,7 @@ def test_command_line_and_metadata(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert 'largest difference to PyTorch' in done.stdout + done.stderr
+    check(out, config, checkpoint)
     props = {p.key: p.value for p in onnx.load(out).metadata_props}
     assert props['stain'] == 'vahadane-1 resize-first'
     assert json.loads(props['training_size']) == [512, 512]
@@ -112,12 +95,12 @@ def test_command_line_and_metadata(tmp_path):
 
 def test_a_model_that_predicts_as_the_segmentor_does(tmp_path):
     # The wrapper against the model's own predict: preprocessing and resizing included.
-    config, checkpoint = write_inputs('mit_daformer', tmp_path)
+    config, checkpoint = write_inputs(slim_config('mit_daformer'), tmp_path)
     cfg = Config.fromfile(config)
     wrapper = onnx_export.load_model(cfg, str(checkpoint))
     segmentor = MODELS.build(cfg.model).eval()
     segmentor.load_state_dict(torch.load(checkpoint)['state_dict'])
-    image = onnx_export.example_image((1, 3, 96, 100))
+    image = onnx_export.example_image((1, 3, 61, 100))
     bgr = image[0].flip(0).to(torch.uint8)
     data = segmentor.data_preprocessor(dict(inputs=[bgr], data_samples=None))
     with torch.inference_mode():
@@ -126,7 +109,7 @@ def test_a_model_that_predicts_as_the_segmentor_does(tmp_path):
 
 
 def test_a_graph_that_differs_is_not_written(tmp_path, monkeypatch):
-    config, checkpoint = write_inputs('mit_daformer', tmp_path)
+    config, checkpoint = write_inputs(slim_config('mit_daformer'), tmp_path)
     monkeypatch.setattr(onnx_export, 'compare', lambda *_: 0.01)
     monkeypatch.setattr(torch.onnx, 'export', fake_export)
     out = tmp_path / 'model.onnx'
@@ -143,7 +126,7 @@ def fake_export(*_, **__):
 
 
 def test_mistakes(tmp_path):
-    config, checkpoint = write_inputs('mit_daformer', tmp_path)
+    config, checkpoint = write_inputs(slim_config('mit_daformer'), tmp_path)
     torch.save(dict(state_dict={'other.weight': torch.ones(1)}), tmp_path / 'o.pth')
     cfg = Config.fromfile(config)
     with pytest.raises(ValueError, match=r'o\.pth does not belong to this config'):
@@ -155,3 +138,17 @@ def test_mistakes(tmp_path):
     cfg.model.type = 'EncoderDecoder'
     with pytest.raises(ValueError, match='only BinaryEncoderDecoder'):
         onnx_export.load_model(cfg, str(checkpoint))
+
+
+def test_a_graph_that_does_not_run_at_a_size_is_named(tmp_path):
+    config, checkpoint = write_inputs(slim_config('mit_daformer'), tmp_path)
+    model = onnx_export.load_model(Config.fromfile(config), str(checkpoint))
+    kind, shape = onnx.TensorProto.FLOAT, [2, 3, 'height', 'width']
+    given = onnx.helper.make_tensor_value_info('image', kind, shape)
+    answer = onnx.helper.make_tensor_value_info('probability', kind, shape)
+    node = onnx.helper.make_node('Sigmoid', ['image'], ['probability'])
+    graph = onnx.helper.make_graph([node], 'sigmoid', [given], [answer])
+    opset = [onnx.helper.make_opsetid('', onnx_export.OPSET)]
+    proto = onnx.helper.make_model(graph, opset_imports=opset, ir_version=10)
+    with pytest.raises(ValueError, match=r'not run on an image of shape \(1, 3, 256'):
+        onnx_export.compare(model, proto.SerializeToString())

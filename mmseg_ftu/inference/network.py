@@ -14,12 +14,13 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
+from ..models import BinaryEncoderDecoder
+from ..models.mirrored_padding import MirroredPadding, take_over_padding
 from ..preparation.resizing import resize_image
 from ..safe_checkpoints import download, load_local
 from .choices import VIEWS
 
 LONGEST_REASON = 300  # characters; torch names every key that is missing
-SMALLEST = 64  # px; a shorter side is mirrored up to it, since strides go up to 64
 
 
 def view(images: Tensor, name: str) -> Tensor:
@@ -68,13 +69,14 @@ class Network:
         self.weights = _check_weights(weights, checkpoints)
         _check_views(self.views, self.scales, batch_size)
         self.device, self.amp, self.batch_size = _device(device), amp, batch_size
-        self.models, self.metas = [], []
+        self.models, self.metas, self.paddings = [], [], []
         for path in checkpoints:
             model, meta = load_model(cfg, path)
             # on a CPU 1.4 times as fast for the slim CoaT, 1.0 to 1.1 for full models
             model = model.to(self.device, memory_format=torch.channels_last)
             self.models.append(model.eval())
             self.metas.append(meta)
+            self.paddings.append(_padding_outside(model))
 
     @torch.inference_mode()
     def __call__(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -86,23 +88,24 @@ class Network:
         Returns:
             Probability of the foreground, float32 ``(h, w)`` each.
         """
-        height, width = images[0].shape[:2]
-        total = torch.zeros(len(images), max(height, SMALLEST), max(width, SMALLEST))
-        images = [pad_small(image) for image in images]
+        total = torch.zeros(len(images), *images[0].shape[:2])
         share = 1 / (len(self.scales) * len(self.views))
+        members = list(zip(self.weights, self.models, self.paddings, strict=True))
         for scale in self.scales:
-            shape = tuple(max(SMALLEST, round(n * scale)) for n in total.shape[1:])
+            shape = tuple(max(1, round(n * scale)) for n in total.shape[1:])
             batch = _to_tensor([resize_image(image, shape) for image in images])
-            for weight, model in zip(self.weights, self.models, strict=True):
-                probability = self._all_views(model, batch)
+            for weight, model, padding in members:
+                probability = self._all_views(model, padding, batch)
                 if shape != total.shape[1:]:
                     probability = F.interpolate(
                         probability[:, None], total.shape[1:], mode='bilinear'
                     )[:, 0]
                 total += weight * share * probability.cpu()
-        return list(total[:, :height, :width].numpy())
+        return list(total.numpy())
 
-    def _all_views(self, model: torch.nn.Module, batch: Tensor) -> Tensor:
+    def _all_views(
+        self, model: torch.nn.Module, padding: MirroredPadding, batch: Tensor
+    ) -> Tensor:
         """Return the sum over the views, ``(N, h, w)`` on the device."""
         total = torch.zeros(len(batch), *batch.shape[-2:], device=self.device)
         jobs = [(name, i) for name in self.views for i in range(len(batch))]
@@ -114,31 +117,42 @@ class Network:
             for start in range(0, len(group), self.batch_size):
                 chunk = group[start : start + self.batch_size]
                 inputs = torch.stack([view(batch[i], name) for name, i in chunk])
-                seen = self._forward(model, inputs)
+                seen = self._forward(model, padding, inputs)
                 for (name, i), probability in zip(chunk, seen, strict=True):
                     total[i] += undo_view(probability, name)
         return total
 
-    def _forward(self, model: torch.nn.Module, inputs: Tensor) -> Tensor:
+    def _forward(
+        self, model: torch.nn.Module, padding: MirroredPadding, inputs: Tensor
+    ) -> Tensor:
         """Return probabilities ``(N, h, w)`` of ``(N, 3, h, w)`` uint8, BGR."""
-        shape = tuple(inputs.shape[-2:])
+
+        def network(images: Tensor) -> Tensor:
+            seen = tuple(images.shape[-2:])
+            metas = [dict(img_shape=seen, pad_shape=seen, ori_shape=seen)] * len(images)
+            return model.inference(images, metas)
+
         with torch.autocast(
             self.device.type,
             torch.bfloat16 if self.device.type == 'cpu' else torch.float16,
             enabled=self.amp,
         ):
-            # preprocessors that pad write into samples
+            # StainDataPreProcessor writes into samples
             samples = [SegDataSample() for _ in inputs]
             data = dict(inputs=list(inputs), data_samples=samples)
             data = model.data_preprocessor(data, False)
             normalised = data['inputs'].contiguous(memory_format=torch.channels_last)
-            seen = tuple(normalised.shape[-2:])
-            metas = [dict(img_shape=seen, pad_shape=seen, ori_shape=seen)] * len(inputs)
-            logits = model.inference(normalised, metas).float()
-        logits = logits[..., : shape[0], : shape[1]]
+            logits = padding(network, normalised).float()
         if logits.shape[1] == 1:
             return logits[:, 0].sigmoid()
         return logits.softmax(1)[:, 1]
+
+
+def _padding_outside(model: torch.nn.Module) -> MirroredPadding:
+    """Return the padding that a model does not do itself."""
+    if isinstance(model, BinaryEncoderDecoder):
+        return MirroredPadding(divisor=1)
+    return take_over_padding(model)
 
 
 def load_model(cfg: Config, path: str | Path) -> tuple[torch.nn.Module, dict]:
@@ -181,14 +195,6 @@ def _to_tensor(images: Sequence[np.ndarray]) -> Tensor:
             for image in images
         ]
     )
-
-
-def pad_small(image: np.ndarray) -> np.ndarray:
-    """Mirror an image at its lower and right border up to `SMALLEST` px a side."""
-    bottom, right = (max(0, SMALLEST - side) for side in image.shape[:2])
-    if not bottom and not right:
-        return image
-    return cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_REFLECT_101)
 
 
 def _check_weights(

@@ -23,6 +23,7 @@ from mmseg.structures import SegDataSample
 from torch import Tensor
 
 from ..switched_aux_loss import downsample_mask, weighted_bce
+from .mirrored_padding import check_training_size, take_over_padding
 
 CLAMP = 2**-24  # 1 - 2**-24 is the largest float32 below 1; 16.6 nats
 ONE_IMAGE = (
@@ -37,14 +38,23 @@ ONE_IMAGE = (
 class BinaryEncoderDecoder(EncoderDecoder):
     """Encoder-decoder with one output channel.
 
+    It predicts images of any size: they are mirrored up to a multiple of the backbone's
+    largest stride, and the logits are cropped (``mirrored_padding.py``). Training
+    images must be such multiples.
+
     Each result of an image with a mask carries ``val_loss_bce``, the pixel-mean binary
     cross entropy of the main head on that image (a float, from the logits, so exact
     where a probability saturates); ``FTUDiceMetric`` averages it for the learning-rate
     schedule.
 
     Raises:
-        ValueError: If the decode head has several channels or no threshold.
+        ValueError: If the decode head has several channels or no threshold, or in
+            training, if an image is no multiple of the largest stride.
     """
+
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.padding = take_over_padding(self)
 
     def _init_decode_head(self, decode_head: dict) -> None:
         if decode_head.get('threshold') is None:
@@ -58,6 +68,37 @@ class BinaryEncoderDecoder(EncoderDecoder):
                 f'decode_head.out_channels={self.out_channels}: BinaryEncoderDecoder '
                 "is for out_channels=1; use mmseg's EncoderDecoder for more"
             )
+
+    def encode_decode(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
+        """Compute logits (N, 1, H, W) of images (N, C, H, W) of any size."""
+
+        def network(images: Tensor) -> Tensor:
+            # mmseg's heads read the size of the logits from either of these
+            size = dict(img_shape=images.shape[2:], pad_shape=images.shape[2:])
+            metas = [{**meta, **size} for meta in batch_img_metas]
+            return super(BinaryEncoderDecoder, self).encode_decode(images, metas)
+
+        return self.padding(network, inputs)
+
+    def loss(self, inputs: Tensor, data_samples: list[SegDataSample]) -> dict:
+        """Compute the losses of images (N, C, H, W), by name.
+
+        They are 0, with gradients of 0 for all parameters, if every pixel of the batch
+        is ignored. mmseg's cross entropy would raise.
+        """
+        check_training_size(inputs.shape[2:], self.backbone)
+        maps = self.extract_feat(inputs)
+        # after the encoder was queued, since a GPU has to finish what it was given
+        counts = self._some_pixel_counts(data_samples)
+        samples = data_samples if counts else as_background(data_samples)
+        losses = self._decode_head_forward_train(maps, samples)
+        if self.with_auxiliary_head:
+            losses.update(self._auxiliary_head_forward_train(maps, samples))
+        return losses if counts else {name: loss * 0 for name, loss in losses.items()}
+
+    def _some_pixel_counts(self, data_samples: list[SegDataSample]) -> bool:
+        ignored = self.decode_head.ignore_index
+        return any((s.gt_sem_seg.data != ignored).any() for s in data_samples)
 
     def _decode_head_forward_train(self, *args) -> dict:
         try:
@@ -104,6 +145,17 @@ def mean_bce(logits: Tensor, mask: Tensor, ignore_index: int) -> float | None:
         mask[None], mask.shape[-2:], ignore_index=ignore_index
     )
     return weighted_bce(logits[None], target, weight).item()
+
+
+def as_background(data_samples: list[SegDataSample]) -> list[SegDataSample]:
+    """Return samples whose masks are 0 all over."""
+    return [
+        SegDataSample(
+            metainfo=sample.metainfo,
+            gt_sem_seg=PixelData(data=torch.zeros_like(sample.gt_sem_seg.data)),
+        )
+        for sample in data_samples
+    ]
 
 
 def restore(logits: Tensor, metainfo: dict, align_corners: bool = False) -> Tensor:

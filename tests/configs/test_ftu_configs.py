@@ -84,7 +84,7 @@ def test_each_config_takes_one_step_and_predicts(name):
     with torch.no_grad():
         result = model.test_step(batch())
     probability = result[0].seg_logits.data
-    assert probability.shape == (1, 64, 96)
+    assert probability.shape == (1, 64, 128)
     assert 0 <= probability.min() <= probability.max() <= 1
 
 

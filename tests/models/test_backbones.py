@@ -1,5 +1,6 @@
 """One contract for all backbones: maps, sizes, memory, gradients and weights."""
 
+import copy
 import logging
 
 import pytest
@@ -83,6 +84,39 @@ def test_checkpointing_changes_nothing(name):
     assert any(p.grad.abs().sum() > 0 for p in plain.parameters())
     for (key, a), b in zip(plain.named_parameters(), saving.parameters(), strict=True):
         torch.testing.assert_close(a.grad, b.grad, msg=key)
+    # statistics of BatchNorm among them, which a second update would move on
+    for key, value in plain.state_dict().items():
+        torch.testing.assert_close(saving.state_dict()[key], value, msg=key)
+
+
+@pytest.mark.parametrize('name', ['EfficientNet', 'FTUResNet'])
+def test_checkpointing_updates_statistics_once_also_if_it_recomputes_twice(name):
+    model = build(name, with_cp=True).train()
+    loss = sum(m.square().mean() for m in model(images(2, 3, 64, 64)))
+    loss.backward(retain_graph=True)
+    loss.backward()
+    counts = {k: v for k, v in model.state_dict().items() if 'num_batches' in k}
+    assert counts
+    assert {int(count) for count in counts.values()} == {1}
+    norms = [m for m in model.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    assert {norm.momentum for norm in norms} == {0.1}
+
+
+@pytest.mark.parametrize('name', ['EfficientNet', 'FTUResNet'])
+def test_checkpointing_keeps_names_and_answers(name):
+    plain, saving = build(name).eval(), build(name, with_cp=True).eval()
+    saving.load_state_dict(plain.state_dict())
+    x = images(1, 3, 64, 96)
+    for a, b in zip(plain(x), copy.deepcopy(saving)(x), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_checkpointing_compiles_and_updates_statistics_once():
+    model = build('FTUResNet', with_cp=True).train()
+    compiled = torch.compile(model, backend='aot_eager')
+    sum(m.square().mean() for m in compiled(images(2, 3, 64, 64))).backward()
+    counts = [v for k, v in model.state_dict().items() if 'num_batches' in k]
+    assert {int(count) for count in counts} == {1}
 
 
 @each_backbone

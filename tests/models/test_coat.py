@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from mmseg.registry import MODELS
 from timm.models.coat import CoaT as TimmCoaT
 
-from mmseg_ftu.models.backbones.coat import CoaT, mirror, mix_scales
+from mmseg_ftu.models.backbones.coat import CoaT, mix_scales
 from mmseg_ftu.models.backbones.coat_variants import (
     ARCHS,
     fourth_scale_name,
@@ -128,14 +128,6 @@ def test_the_border_is_mirrored_inside(size):
     outside = model(F.pad(x, padding, mode='reflect'))
     for a, b in zip(inside, outside, strict=True):
         assert torch.equal(a, b[..., : a.shape[2], : a.shape[3]])
-
-
-def test_mirror_on_numbers():
-    x = torch.tensor([[1, 2, 3]])
-    assert mirror(x, 1, 2).tolist() == [[1, 2, 3, 2, 1]]
-    assert mirror(x, 1, 4).tolist() == [[1, 2, 3, 2, 1, 1, 1]]
-    assert mirror(x, 0, 1).tolist() == [[1, 2, 3], [1, 2, 3]]
-    assert mirror(x, 1, 0).tolist() == [[1, 2, 3]]
 
 
 def test_input_is_not_modified():

@@ -5,10 +5,9 @@ https://arxiv.org/abs/2104.06399; official code https://github.com/mlpc-ucsd/Coa
 Built on timm's blocks (``timm.models.coat``), with the same state-dict names and, for
 the same weights and input, the same maps. Deviations from timm:
 
-* any input from 32 x 32 up: mirrored at the right and the bottom to a multiple of the
-  last stride, and the maps are cropped. Zeros (what mmseg's ``size_divisor`` appends)
-  are no tissue, and attention spreads them over the whole image: on GlaS Dice fell
-  from .78 to .43 (``docs/training.md``);
+* any input from 32 x 32 up: where the last stride does not divide it, it is mirrored
+  and the maps are cropped. This is for direct use: ``BinaryEncoderDecoder`` gives
+  multiples only (``mirrored_padding.py``);
 * every scale comes back as a map, un-normed as in the official feature mode; the
   norms, aggregation and head for classification are left out;
 * the parallel blocks take any number of scales;
@@ -44,6 +43,7 @@ from timm.models.coat import (
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from ..mirrored_padding import mirror, round_up
 from .coat_variants import (
     ARCHS,
     NUM_HEADS,
@@ -165,10 +165,10 @@ class CoaT(PretrainedBackbone):
                 f'CoaT needs images of at least {MIN_SIZE} x {MIN_SIZE} px, got height '
                 f'{height} and width {width}: resize or pad them in the pipeline'
             )
-        last = self.strides[-1]
-        # no division of negative numbers: ONNX rounds it the other way
-        padding = [(last - side % last) % last for side in (height, width)]
-        x = mirror(mirror(x, 2, padding[0]), 3, padding[1])
+        for dim in (2, 3):
+            length = round_up(x.shape[dim], self.strides[-1])
+            if length != x.shape[dim]:
+                x = mirror(x, dim, length)
         sizes = [(x.shape[-2] // s, x.shape[-1] // s) for s in self.strides]
         tokens = self._serial(x, sizes)
         if self.parallel_blocks:
@@ -185,7 +185,7 @@ class CoaT(PretrainedBackbone):
         tokens = []
         for k, size in enumerate(sizes, start=1):
             x = getattr(self, f'patch_embed{k}')(x)
-            cls_token = getattr(self, f'cls_token{k}').expand(len(x), -1, -1)
+            cls_token = getattr(self, f'cls_token{k}').expand(x.shape[0], -1, -1)
             x = torch.cat((cls_token, x), dim=1)
             for block in getattr(self, f'serial_blocks{k}'):
                 x = self._run(block, x, size)
@@ -285,21 +285,6 @@ class ParallelBlock(nn.Module):
             update = getattr(self, f'mlp{k}')(getattr(self, f'norm2{k}')(x))
             out.append(x + self.drop_path(update))
         return out
-
-
-def mirror(x: Tensor, dim: int, padding: int) -> Tensor:
-    """Append ``padding`` mirrored rows to a dimension; the first repeats, if need be.
-
-    ``F.pad(mode='reflect')`` refuses a padding that is as long as the image.
-    """
-    # also where padding is 0: a condition would tie an ONNX graph to one size
-    # while a graph is captured nothing may depend on a symbolic size
-    if padding == 0 and not torch.compiler.is_compiling():
-        return x
-    length = x.shape[dim]
-    index = torch.arange(length + padding, device=x.device)
-    mirrored = (2 * (length - 1) - index).clamp(min=0)
-    return x.index_select(dim, torch.where(index < length, index, mirrored))
 
 
 def to_map(tokens: Tensor, size: Size) -> Tensor:

@@ -13,8 +13,9 @@ from collections.abc import Sequence
 import timm
 import torch
 from mmseg.registry import MODELS
-from torch import Tensor
+from torch import Tensor, nn
 
+from .checkpointing import CheckpointedSequential
 from .pretrained import PretrainedBackbone
 from .weight_files import StateDict
 
@@ -34,7 +35,7 @@ class EfficientNet(PretrainedBackbone):
             from stride 4 on, so that map k of every backbone has the same stride.
         in_channels: Channels of the image.
         drop_path_rate: Stochastic depth of the last block, 0..1.
-        with_cp: Recompute each stage in the backward pass, to save memory.
+        with_cp: Recompute each block in the backward pass, to save memory.
         init_cfg: ``dict(type='Pretrained', checkpoint=
             'timm://efficientnet_b5.sw_in12k_ft_in1k')``, see
             :class:`PretrainedBackbone`.
@@ -72,7 +73,9 @@ class EfficientNet(PretrainedBackbone):
             in_chans=in_channels,
             drop_path_rate=drop_path_rate,
         )
-        self.net.set_grad_checkpointing(with_cp)
+        if with_cp:
+            stages = [CheckpointedSequential(*stage) for stage in self.net.blocks]
+            self.net.blocks = nn.Sequential(*stages)
         self.out_channels = self.net.feature_info.channels()
         self.strides = self.net.feature_info.reduction()
 

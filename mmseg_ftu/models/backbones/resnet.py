@@ -13,6 +13,7 @@ from mmseg.models.backbones import ResNet as MMSegResNet
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from .checkpointing import CheckpointedSequential
 from .pretrained import PretrainedBackbone
 from .weight_files import StateDict
 
@@ -27,9 +28,10 @@ class FTUResNet(PretrainedBackbone, MMSegResNet):
         depth: 18, 34, 50, 101 or 152.
         output_stride: Stride of the last map, 32, 16 or 8 (px); where it is less than
             32, the last stages are dilated in place of their strides.
+        with_cp: Recompute each block in the backward pass, to save memory.
         init_cfg: ``dict(type='Pretrained', checkpoint='timm://resnet101.tv_in1k')``, or
             another file with torchvision's names, see :class:`PretrainedBackbone`.
-        **kwargs: Of mmseg's ``ResNet``, such as ``with_cp``, ``norm_eval``.
+        **kwargs: Of mmseg's ``ResNet``, such as ``norm_eval``.
 
     Attributes:
         out_channels: Channels of the maps, shallow to deep.
@@ -43,6 +45,7 @@ class FTUResNet(PretrainedBackbone, MMSegResNet):
         self,
         depth: int = 101,
         output_stride: int = 32,
+        with_cp: bool = False,
         init_cfg: dict | list[dict] | None = None,
         **kwargs,
     ) -> None:
@@ -62,6 +65,8 @@ class FTUResNet(PretrainedBackbone, MMSegResNet):
             **kwargs,
         )
         self.init_cfg = init_cfg
+        for name in self.res_layers if with_cp else ():
+            setattr(self, name, CheckpointedSequential(*getattr(self, name)))
         self.strides = strides
         self.out_channels = [
             self.block.expansion * self.base_channels * 2**i for i in range(4)

@@ -1,0 +1,57 @@
+"""Activation checkpointing that leaves the statistics of BatchNorm right.
+
+Checkpointing runs a module a second time in the backward pass. timm's and mmseg's own
+then updates running means and variances twice a step, so that a network trained with
+``with_cp=True`` is another one in evaluation than one trained without.
+"""
+
+from contextlib import nullcontext
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.checkpoint import checkpoint
+
+
+class CheckpointedSequential(nn.Sequential):
+    """A sequence that keeps only the inputs of its modules for the backward pass."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Run the modules one after the other."""
+        for module in self:
+            x = run_checkpointed(module, x)
+        return x
+
+
+def run_checkpointed(module: nn.Module, x: Tensor) -> Tensor:
+    """Run a module, and once more in the backward pass, to save memory."""
+    if not torch.is_grad_enabled():
+        return module(x)
+    if torch.compiler.is_compiling():  # takes no context, and needs none
+        return checkpoint(module, x, use_reentrant=False)
+    return checkpoint(
+        module,
+        x,
+        use_reentrant=False,
+        context_fn=lambda: (nullcontext(), FrozenStatistics(module)),
+    )
+
+
+class FrozenStatistics:
+    """Context in which BatchNorm normalises as ever, but updates no statistics.
+
+    Statistics can't be withheld from it: autograd saves them, and a recomputation has
+    to save the same number of tensors. So they are updated with momentum 0.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        self.norms = [m for m in module.modules() if isinstance(m, _BatchNorm)]
+
+    def __enter__(self) -> None:
+        self.kept = [(norm.momentum, norm.num_batches_tracked) for norm in self.norms]
+        for norm in self.norms:
+            norm.momentum, norm.num_batches_tracked = 0.0, None
+
+    def __exit__(self, *_: object) -> None:
+        for norm, (momentum, count) in zip(self.norms, self.kept, strict=True):
+            norm.momentum, norm.num_batches_tracked = momentum, count
