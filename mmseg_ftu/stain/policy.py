@@ -6,17 +6,10 @@ caller chooses: leave the image as it is, use the target's stains, or raise.
 """
 
 from collections import Counter
-from dataclasses import dataclass
 
 import numpy as np
 
-from .histogram import ColourCells
-
 POLICIES = ('identity', 'target', 'raise')
-#: Strengths are 99th percentiles over all pixels: with less tissue they measure glass.
-LEAST_TISSUE = 0.01  # of the pixels
-#: A border that a reader filled in, not pigment, if it covers more than that.
-MOST_BLACK = 0.01  # of the pixels
 BLACK_LEVELS = 4  # cells, so intensities below 8 in all channels
 BORDER_LEVELS = 24  # what JPEG makes of it: below 48; tissue lets more light through
 SAMPLING = 8  # every so many colours tell the spread
@@ -27,7 +20,8 @@ LEAST_STRENGTH = 0.05  # 99th percentile of a stain, optical density
 #: Real sections of any stain changed by 0.05 at most, pure red or green by 0.2 up.
 MOST_CHANGE = 0.125
 
-NO_TISSUE = 'less than 1 % of the image is tissue'
+NO_TISSUE = 'less than 0.1 % of the image, or 256 px, is tissue'
+NO_TISSUE_COMPATIBLE = 'less than 1 % of the image is tissue'
 BLACK = 'the image is black'
 ONE_STAIN = 'the image has one stain only'
 NO_STAINS = 'the colours of the image are not those of two stains'
@@ -73,37 +67,6 @@ class FailureCount:
             f'{total} of {self.seen} images could not be fitted '
             f'{dict(self.reasons)}; the last was {name}'
         )
-
-
-@dataclass(frozen=True)
-class Tissue:
-    """What a fit looks at.
-
-    Attributes:
-        cells: Colours without those of a black border.
-        part: ``(n,)``, the tissue's part in each, 0..1.
-        reason: Why it can't be fitted, if so.
-    """
-
-    cells: ColourCells
-    part: np.ndarray
-    reason: str | None
-
-
-def find_tissue(cells: ColourCells) -> Tissue:
-    """Drop a black border and weigh the tissue."""
-    total = cells.counts.sum()
-    brightest = cells.levels.max(axis=0)
-    if cells.counts[brightest < BLACK_LEVELS].sum() > MOST_BLACK * total:
-        kept = brightest >= BORDER_LEVELS
-        cells = ColourCells(cells.index[kept], cells.counts[kept])
-        if cells.counts.sum() < LEAST_TISSUE * total:
-            return Tissue(cells, np.zeros(len(cells.index)), BLACK)
-    part = cells.tissue()
-    reason = None
-    if (part * cells.counts).sum() < LEAST_TISSUE * cells.counts.sum() or not total:
-        reason = NO_TISSUE
-    return Tissue(cells, part, reason)
 
 
 def check_colours(density: np.ndarray, weights: np.ndarray) -> str | None:
