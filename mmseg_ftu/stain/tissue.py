@@ -28,8 +28,8 @@ GLASS_LEVELS = 100  # cells: a colour of 200 and more in all channels may be gla
 
 GLASS_LUMINANCE = luminance_of(0.9)
 DARK = 0.1  # the darkest part of the tissue, which tells how strongly it is stained
-#: The edge of tissue, as a part of the dark colours' density. Ordinary sections (30
-#: of 8 kinds) came out beyond 80 % with it, so that 80 % holds for them.
+#: The edge of tissue, as a part of the dark colours' density. It leaves 89 of 98 real
+#: images of eleven kinds at 80 %; the edge of the others rises to 86 % at most.
 RELATIVE = 0.39
 BINS = 1024  # of luminance, in which the edge is searched
 STEPS = 4  # towards an edge that agrees with the dark colours of what it holds
