@@ -38,6 +38,23 @@ def section(seed=0, size=96, stains=(HAEMATOXYLIN, EOSIN)) -> np.ndarray:
     return np.clip(paint(amounts, stains) + noise, 0, 255).astype(np.uint8)
 
 
+def full_section(seed=0, size=100, stains=(HAEMATOXYLIN, EOSIN), strength=1.0):
+    """Make a section without glass; a strength below 1 makes it pale."""
+    rng = np.random.default_rng(seed)
+    amounts = cv2.GaussianBlur(rng.gamma(1.2, 0.5, (size, size, 2)), (3, 3), 0) + 0.15
+    noise = rng.normal(0, 2, (size, size, 3))
+    image = paint(strength * amounts, stains) + noise
+    return np.clip(image, 0, 255).astype(np.uint8)
+
+
+def on_glass(tissue, side, glass=243, noise=2.0) -> np.ndarray:
+    """Lay tissue into the corner of a square canvas of noisy glass."""
+    levels = np.random.default_rng(0).normal(glass, noise, (side, side, 3))
+    canvas = np.clip(levels.round(), 0, 255).astype(np.uint8)
+    canvas[: len(tissue), : tissue.shape[1]] = tissue
+    return canvas
+
+
 def filled(colour, size=64) -> np.ndarray:
     return np.full((size, size, 3), colour, np.uint8)
 

@@ -23,7 +23,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add('--size', type=int, default=768, help='longer side, px (%(default)s)')
     add('--tiles', type=int, default=8, help='tiles a side (%(default)s)')
-    add('--tile-size', type=int, default=32, help='px (%(default)s)')
+    add(
+        '--tile-size',
+        type=int,
+        default=32,
+        help='px, no more than --size; the mosaic at most 4096 px a side (%(default)s)',
+    )
+    add(
+        '--compatible',
+        action='store_true',
+        help='measure strengths over all pixels, glass included, as staintools does',
+    )
     add(
         '--workers',
         type=int,

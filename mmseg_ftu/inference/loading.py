@@ -161,7 +161,7 @@ class Loader:
         if _is_stain_first(stain):
             source, loaded.stain_failure = _painted(source, stain)
         elif stain is not None:
-            normalizer = normalizer_of(stain['state'])
+            normalizer = normalizer_of(stain['state'], f'stains {stain["id"]}')
         working = WorkingImage(shape, self.temporary)
         for box in blocks(shape, by_rows=loaded.source.by_rows):
             block = read_scaled(source, shape, box)
@@ -205,7 +205,8 @@ class _Painted:
 
 def _painted(source: Source, stain: dict) -> tuple[_Painted, str | None]:
     """Fit the stains on the original, as in training; returns why that failed too."""
-    normalizer, histogram = normalizer_of(stain['state']), ColourHistogram()
+    normalizer = normalizer_of(stain['state'], f'stains {stain["id"]}')
+    histogram = ColourHistogram()
     for top, left, height, width in blocks(source.shape, READ_AT_ONCE, source.by_rows):
         histogram.update(source.read(0, top, left, height, width))
     fit = normalizer.fit_source(histogram)

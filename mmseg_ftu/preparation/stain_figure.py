@@ -13,10 +13,11 @@ from .image_io import read_image
 from .own_files import is_own_picture, mark_picture, require_own
 from .records import PreparationError
 from .resizing import resize_image, target_shape
-from .stain_target import list_sources
+from .stain_target import LARGEST_SIZE, list_sources
 
 CAPTION = 26  # px
 GAP = 6  # px
+LARGEST_PICTURE = 2048  # px
 INK, PAPER = (0, 0, 0), 255
 COMPRESSED = [cv2.IMWRITE_PNG_COMPRESSION, 9]
 
@@ -45,16 +46,15 @@ def draw_stains(
         A summary for people.
 
     Raises:
-        PreparationError: There is nothing to draw.
+        PreparationError: A number is out of range, or there is nothing to draw.
         ValueError: ``output`` is another picture.
     """
+    _refuse_numbers(per_group, size, fit_size)
     require_own(output, is_own_picture)
     normalizer, reference = _read_target(target)
     groups: dict[str, list[Path]] = {}
     for path, group in list_sources(source):
         groups.setdefault(group, []).append(path)
-    if per_group < 1:
-        raise PreparationError(f'--per-group {per_group}: give 1 or more')
     rows, failed = [], 0
     for group, paths in sorted(groups.items()):
         step = max(1, len(paths) // per_group)
@@ -73,6 +73,18 @@ def draw_stains(
     write_bytes(output, mark_picture(encoded.tobytes()))
     unfit = f', {failed} could not be fitted' if failed else ''
     return f'wrote {output}: {len(rows)} images{unfit}'
+
+
+def _refuse_numbers(per_group: int, size: int, fit_size: int) -> None:
+    """Raise where a number makes no sense, or would fill the memory."""
+    if per_group < 1:
+        raise PreparationError(f'--per-group {per_group}: give 1 or more')
+    for option, value, most in (
+        ('--size', size, LARGEST_PICTURE),
+        ('--fit-size', fit_size, LARGEST_SIZE),
+    ):
+        if not 1 <= value <= most:
+            raise PreparationError(f'{option} {value}: give 1 to {most} px')
 
 
 def _read_target(path: Path) -> tuple[Normalizer, np.ndarray | None]:

@@ -5,6 +5,8 @@ Sources: the competition's folder, a prepared folder, or any folder of images.
 
 import csv
 import json
+import math
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +19,7 @@ from mmseg_ftu.stain import (
     VahadaneNormalizer,
     choose_images,
     join_tiles,
-    typical_tile,
+    typical_tiles,
 )
 from mmseg_ftu.stain.mosaic import TILE_SIZE, TILES
 from mmseg_ftu.stain.target import KINDS
@@ -27,8 +29,13 @@ from .checking import each
 from .competition import list_records
 from .image_io import find_images, read_image
 from .own_files import is_own_json, is_own_picture, mark_picture, require_own
+from .raster import MAX_PIXELS
 from .records import PreparationError
 from .resizing import resize_image, target_shape
+
+LARGEST_SIZE = math.isqrt(MAX_PIXELS)  # px, as in preparation
+LARGEST_MOSAIC = 4096  # px a side, 50 MB
+MOST_TILES = 64  # a side
 
 
 class Source(NamedTuple):
@@ -46,6 +53,7 @@ def make_stain_target(
     tiles: int = TILES,
     tile_size: int = TILE_SIZE,
     workers: int = 2,
+    compatible: bool = False,
 ) -> str:
     """Write the mosaic (PNG) and the fitted state (JSON) beside it.
 
@@ -55,16 +63,21 @@ def make_stain_target(
         method: A key of ``METHODS``.
         size: Longer side that images are brought to first, px; None: as they are.
         tiles: Tiles a side.
-        tile_size: Their side, px.
+        tile_size: Their side, px; no more than ``size``, and the mosaic at most
+            ``LARGEST_MOSAIC`` a side.
         workers: Threads; 0 works in the calling one.
+        compatible: Measure strengths over all pixels, glass included, as staintools
+            does.
 
     Returns:
         A summary for people.
 
     Raises:
-        PreparationError: There is no image, or none with two stains.
+        PreparationError: A number is out of range, there is no image, or none with
+            two stains.
         ValueError: One of the two files is there and is no target's.
     """
+    _refuse_numbers(size, tiles, tile_size, workers)
     png, state = target.with_suffix('.png'), target.with_suffix('.json')
     require_own(png, is_own_picture)
     require_own(state, is_own_target)
@@ -77,18 +90,13 @@ def make_stain_target(
         )
     except ValueError as error:
         raise PreparationError(f'{source}: {error}') from error
-    ranks = [chosen[:k].count(index) for k, index in enumerate(chosen)]
-    wanted = list(zip(chosen, ranks, strict=True))
-    read = dict(
-        each(
-            lambda s: images.tiles(s, tile_size, max(ranks) + 1),
-            [sources[i] for i in sorted(set(chosen))],
-            workers,
-            'cutting tiles',
-        )
+    times = Counter(sources[i] for i in chosen)
+    cut = each(
+        lambda s: images.tiles(s, tile_size, times[s]), [*times], workers, 'cutting'
     )
-    mosaic = join_tiles([read[sources[i]][rank] for i, rank in wanted])
-    normalizer = METHODS[method]().fit(mosaic)
+    of_image = {source: iter(found) for source, found in cut}
+    mosaic = join_tiles([next(of_image[sources[i]]) for i in chosen])
+    normalizer = METHODS[method](compatible=compatible).fit(mosaic)
     target.parent.mkdir(parents=True, exist_ok=True)
     write_bytes(png, mark_picture(encode_png(mosaic)))
     write_bytes(state, (json.dumps(normalizer.state_dict(), indent=2) + '\n').encode())
@@ -135,6 +143,25 @@ def list_sources(folder: Path) -> list[Source]:
     return sources
 
 
+def _refuse_numbers(size: int | None, tiles: int, tile_size: int, workers: int) -> None:
+    """Raise where a number makes no sense, or would fill the memory."""
+    if size is not None and not 1 <= size <= LARGEST_SIZE:
+        raise PreparationError(f'--size {size}: give 1 to {LARGEST_SIZE} px')
+    if not 1 <= tiles <= MOST_TILES:
+        raise PreparationError(f'--tiles {tiles}: give 1 to {MOST_TILES}')
+    if workers < 0:
+        raise PreparationError(f'--workers {workers}: give 0 or more')
+    largest = LARGEST_MOSAIC // tiles
+    if size is not None:
+        largest = min(largest, size)
+    if not 1 <= tile_size <= largest:
+        raise PreparationError(
+            f'--tile-size {tile_size}: give 1 to {largest} px, as images are brought '
+            f'to --size {size} and a mosaic of {tiles} x {tiles} tiles (--tiles) may '
+            f'be {LARGEST_MOSAIC} px a side'
+        )
+
+
 def _group(row: dict[str, str]) -> str:
     return f'{row["organ"]} {row["data_source"]}'
 
@@ -154,5 +181,4 @@ class _Images:
         return self.normalizer.measure(self.read(source))
 
     def tiles(self, source: Source, size: int, count: int) -> Sequence[np.ndarray]:
-        image = self.read(source)
-        return [typical_tile(image, size, rank) for rank in range(count)]
+        return typical_tiles(self.read(source), size, range(count))

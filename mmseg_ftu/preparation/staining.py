@@ -86,7 +86,7 @@ def finisher(
     """
     if stain is None:
         return lambda image, shape: (resize_image(image, shape), None)
-    normalizer = normalizer_of(stain['state'])
+    normalizer = normalizer_of(stain['state'], f'stains {stain["id"]}')
     resize_first = stain['order'] == ORDERS[0]
 
     def finish(

@@ -1,7 +1,7 @@
 """Stain normalisation: numpy, OpenCV and torch only."""
 
 from .histogram import ColourHistogram
-from .mosaic import choose_images, join_tiles, typical_tile
+from .mosaic import choose_images, join_tiles, typical_tile, typical_tiles
 from .normalizer import Normalizer
 from .optical_density import concentrations, optical_density, tissue_mask
 from .policy import FailureCount, StainFitError
@@ -34,4 +34,5 @@ __all__ = [
     'stain_id',
     'tissue_mask',
     'typical_tile',
+    'typical_tiles',
 ]

@@ -28,8 +28,14 @@ BLOCK = 1 << 23  # px; calcHist counts in float32, exact up to 2^24
 #: Mean optical density of the two intensities of a cell.
 CELL_DENSITY = DENSITY.reshape(CELLS, 2).mean(axis=1)
 
-# Where CIE L = 80, and what cells of sRGB contribute to the luminance (IEC 61966-2-1).
-TISSUE_LUMINANCE = ((100 * TISSUE_LUMINOSITY + 16) / 116) ** 3
+
+def luminance_of(lightness: float) -> float:
+    """Return the luminance, 0..1, of a lightness L / 100 of CIE Lab above 0.08."""
+    return ((100 * lightness + 16) / 116) ** 3
+
+
+# The edge of tissue, and what cells of sRGB contribute to the luminance (IEC 61966-2-1)
+TISSUE_LUMINANCE = luminance_of(TISSUE_LUMINOSITY)
 _CENTRES = (np.arange(CELLS) * 2 + 0.5) / 255
 _LINEAR = np.where(
     _CENTRES <= 0.04045, _CENTRES / 12.92, ((_CENTRES + 0.055) / 1.055) ** 2.4
@@ -126,6 +132,16 @@ class ColourCells:
         index = self.index.astype(np.int32)  # three times faster than np.unravel_index
         return np.stack([index >> 14, index >> 7 & 127, index & 127])
 
+    @cached_property
+    def luminance(self) -> np.ndarray:
+        """Luminance at the middle of each cell, ``(n,)``, 0..1."""
+        tables = zip(CELL_LUMINANCE, self.levels, strict=True)
+        return sum(table[levels] for table, levels in tables)
+
+    def take(self, places: np.ndarray, counts: np.ndarray) -> ColourCells:
+        """Return the cells at ``places`` ``(m,)``, with other counts ``(m,)``."""
+        return ColourCells(self.index[places], counts)
+
     def densities(self) -> np.ndarray:
         """Return the mean optical density of each cell, ``(3, n)`` float64."""
         return CELL_DENSITY[self.levels]
@@ -137,13 +153,9 @@ class ColourCells:
 
     def tissue(self) -> np.ndarray:
         """Return which part of each cell's colours is tissue, ``(n,)``, 0..1."""
-        luminance = sum(
-            table[levels]
-            for table, levels in zip(CELL_LUMINANCE, self.levels, strict=True)
-        )
-        part = (luminance < TISSUE_LUMINANCE).astype(np.float64)
+        part = (self.luminance < TISSUE_LUMINANCE).astype(np.float64)
         # near the edge OpenCV decides, colour by colour: 3 times faster than for all
-        near = np.flatnonzero(np.abs(luminance - TISSUE_LUMINANCE) < NEAR)
+        near = np.flatnonzero(np.abs(self.luminance - TISSUE_LUMINANCE) < NEAR)
         edge = ColourCells(self.index[near], self.counts[near])
         part[near] = np.mean([_is_tissue(edge.colours(c)) for c in range(8)], axis=0)
         return part

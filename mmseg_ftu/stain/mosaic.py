@@ -11,12 +11,15 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from .histogram import ColourHistogram
 from .optical_density import optical_density, tissue_mask
-from .rgb import check_rgb
+from .percentile import weighted_percentile
+from .rgb import check_rgb, row_blocks
 from .stain_fit import StainFit
 
 TILES = 8  # a side
 TILE_SIZE = 32  # px
+BLOCK = 1 << 18  # px whose densities are computed at once
 
 
 def choose_images(
@@ -77,41 +80,58 @@ def typical_tile(image: np.ndarray, size: int = TILE_SIZE, rank: int = 0) -> np.
 
     Args:
         image: ``(H, W, 3)`` uint8, RGB.
-        size: Side of the tile, px; smaller images are enlarged to it.
+        size: Side of the tile, px. The tiles of an image that is shorter are as large
+            as it allows, and are enlarged.
         rank: 0 for the best, 1 for the next, ...: an image that is used again gives
             another tile.
 
     Returns:
         ``(size, size, 3)`` uint8.
     """
+    return typical_tiles(image, size, [rank])[0]
+
+
+def typical_tiles(
+    image: np.ndarray, size: int, ranks: Sequence[int]
+) -> list[np.ndarray]:
+    """Return several `typical_tile` of an image, one for each rank."""
     check_rgb(image)
-    short = min(image.shape[:2])
-    if short < size:
-        scale = size / short
-        image = cv2.resize(image, None, fx=scale, fy=scale)
-        image = cv2.copyMakeBorder(image, 0, 1, 0, 1, cv2.BORDER_REPLICATE)
-    rows, columns = (side // size for side in image.shape[:2])
-    cut = image[: rows * size, : columns * size]
-    score = _typicality(cut, (rows, size, columns, size))
+    side = min(size, *image.shape[:2])
+    score = _typicality(image, side)
     order = np.argsort(-score, axis=None, kind='stable')
-    row, column = np.unravel_index(order[rank % len(order)], score.shape)
-    top, left = row * size, column * size
-    return cut[top : top + size, left : left + size].copy()
+    tiles = []
+    for rank in ranks:
+        row, column = np.unravel_index(order[rank % len(order)], score.shape)
+        top, left = row * side, column * side
+        tile = image[top : top + side, left : left + side].copy()
+        tiles.append(tile if side == size else cv2.resize(tile, (size, size)))
+    return tiles
 
 
-def _typicality(image: np.ndarray, grid: tuple[int, int, int, int]) -> np.ndarray:
-    """Score tiles: their share of tissue, less what their density is off by.
+def _typicality(image: np.ndarray, size: int) -> np.ndarray:
+    """Score the tiles of a grid: their share of tissue, less what their density is off.
 
     Neither glass nor a dark fold is typical. The densest tiles would be chosen by
     their tissue alone, and the target be darker than any image.
     """
-    tissue = tissue_mask(image)
-    density = optical_density(image).mean(axis=2)
-    share = tissue.reshape(grid).mean(axis=(1, 3))
-    if not tissue.any():
+    rows, columns = (side // size for side in image.shape[:2])
+    cut = image[: rows * size, : columns * size]
+    share, mean = np.zeros((rows, columns)), np.zeros((rows, columns))
+    for row in range(rows):
+        line = cut[row * size : (row + 1) * size]
+        for part in row_blocks(line, BLOCK):
+            pixels = line[part]
+            grid = len(pixels), columns, size
+            share[row] += tissue_mask(pixels).reshape(grid).sum(axis=(0, 2))
+            mean[row] += optical_density(pixels).sum(axis=2).reshape(grid).sum((0, 2))
+    share, mean = share / size**2, mean / (3 * size**2)
+    cells = ColourHistogram.of(cut).cells()
+    tissue = cells.tissue() * cells.counts
+    used = np.flatnonzero(tissue)
+    if not len(used):
         return share
-    usual = np.median(density[tissue])
-    mean = density.reshape(grid).mean(axis=(1, 3))
+    density = cells.take(used, tissue[used]).densities().mean(axis=0)
+    usual = weighted_percentile(density, tissue[used], 50)
     return share - np.abs(mean - usual) / usual
 
 

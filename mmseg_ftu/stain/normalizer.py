@@ -26,7 +26,9 @@ from .policy import POLICIES, StainFitError
 from .rgb import check_rgb
 from .stain_fit import Fit
 
-STATE_VERSION = 1
+#: Version of a state that measures over tissue, and of one that is `compatible`, as
+#: all were before. The number is part of ``stain_id``.
+STATE_VERSION, COMPATIBLE_VERSION = 2, 1
 Pixels = np.ndarray | ColourHistogram
 N = TypeVar('N', bound='Normalizer')
 
@@ -39,6 +41,10 @@ class Normalizer(ABC):
             ...): ``'identity'`` leaves it as it is, ``'target'`` takes the target's own
             stains for its own unless its colours are far from them, ``'raise'`` raises
             `StainFitError`.
+        compatible: False measures strengths (Reinhard: mean and spread) over the
+            tissue alone, so that the share of glass does not matter. True measures
+            over all pixels, as staintools does: tissue gets the darker the less of
+            the image it covers. A saved state keeps the choice.
 
     Attributes:
         target: What was measured on the target; None before `fit`.
@@ -49,10 +55,12 @@ class Normalizer(ABC):
 
     fit_type: ClassVar[type[Fit]]
 
-    def __init__(self, on_failure: str = 'identity') -> None:
+    def __init__(
+        self, on_failure: str = 'identity', *, compatible: bool = False
+    ) -> None:
         if on_failure not in POLICIES:
             raise ValueError(f'on_failure={on_failure!r}: choose one of {POLICIES}')
-        self.on_failure = on_failure
+        self.on_failure, self.compatible = on_failure, compatible
         self.target: Any = None
 
     def fit(self: N, target: Pixels) -> N:
@@ -142,7 +150,7 @@ class Normalizer(ABC):
         """Return the settings and the fitted target, fit for JSON."""
         self._require_target()
         return {
-            'version': STATE_VERSION,
+            'version': COMPATIBLE_VERSION if self.compatible else STATE_VERSION,
             'type': type(self).__name__,
             **self._settings(),
             'target': self.target.state_dict(),
@@ -157,20 +165,23 @@ class Normalizer(ABC):
         """
         settings = dict(state)
         found = settings.pop('type', None), settings.pop('version', None)
-        if found != (cls.__name__, STATE_VERSION):
+        versions = STATE_VERSION, COMPATIBLE_VERSION
+        if found[0] != cls.__name__ or found[1] not in versions:
             raise ValueError(
                 f'state is of type {found[0]!r}, version {found[1]!r}: expected '
-                f'{cls.__name__!r}, {STATE_VERSION}; fit the target again'
+                f'{cls.__name__!r}, {STATE_VERSION} or {COMPATIBLE_VERSION}; fit the '
+                'target again'
             )
         if 'target' not in settings:
             raise ValueError(f'state of a {cls.__name__} has no target; fit it again')
         target = cls.fit_type.from_state_dict(settings.pop('target'))
-        normalizer = cls(**settings)
+        compatible = found[1] == COMPATIBLE_VERSION
+        normalizer = cls(**settings, compatible=compatible)
         normalizer.target = target
         return normalizer
 
     def _settings(self) -> dict[str, Any]:
-        """Return the arguments of ``__init__``."""
+        """Return the arguments of ``__init__``, but for ``compatible``."""
         return {'on_failure': self.on_failure}
 
     def _stand_in(self, image: Pixels, reason: str) -> Fit:

@@ -1,8 +1,9 @@
 """Reinhard's colour transfer: the target's mean and spread in CIE Lab.
 
 E. Reinhard et al., "Color transfer between images", 2001. In the Lab of OpenCV's eight
-bits, over all pixels and cut off to whole levels, as in staintools 2.1.2. There is no
-stain here: glass changes its colour with the tissue.
+bits and cut off to whole levels, as in staintools 2.1.2, but over the tissue, so that
+the share of glass does not matter. There is no stain here: glass changes its colour
+with the tissue.
 """
 
 import cv2
@@ -10,10 +11,11 @@ import numpy as np
 
 from .histogram import ColourCells, ColourHistogram
 from .normalizer import Normalizer, Pixels
-from .policy import FAINT_COLOUR, find_tissue
+from .policy import FAINT_COLOUR
 from .recolour import ROWS
 from .rgb import row_blocks
 from .stain_fit import LabFit
+from .tissue import find_tissue
 
 LEAST_STD = 0.5  # of L, a and b; less is rounding, and division would blow it up
 
@@ -24,10 +26,10 @@ class ReinhardNormalizer(Normalizer):
     fit_type = LabFit
 
     def _measure(self, image: Pixels) -> LabFit:
-        tissue = find_tissue(ColourHistogram.of(image).cells())
+        tissue = find_tissue(ColourHistogram.of(image).cells(), self.compatible)
         if tissue.reason is not None:
             return LabFit(tissue.reason)
-        mean, std = _lab_moments(tissue.cells)
+        mean, std = _lab_moments(tissue.measured)
         if std.min() < LEAST_STD:
             return LabFit(FAINT_COLOUR)
         return LabFit(None, mean, std)

@@ -68,7 +68,7 @@ class StainFit(Fit):
     Attributes:
         stains: ``(2, 3)`` float64, unit rows in optical density, haematoxylin first.
         strengths: ``(2,)`` float64, 99th percentile of each one's concentration over
-            all pixels.
+            the tissue (over all pixels where the normaliser is ``compatible``).
     """
 
     stains: np.ndarray | None = None
@@ -77,7 +77,7 @@ class StainFit(Fit):
 
 @dataclass(frozen=True)
 class LabFit(Fit):
-    """Mean and spread of an image in CIE Lab, scaled to 0..255 as OpenCV does.
+    """Mean and spread of tissue in CIE Lab, scaled to 0..255 as OpenCV does.
 
     Attributes:
         mean: ``(3,)`` float64.

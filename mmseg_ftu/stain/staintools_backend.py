@@ -7,9 +7,11 @@ import numpy as np
 
 from .histogram import ColourHistogram
 from .normalizer import Pixels
-from .policy import check_colours, check_stains, check_strengths, find_tissue
+from .optical_density import tissue_mask
+from .policy import check_colours, check_stains, check_strengths
 from .rgb import check_rgb
 from .stain_fit import StainFit
+from .tissue import find_tissue
 
 
 class StaintoolsVahadane:
@@ -33,16 +35,26 @@ class StaintoolsVahadane:
         self._extract = VahadaneStainExtractor.get_stain_matrix
         self._concentrations = get_concentrations
 
-    def measure(self, image: Pixels) -> StainFit:
-        """Return the stains that SPAMS found within its second."""
+    def measure(self, image: Pixels, compatible: bool = False) -> StainFit:
+        """Return the stains that SPAMS found within its second.
+
+        Args:
+            image: ``(H, W, 3)`` uint8, RGB.
+            compatible: Measure strengths over all pixels, see `Normalizer`.
+
+        Raises:
+            ValueError: If the image is a histogram, or is not RGB uint8.
+        """
         if isinstance(image, ColourHistogram):
             raise ValueError(
                 "a histogram came, but backend='staintools' fits images only; pass a "
                 "thumbnail or take backend='exact'"
             )
-        tissue = find_tissue(ColourHistogram.of(check_rgb(image)).cells())
-        weights = tissue.part * tissue.cells.counts
-        reason = tissue.reason or check_colours(tissue.cells.densities(), weights)
+        cells = ColourHistogram.of(check_rgb(image)).cells()
+        tissue = find_tissue(cells, compatible)
+        reason = tissue.reason or check_colours(
+            tissue.cells.densities(), tissue.cells.counts
+        )
         if reason is not None:
             return StainFit(reason)
         stains = self._extract(image.copy())  # it writes into its argument
@@ -50,6 +62,8 @@ class StaintoolsVahadane:
         if reason is not None:
             return StainFit(reason)
         codes = self._concentrations(image.copy(), stains)
+        if not compatible:
+            codes = codes[tissue_mask(image).ravel()]
         strengths = np.percentile(codes, 99, axis=0)
         reason = check_strengths(strengths)
         return StainFit(reason) if reason else StainFit(None, stains, strengths)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from pathlib import Path
 
 from .normalizer import Normalizer
@@ -16,6 +17,11 @@ METHODS: dict[str, type[Normalizer]] = {
     'reinhard': ReinhardNormalizer,
 }
 KINDS = {kind.__name__: kind for kind in METHODS.values()}
+COMPATIBLE_NOTE = (
+    'it measures strengths over all pixels (version 1, or made with --compatible), so '
+    'images with little tissue become too dark; for strengths over the tissue, make '
+    'the target again, prepare the images with it and train again'
+)
 MAKE = 'make one with `python tools/make_stain_target.py SRC OUT`'
 
 
@@ -41,11 +47,17 @@ def load_target(path: str | Path, on_failure: str | None = None) -> Normalizer:
         state['on_failure'] = on_failure
     if not isinstance(state, dict) or state.get('type') not in KINDS:
         raise ValueError(f'stain target {path}: not of {", ".join(KINDS)}; {MAKE}')
-    return normalizer_of(state)
+    return normalizer_of(state, f'stain target {path}')
 
 
-def normalizer_of(state: dict) -> Normalizer:
+def normalizer_of(state: dict, name: str = 'stain target') -> Normalizer:
     """Return the normaliser of a `state_dict`, whatever its method is.
+
+    Warns of a state that measures over all pixels: of version 1, or ``compatible``.
+
+    Args:
+        state: From `Normalizer.state_dict`.
+        name: What the warning calls it.
 
     Raises:
         ValueError: It isn't the state of a normaliser.
@@ -56,7 +68,10 @@ def normalizer_of(state: dict) -> Normalizer:
             f'state is of type {state.get("type")!r}: expected one of '
             f'{", ".join(KINDS)}'
         )
-    return kind.from_state_dict(state)
+    normalizer = kind.from_state_dict(state)
+    if normalizer.compatible:
+        warnings.warn(f'{name}: {COMPATIBLE_NOTE}', stacklevel=2)
+    return normalizer
 
 
 def stain_id(normalizer: Normalizer) -> str:

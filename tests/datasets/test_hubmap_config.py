@@ -10,6 +10,7 @@ from mmseg.registry import DATASETS
 from sections import section
 
 from mmseg_ftu.stain import VahadaneNormalizer
+from mmseg_ftu.stain.policy import NO_TISSUE
 
 CONFIG = Path(__file__).parents[2] / 'configs/_base_/datasets/hubmap_768x768.py'
 META = dict(img_id='102', organ='spleen', data_source='HPA', pixel_size=0.4)
@@ -139,4 +140,4 @@ def test_stain_failure_reaches_the_sample(config, tmp_path):
         sample.img_id: sample.stain_failure
         for sample in (sample['data_samples'] for sample in DATASETS.build(dataset))
     }
-    assert reasons == {'102': 'less than 1 % of the image is tissue', '107': None}
+    assert reasons == {'102': NO_TISSUE, '107': None}

@@ -6,7 +6,7 @@ import pytest
 import tifffile
 from mmengine.config import Config
 from mmseg.registry import MODELS
-from sections import section
+from sections import full_section, on_glass, section
 from small_models import (
     build_small,
     constant,
@@ -364,6 +364,20 @@ def test_tiles_share_one_stain_fit(predictor, raw, shown, order):
     expected = load_target(raw / 'target.json').transform(image)
     assert (np.concatenate(rows) == expected).all()
     assert (expected != image).any()
+
+
+@pytest.mark.parametrize('order', ORDERS)
+def test_a_slide_is_fitted_over_its_tissue(predictor, raw, shown, order):
+    """One part in a hundred tissue: the network sees it as it would see it alone."""
+    stain = stain_settings('vahadane', raw / 'target.json', order)
+    options = dict(size=64, pixel_size=1, stain=stain, tile=96, overlap=0)
+    predict = predictor(constant(small_config(), 0.5), mode='tiles', **options)
+    tissue = full_section(3, 96)
+    path = raw / 'slide.png'
+    cv2.imwrite(str(path), on_glass(tissue, 960)[..., ::-1])
+    (seen,) = shown(predict, Job('a', path, pixel_size=1.0))  # the others are empty
+    expected = load_target(raw / 'target.json').transform(tissue)
+    assert np.abs(seen.astype(int) - expected).max() <= 5
 
 
 def test_a_prepared_folder_of_other_stains_is_refused(predictor, raw, shown, tmp_path):

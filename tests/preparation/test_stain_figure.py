@@ -113,4 +113,7 @@ def test_mistakes_are_told(images):
     ):
         with pytest.raises((ValueError, OSError), match=words):
             draw_stains(images / source, images / target, out, count)
+    for options in (dict(size=2049), dict(size=0), dict(fit_size=20_000)):
+        with pytest.raises(ValueError, match=r'size \d+: give 1 to \d+ px'):
+            draw_stains(images / 'images', images / 'target.json', out, **options)
     assert not out.exists()

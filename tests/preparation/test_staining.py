@@ -120,6 +120,27 @@ def test_another_target_is_another_folder(source, target, tmp_path):
     assert 'wrote 10 of 10' in prepare(source, tmp_path / 'p', stain, overwrite=True)
 
 
+def test_folders_of_both_rules_are_told_apart(source, target, tmp_path):
+    """A folder of version 1 goes on with its target, and with no other."""
+    mosaic = np.ascontiguousarray(
+        cv2.imread(str(target.with_suffix('.png')))[..., ::-1]
+    )
+    old = tmp_path / 'old.json'
+    fitted = VahadaneNormalizer(compatible=True).fit(mosaic)
+    old.write_text(json.dumps(fitted.state_dict()))
+    with pytest.warns(UserWarning, match=r'old\.json: it measures'):
+        settings = stain_settings('vahadane', old)
+    with pytest.warns(UserWarning, match=f'{settings["id"]}: it measures'):
+        prepare(source, tmp_path / 'p', settings)
+    for other in (target, target.with_suffix('.png')):
+        with pytest.raises(PreparationError, match='begun with other settings: stain'):
+            prepare(source, tmp_path / 'p', stain_settings('vahadane', other))
+    assert 'nothing to do' in prepare(source, tmp_path / 'p', settings)
+    for path in (tmp_path / 'p' / 'images').iterdir():
+        image = resize_image(np.ascontiguousarray(raw(source, path.stem)), (64, 64))
+        assert np.array_equal(read(tmp_path / 'p', path.stem), fitted.transform(image))
+
+
 def test_an_image_is_fitted_as_target(source, tmp_path):
     path = sorted((source / 'train_images').iterdir())[0]
     stain = stain_settings('vahadane', path)
@@ -136,6 +157,37 @@ def test_mistakes(target, tmp_path):
         stain_settings('vahadane', tmp_path / 'no.json')
     with pytest.raises(PreparationError, match='no images'):
         make_stain_target(tmp_path / 'nowhere', tmp_path / 't', workers=0)
+
+
+@pytest.mark.parametrize(
+    ('options', 'match'),
+    [
+        (dict(tile_size=10_000), r'--tile-size 10000: give 1 to 512 px.*--size 768'),
+        (dict(tile_size=513), '--tile-size 513: give 1 to 512 px'),
+        (dict(tile_size=600, tiles=2, size=512), 'give 1 to 512 px'),
+        (dict(tile_size=0), '--tile-size 0'),
+        (dict(tile_size=5000, size=None, tiles=1), 'give 1 to 4096 px'),
+        (dict(tiles=0), '--tiles 0: give 1 to 64'),
+        (dict(tiles=65), '--tiles 65: give 1 to 64'),
+        (dict(size=100_000), '--size 100000: give 1 to 13377 px'),
+        (dict(workers=-1), '--workers -1'),
+    ],
+)
+def test_numbers_that_would_fill_the_memory_are_refused(
+    source, tmp_path, options, match
+):
+    with pytest.raises(PreparationError, match=match):
+        make_stain_target(source, tmp_path / 't', **dict(workers=0) | options)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_compatible_target(source, target, tmp_path):
+    options = dict(size=128, tiles=3, workers=0, compatible=True)
+    make_stain_target(source, tmp_path / 't', **options)
+    mosaic = tmp_path / 't.png'
+    assert mosaic.read_bytes() == target.with_suffix('.png').read_bytes()
+    state = json.loads((tmp_path / 't.json').read_text())
+    assert (state['version'], json.loads(target.read_text())['version']) == (1, 2)
 
 
 def test_target_is_deterministic_and_takes_every_source(source, target, tmp_path):

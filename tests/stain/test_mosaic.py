@@ -1,9 +1,17 @@
 """The mosaic spans the data's stains, tile by tile, always in the same way."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
-from mmseg_ftu.stain import StainFit, choose_images, join_tiles, typical_tile
+from mmseg_ftu.stain import (
+    StainFit,
+    choose_images,
+    join_tiles,
+    typical_tile,
+    typical_tiles,
+)
 
 STAINS = np.array([[0.65, 0.70, 0.29], [0.27, 0.57, 0.78]])
 
@@ -45,6 +53,28 @@ def test_typical_tile_is_full_of_ordinary_tissue():
 def test_small_images_are_enlarged(shape):
     image = np.full(shape, 100, np.uint8)
     assert typical_tile(image, 32).shape == (32, 32, 3)
+
+
+def test_tiles_of_a_narrow_image_are_not_of_a_huge_one():
+    strip = np.full((2, 3000, 3), 100, np.uint8)
+    strip[:, 2000:2002] = 150
+    tracemalloc.start()
+    tiles = typical_tiles(strip, 256, [0, 1499])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 100e6
+    assert [int(tile.mean()) for tile in tiles] == [100, 150]
+
+
+def test_memory_for_a_large_image_is_bounded():
+    image = np.full((2000, 2000, 3), 100, np.uint8)
+    typical_tile(image[:64, :64])  # tables of the histogram
+    tracemalloc.start()
+    tile = typical_tile(image, 1000)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert tile.shape == (1000, 1000, 3)
+    assert peak < 60e6  # densities of the whole image would take 100 MB
 
 
 def test_join_tiles():

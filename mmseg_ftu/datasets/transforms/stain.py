@@ -117,9 +117,8 @@ class StainAugment(BaseTransform):
             )
         if transfer_prob and not targets:
             raise ValueError('StainAugment: transfer_prob needs targets=[...]')
-        normalizers = [load_target(target, 'identity') for target in targets]
-        self.targets = [normalizer.target for normalizer in normalizers]
-        if not all(isinstance(target, StainFit) for target in self.targets):
+        self.targets = [load_target(target, 'identity') for target in targets]
+        if not all(isinstance(kind.target, StainFit) for kind in self.targets):
             raise ValueError(
                 'StainAugment: targets must be of two stains, not Reinhard'
             )
@@ -144,12 +143,12 @@ class StainAugment(BaseTransform):
         if not drawn['varies']:
             return results
         image = _to_rgb(results['img'], self.reverse)
-        painter = VahadaneNormalizer()
+        target = None if drawn['target'] is None else self.targets[drawn['target']]
+        # strengths are measured as those of the target were
+        painter = VahadaneNormalizer(compatible=bool(target and target.compatible))
         source = painter.measure(image)
         if source.found:
-            chosen = source
-            if drawn['target'] is not None:
-                chosen = self.targets[drawn['target']]
+            chosen = target.target if target else source
             painter.target = vary(chosen, drawn['noise'], drawn['strengths'])
             image = painter.apply(image, source)
             results['img'] = _to_rgb(image, self.reverse)

@@ -124,6 +124,19 @@ def test_transfer_takes_a_targets_stains(target):
     assert np.array_equal(out, expected)
 
 
+@pytest.mark.parametrize('compatible', [False, True])
+def test_transfer_measures_as_the_target_was_measured(compatible, tmp_path):
+    path = tmp_path / 'target.json'
+    fitted = VahadaneNormalizer(compatible=compatible).fit(section(9, OTHER))
+    path.write_text(json.dumps(fitted.state_dict()))
+    image = np.full((240, 240, 3), 245, np.uint8)
+    image[:96, :96] = section()
+    still = dict(vector_std=0, strength_range=(1, 1), channel_order='rgb')
+    transform = build('StainAugment', targets=[str(path)], transfer_prob=1, **still)
+    out = transform(dict(img=image))['img']
+    assert np.array_equal(out, fitted.transform(image))
+
+
 def test_augmentation_leaves_what_cannot_be_fitted():
     white = np.full((32, 32, 3), 255, np.uint8)
     assert np.array_equal(build('StainAugment')(dict(img=white))['img'], white)
