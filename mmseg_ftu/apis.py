@@ -12,6 +12,7 @@ from mmengine.runner import Runner
 
 from .evaluation.config_thresholds import fill_in_thresholds, set_thresholds
 from .preparation.own_files import ListedFolder, refuse_nesting
+from .read_config import read_config
 from .work_dir import default_work_dir, refuse_unheard
 
 
@@ -127,7 +128,7 @@ def load_config(
         ValueError: If ``cfg_options`` hold a ``fold`` or a ``data_root`` that reaches
             no data set, or the fold is not a number.
     """
-    cfg = Config.fromfile(config)
+    cfg = read_config(config)
     fill_in_thresholds(cfg)
     cfg.launcher = launcher
     cfg.merge_from_dict(cfg_options or {})

@@ -61,7 +61,7 @@ class CheckFoldHook(Hook):
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Compare the checkpoint with the data at hand."""
-        meta = checkpoint.get('meta', {}).get('dataset_meta') or {}
+        meta = (checkpoint.get('meta') or {}).get('dataset_meta') or {}
         testing = not isinstance(runner._test_loop, (dict, type(None)))
         if testing:
             self._check_test(meta, image_ids(runner.test_dataloader.dataset))

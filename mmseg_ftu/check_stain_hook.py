@@ -31,7 +31,7 @@ class CheckStainHook(Hook):
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Compare the checkpoint with the data at hand."""
-        meta = checkpoint.get('meta', {}).get('dataset_meta') or {}
+        meta = (checkpoint.get('meta') or {}).get('dataset_meta') or {}
         trained = meta.get('stain', UNKNOWN)
         testing = not isinstance(runner._test_loop, (dict, type(None)))
         loop = runner.test_loop if testing else runner.train_loop

@@ -36,7 +36,7 @@ class KeepPreparationHook(Hook):
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Name what differs, or quieten the comparison of mmengine that follows."""
-        saved = checkpoint.get('meta', {}).get('dataset_meta')
+        saved = (checkpoint.get('meta') or {}).get('dataset_meta')
         if not saved or not runner._resume or runner._train_loop is None:
             return
         dataset = runner.train_dataloader.dataset

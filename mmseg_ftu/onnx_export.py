@@ -165,7 +165,7 @@ def load_model(cfg: Config, checkpoint: str) -> Probability:
         raise ValueError(
             f'{checkpoint} does not belong to this config: {error}'
         ) from error
-    dataset = loaded.get('meta', {}).get('dataset_meta') or {}
+    dataset = (loaded.get('meta') or {}).get('dataset_meta') or {}
     return Probability(model, dataset.get('stain', 'unknown')).eval()
 
 

@@ -47,8 +47,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add('--strict', action='store_true', help='stop at the first image that fails')
 
     add = parser.add_argument_group('what the images are').add_argument
-    add('--organ', help='chooses the threshold where no table says it')
-    add('--data-source', help='the same, e.g. HPA or Hubmap')
+    add('--organ', help='with --data-source, chooses the threshold; names the objects')
+    add('--data-source', help='e.g. HPA or Hubmap; chooses the threshold')
     add('--pixel-size', type=float, metavar='UM', help='um/px (default: of the file)')
     add('--fold', type=int, help='of a prepared folder: predict this held-out fold')
     add(

@@ -6,6 +6,8 @@ class: two images with Dice 1 and 0 read 99.86 there. Here each image counts onc
 
 import csv
 import io
+import logging
+import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -88,6 +90,14 @@ class FTUDiceMetric(BaseMetric):
                     'RestoreOriginalShape in the pipeline'
                 )
             score = dice(prediction & (mask != self.ignore_index), mask == 1)
+            if not probability.isfinite().all():
+                score = math.nan  # not the empty mask that comparisons make of it
+                print_log(
+                    f'{name}: the network answers NaN or infinity, so there is no '
+                    'Dice, and no mean',
+                    'current',
+                    logging.WARNING,
+                )
             loss = sample.get('val_loss_bce')
             row = name, organ, source, threshold, score, loss
             self.results.append((row, sample.get('img_path')))
@@ -116,7 +126,7 @@ class FTUDiceMetric(BaseMetric):
         if self.csv_file or self.output:
             refuse_repeated_ids(rows, Path(self.csv_file or self.output.path))
         metrics = summarise(rows)
-        print_log('\n' + format_table(rows), logger='current')
+        print_log('\n' + format_table(rows), 'current')
         if self.output:
             write_csv(rows, self.output.take(CSV_NAME))
         if self.csv_file:

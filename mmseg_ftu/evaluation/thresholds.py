@@ -48,6 +48,31 @@ def threshold_for(
     )
 
 
+def organ_alone(thresholds: Mapping, organ: str | None) -> str | None:
+    """Say that an organ without its data source does not choose a threshold.
+
+    Args:
+        thresholds: As of `threshold_for`.
+        organ: Organ of an image whose data source is unknown.
+
+    Returns:
+        A sentence; None where no data source has a threshold for this organ.
+    """
+    found = {
+        source: table[organ]
+        for source, table in thresholds.items()
+        if isinstance(table, Mapping) and organ in table
+    }
+    if not found:
+        return None
+    listed = ', '.join(f'{source} {value}' for source, value in found.items())
+    return (
+        f'the threshold of {organ} depends on the data source ({listed}), which is not '
+        f'known, so {threshold_for(thresholds, None, organ)} is used: say '
+        '--data-source, or --threshold'
+    )
+
+
 def check_thresholds(thresholds: Mapping) -> None:
     """Raise ValueError unless every threshold is a number in 0..1."""
     for source, table in thresholds.items():

@@ -1,5 +1,6 @@
 """What ``tools/predict.py`` does: arguments to predictor, folder and run."""
 
+import logging
 import re
 from collections.abc import Sequence
 from dataclasses import fields
@@ -9,8 +10,10 @@ from pathlib import Path
 import torch
 from mmengine.config import Config
 from mmengine.device import get_device
+from mmengine.logging import print_log
 
 from ..evaluation.config_thresholds import thresholds_of
+from ..evaluation.thresholds import organ_alone
 from ..preparation.own_files import refuse_nesting
 from .files import FileOptions
 from .inputs import list_jobs
@@ -91,6 +94,10 @@ def predict(
         progress=rank == 0,
         **options,
     )
+    unknown = {job.organ for job in jobs if job.data_source is None and job.organ}
+    for name in sorted(unknown) if rank == 0 else ():
+        if text := organ_alone(predictor.thresholds, name):
+            print_log(text, level=logging.WARNING)
     metas = predictor.network.metas
     check_trained_images(jobs, metas, fold, allow_other_fold)
     described = describe_checkpoints(checkpoints, predictor.network.weights, metas)

@@ -64,11 +64,15 @@ class FileOptions:
     def __post_init__(self) -> None:
         unknown = [kind for kind in self.kinds if kind not in KINDS]
         if unknown or not self.kinds:
-            raise ValueError(f'save {list(self.kinds)}: choose of {", ".join(KINDS)}')
+            raise ValueError(f'save {list(self.kinds)}: choose from {", ".join(KINDS)}')
         for name in ('max_hole_um2', 'min_area_um2', 'min_area_px', 'simplify'):
             value = getattr(self, name)
             if value is not None and not value >= 0:
                 raise ValueError(f'{name}={value}: give 0 or more')
+        if self.max_hole_um2 is not None and not self.fill_holes:
+            raise ValueError(
+                '--max-hole-um2 limits --fill-holes: give that too, or leave it out'
+            )
         if self.object_type not in OBJECT_TYPES:
             raise ValueError(f'object_type: choose one of {", ".join(OBJECT_TYPES)}')
         if self.mask_format not in MASK_FORMATS:

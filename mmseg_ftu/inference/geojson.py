@@ -127,4 +127,7 @@ def _simplified(polygons: list[Polygon], tolerance: float) -> dict:
     whole = pieces[0] if len(pieces) == 1 else shapely.MultiPolygon(pieces)
     if not whole.is_valid:  # parts that touched at a corner may now overlap
         whole = shapely.union_all(pieces)
+    # outlines run as the exact ones do (RFC 7946), which simplify turns round
+    parts = [shapely.geometry.polygon.orient(part) for part in shapely.get_parts(whole)]
+    whole = parts[0] if len(parts) == 1 else shapely.MultiPolygon(parts)
     return shapely.geometry.mapping(whole)

@@ -93,7 +93,7 @@ def _files(path: str) -> list[Path]:
         what = f'no image (*{" *".join(sorted(SUFFIXES))}) in the folder'
     else:
         found = [Path(p) for p in sorted(glob.glob(path, recursive=True))]
-        found = [p for p in found if _is_image(p)]
+        found = [p for p in found if _is_image(p) and not _is_result(p)]
         what = 'no such image or folder, and no image fits it as a pattern'
     if not found:
         raise ValueError(f'{path}: {what}')
@@ -101,15 +101,19 @@ def _files(path: str) -> list[Path]:
 
 
 def _is_image(path: Path) -> bool:
-    hidden = path.name.startswith('.')
-    return path.is_file() and path.suffix.lower() in SUFFIXES and not hidden
+    if path.name.startswith('.') or path.suffix.lower() not in SUFFIXES:
+        return False
+    return path.is_file() or path.is_symlink()  # a link to nothing fails by name
+
+
+def _is_result(path: Path) -> bool:
+    """Tell whether a path lies in a folder of predictions."""
+    return any((folder / 'prediction.json').is_file() for folder in path.parents)
 
 
 def _refuse_repeated(jobs: list[Job]) -> None:
     seen: dict[str, Path] = {}
     for job in jobs:
-        if fault := id_fault(job.id):
-            raise ValueError(f'{job.path}: {fault}')
         first = seen.setdefault(job.id.casefold(), job.path)
         if first is not job.path:
             raise ValueError(

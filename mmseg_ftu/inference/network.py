@@ -69,6 +69,7 @@ class Network:
         self.weights = _check_weights(weights, checkpoints)
         _check_views(self.views, self.scales, batch_size)
         self.device, self.amp, self.batch_size = _device(device), amp, batch_size
+        self.names = [str(path) for path in checkpoints]
         self.models, self.metas, self.paddings = [], [], []
         for path in checkpoints:
             model, meta = load_model(cfg, path)
@@ -87,15 +88,17 @@ class Network:
 
         Returns:
             Probability of the foreground, float32 ``(h, w)`` each.
+
+        Raises:
+            ValueError: If a network answers with NaN or infinity.
         """
         total = torch.zeros(len(images), *images[0].shape[:2])
         share = 1 / (len(self.scales) * len(self.views))
-        members = list(zip(self.weights, self.models, self.paddings, strict=True))
         for scale in self.scales:
             shape = tuple(max(1, round(n * scale)) for n in total.shape[1:])
             batch = _to_tensor([resize_image(image, shape) for image in images])
-            for weight, model, padding in members:
-                probability = self._all_views(model, padding, batch)
+            for member, weight in enumerate(self.weights):
+                probability = self._all_views(member, batch, scale)
                 if shape != total.shape[1:]:
                     probability = F.interpolate(
                         probability[:, None], total.shape[1:], mode='bilinear'
@@ -103,10 +106,9 @@ class Network:
                 total += weight * share * probability.cpu()
         return list(total.numpy())
 
-    def _all_views(
-        self, model: torch.nn.Module, padding: MirroredPadding, batch: Tensor
-    ) -> Tensor:
+    def _all_views(self, member: int, batch: Tensor, scale: float) -> Tensor:
         """Return the sum over the views, ``(N, h, w)`` on the device."""
+        model, padding = self.models[member], self.paddings[member]
         total = torch.zeros(len(batch), *batch.shape[-2:], device=self.device)
         jobs = [(name, i) for name in self.views for i in range(len(batch))]
         if batch.shape[-2] != batch.shape[-1]:  # two shapes can't share a batch
@@ -119,8 +121,20 @@ class Network:
                 inputs = torch.stack([view(batch[i], name) for name, i in chunk])
                 seen = self._forward(model, padding, inputs)
                 for (name, i), probability in zip(chunk, seen, strict=True):
+                    self._refuse_non_finite(probability, member, name, scale)
                     total[i] += undo_view(probability, name)
         return total
+
+    def _refuse_non_finite(
+        self, probability: Tensor, member: int, view: str, scale: float
+    ) -> None:
+        if not torch.isfinite(probability).all():
+            hint = ' (half precision may be too coarse: try without --amp)'
+            raise ValueError(
+                f'{self.names[member]}: the network answers NaN or infinity for the '
+                f'view {view!r} at scale {scale}; there is no mask in that'
+                + (hint if self.amp else '')
+            )
 
     def _forward(
         self, model: torch.nn.Module, padding: MirroredPadding, inputs: Tensor
@@ -143,9 +157,12 @@ class Network:
             data = model.data_preprocessor(data, False)
             normalised = data['inputs'].contiguous(memory_format=torch.channels_last)
             logits = padding(network, normalised).float()
+        finite = logits.isfinite().all(1)
         if logits.shape[1] == 1:
-            return logits[:, 0].sigmoid()
-        return logits.softmax(1)[:, 1]
+            probability = logits[:, 0].sigmoid()
+        else:
+            probability = logits.softmax(1)[:, 1]
+        return probability.where(finite, torch.nan)  # sigmoid would make inf a 1
 
 
 def _padding_outside(model: torch.nn.Module) -> MirroredPadding:
@@ -184,7 +201,7 @@ def load_model(cfg: Config, path: str | Path) -> tuple[torch.nn.Module, dict]:
             f"{path}: not the weights of this config's model ({reason}); give the "
             'config that it was trained with'
         ) from error
-    return model, checkpoint.get('meta', {}).get('dataset_meta') or {}
+    return model, (checkpoint.get('meta') or {}).get('dataset_meta') or {}
 
 
 def _to_tensor(images: Sequence[np.ndarray]) -> Tensor:

@@ -17,6 +17,7 @@ from tqdm import tqdm
 from ..evaluation.config_thresholds import fill_in_thresholds, thresholds_of
 from ..evaluation.thresholds import check_thresholds, threshold_for
 from ..models.stain_data_preprocessor import StainDataPreProcessor
+from ..read_config import read_config
 from ..stain import tissue_mask
 from ..stain.rgb import check_rgb
 from ..stain.target import stain_id
@@ -135,7 +136,7 @@ class FTUPredictor:
         cfg_options: dict | None = None,
     ) -> None:
         given = isinstance(config, Config)
-        cfg = copy.deepcopy(config) if given else Config.fromfile(config)
+        cfg = copy.deepcopy(config) if given else read_config(config)
         self.cfg_options = cfg_options or {}
         fill_in_thresholds(cfg)
         cfg.merge_from_dict(self.cfg_options)
@@ -155,7 +156,7 @@ class FTUPredictor:
             scales or settings.get('scales', (1.0,)),
             device,
             amp,
-            batch_size or (1 if device == 'cpu' else 8),
+            (1 if device == 'cpu' else 8) if batch_size is None else batch_size,
         )
         self.recipe = recipe_of(
             cfg, self.network.metas, size, training_pixel_size, stain_target

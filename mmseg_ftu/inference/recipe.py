@@ -18,6 +18,7 @@ KNOWN_TRANSFORMS = {
     *('LoadImageFromFile', 'RestoreOriginalShape', 'Resize', 'LoadAnnotations'),
     *('PackSegInputs', 'StainNormalize', 'TestTimeAug'),
 }
+PIXEL_SIZES_DIFFER = 0.1  # folds of one folder have slightly different medians
 
 
 @dataclass(frozen=True)
@@ -57,11 +58,12 @@ def recipe_of(
         stain_target: Target file instead, or ``'none'``.
 
     Raises:
-        ValueError: If the checkpoints differ, or one names a normalisation without
+        ValueError: If the checkpoints differ, ``Resize`` of the config is not to a
+            longer side and no ``size`` is given, or one names a normalisation without
             holding it.
     """
     check_pipeline(cfg)
-    recipes = [_recipe_of_one(cfg, meta, stain_target) for meta in metas]
+    recipes = [_recipe_of_one(cfg, meta, stain_target, bool(size)) for meta in metas]
     if size:
         recipes = [replace(recipe, size=size) for recipe in recipes]
     different = {(r.size, r.stain_name) for r in recipes}
@@ -71,8 +73,23 @@ def recipe_of(
             f'{sorted(different, key=str)}; predict with those that agree, or say '
             '--size and --stain-target'
         )
-    recipe = recipes[0]
-    return replace(recipe, pixel_size=pixel_size or recipe.pixel_size)
+    if pixel_size is None:
+        pixel_size = _common_pixel_size([recipe.pixel_size for recipe in recipes])
+    return replace(recipes[0], pixel_size=pixel_size)
+
+
+def _common_pixel_size(pixel_sizes: Sequence[float | None]) -> float | None:
+    """Return the mean of pixel sizes that are nearly one; None where one is unknown."""
+    known = [pixel_size for pixel_size in pixel_sizes if pixel_size]
+    if len(known) < len(pixel_sizes):
+        return None
+    if max(known) > (1 + PIXEL_SIZES_DIFFER) * min(known):
+        listed = ', '.join(f'{pixel_size:.4g}' for pixel_size in known)
+        raise ValueError(
+            f'the checkpoints were trained at different pixel sizes ({listed} um/px): '
+            'predict with those that agree, or say --training-pixel-size'
+        )
+    return sum(known) / len(known)
 
 
 def check_pipeline(cfg: Config) -> None:
@@ -87,7 +104,7 @@ def check_pipeline(cfg: Config) -> None:
 
 
 def _recipe_of_one(
-    cfg: Config, meta: Mapping, stain_target: str | Path | None
+    cfg: Config, meta: Mapping, stain_target: str | Path | None, size_given: bool
 ) -> Recipe:
     preparation = meta.get('preparation') or {}
     stain = preparation.get('stain')
@@ -105,7 +122,7 @@ def _recipe_of_one(
             'them: give the target with --stain-target FILE, or none'
         )
     recipe = Recipe(preparation.get('size'), preparation.get('pixel_size'), stain)
-    size = _size_of_pipeline(cfg)
+    size = None if size_given else _size_of_pipeline(cfg)
     if not size or size == recipe.size:
         return recipe
     pixel_size = (
@@ -118,11 +135,21 @@ def _size_of_pipeline(cfg: Config) -> int | None:
     """Return the longer side that ``Resize`` brings prepared images to, px.
 
     A folder may be prepared at another size than that of the config.
+
+    Raises:
+        ValueError: If it brings them to a shape or to another side.
     """
     for transform in cfg.get('test_pipeline', ()):
-        if transform['type'] == 'Resize' and transform.get('scale'):
-            scale = transform['scale']
-            return scale if isinstance(scale, int) else max(scale)
+        if transform['type'] == 'Resize':
+            scale, keeps = transform.get('scale'), transform.get('keep_ratio', False)
+            sides = {scale} if isinstance(scale, int) else {*(scale or ())}
+            if len(sides) != 1 or not keeps:
+                raise ValueError(
+                    f'test_pipeline: Resize(scale={scale}, keep_ratio={keeps}) is not '
+                    'a longer side, and predict.py resizes to a longer side: give the '
+                    'one that fits with --size'
+                )
+            return sides.pop()
     return None
 
 

@@ -11,12 +11,14 @@ import fcntl
 import hashlib
 import io
 import json
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
 from ..preparation.atomic_files import remove_leftovers, write_bytes
+from ..preparation.tables import id_fault
 from .claims import Claims, InUse
 from .inputs import Job
 from .own_results import (
@@ -266,13 +268,16 @@ class PredictionFolder:
             writer = csv.DictWriter(text, COLUMNS, extrasaction='ignore')
             writer.writeheader()
             writer.writerows(records)
-            write_bytes(self.path / 'predictions.csv', text.getvalue().encode())
+            content = text.getvalue().encode(errors='backslashreplace')
+            write_bytes(self.path / 'predictions.csv', content)
             if submission:
                 rows = [(record['id'], record.get('rle', '')) for record in records]
                 write_submission(self.path / 'submission.csv', rows)
         return first
 
     def _record(self, name: str) -> Path:
+        if id_fault(name):  # of an image that fails; its name may be no file name
+            name = f'odd_name_{hashlib.sha256(os.fsencode(name)).hexdigest()[:16]}'
         return self._records / f'{name}.json'
 
     def _key(self, job: Job) -> str:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from tqdm import tqdm
 
+from ..preparation.tables import id_fault
 from .files import FileOptions, possible_files, write_files
 from .inputs import Job
 from .loading import Loaded
@@ -178,6 +179,8 @@ def _predictions(
 
     def load(job: Job) -> Loaded | Passed | Failure:
         try:
+            if fault := id_fault(job.id):
+                raise ValueError(fault)
             whose = folder.take(job, possible_files(job.id, options))
             return predictor.load(job) if whose == MINE else Passed(job, whose == DONE)
         except Exception as error:  # one bad image doesn't stop the others

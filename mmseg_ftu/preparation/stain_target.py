@@ -78,7 +78,9 @@ def make_stain_target(
         ValueError: One of the two files is there and is no target's.
     """
     _refuse_numbers(size, tiles, tile_size, workers)
-    png, state = target.with_suffix('.png'), target.with_suffix('.json')
+    if target.suffix in ('.png', '.json'):  # a name may hold other full stops
+        target = target.with_suffix('')
+    png, state = (target.with_name(f'{target.name}{end}') for end in ('.png', '.json'))
     require_own(png, is_own_picture)
     require_own(state, is_own_target)
     sources = list_sources(source)

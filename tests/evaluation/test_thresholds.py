@@ -4,7 +4,7 @@ import pytest
 from mmseg.registry import METRICS
 
 from mmseg_ftu.evaluation import PAPER_THRESHOLDS, load_thresholds, threshold_for
-from mmseg_ftu.evaluation.thresholds import check_thresholds
+from mmseg_ftu.evaluation.thresholds import check_thresholds, organ_alone
 
 
 @pytest.mark.parametrize(
@@ -87,3 +87,11 @@ def test_unusable_files_are_named(tmp_path, text, message):
         (tmp_path / 't.json').write_text(text)
     with pytest.raises(ValueError, match=message):
         load_thresholds(tmp_path / 't.json')
+
+
+def test_an_organ_without_its_data_source_does_not_choose():
+    text = organ_alone(PAPER_THRESHOLDS, 'lung')
+    assert '(HPA 0.15, Hubmap 0.1)' in text
+    assert '0.5 is used: say --data-source' in text
+    assert organ_alone(PAPER_THRESHOLDS, 'kidney') is None
+    assert organ_alone({'default': 0.3}, 'lung') is None

@@ -137,6 +137,9 @@ def test_simplified_outlines_stay_valid_and_near(tmp_path, tolerance):
                 shapely.from_geojson(json.dumps(f['geometry'])) for f in (one, other)
             )
             assert other.is_valid
+            for part in shapely.get_parts(other):
+                assert part.exterior.is_ccw  # RFC 7946
+                assert not any(hole.is_ccw for hole in part.interiors)
             assert one.hausdorff_distance(other) <= tolerance + 1e-6
         assert len(objects) == len(simple['features'])
     assert shapely.get_num_coordinates(other) < shapely.get_num_coordinates(one) / 2

@@ -5,7 +5,7 @@ from small_models import section_target
 from mmseg_ftu.inference.recipe import Recipe, recipe_of
 from mmseg_ftu.preparation.staining import stain_settings
 
-RESIZE = dict(type='Resize', scale=(512, 256), keep_ratio=True)
+RESIZE = dict(type='Resize', scale=(512, 512), keep_ratio=True)
 PLAIN = [dict(type='LoadImageFromFile'), dict(type='PackSegInputs')]
 
 
@@ -40,7 +40,8 @@ def pipeline(*transforms, **more):
         (pipeline(), [meta()], dict(pixel_size=0.7), (64, 0.7)),
         (pipeline(), [{}], dict(size=100, pixel_size=0.7), (100, 0.7)),
         # an ensemble of folds: pixel sizes are medians and may differ
-        (pipeline(), [meta(), meta(pixel_size=1.6)], {}, (64, 1.5)),
+        (pipeline(), [meta(), meta(pixel_size=1.6)], {}, (64, 1.55)),
+        (pipeline(), [meta(), meta(pixel_size=3)], dict(pixel_size=2), (64, 2)),
         (pipeline(), [meta(), meta(size=96)], dict(size=80), (80, 1.5)),
     ],
 )
@@ -49,6 +50,27 @@ def test_size_and_pixel_size(cfg, metas, options, expected):
     assert (recipe.size, recipe.pixel_size) == pytest.approx(expected)
     assert recipe.stain is None
     assert recipe.stain_name == 'none'
+
+
+@pytest.mark.parametrize(
+    'resize',
+    [
+        dict(scale=(2048, 512), keep_ratio=True),
+        dict(scale=(512, 512), keep_ratio=False),
+        dict(scale=(512, 512)),  # mmcv keeps no ratio unless told
+        dict(scale_factor=0.5, keep_ratio=True),
+    ],
+)
+def test_resizing_to_other_than_a_longer_side_needs_the_size(resize):
+    cfg = pipeline(dict(type='Resize', **resize))
+    with pytest.raises(ValueError, match=r'Resize\(scale=.* not a longer side.*--size'):
+        recipe_of(cfg, [{}])
+    assert recipe_of(cfg, [{}], size=512).size == 512
+
+
+def test_members_of_different_training_pixel_size_are_refused():
+    with pytest.raises(ValueError, match=r'\(1\.5, 3 um/px\).*--training-pixel-size'):
+        recipe_of(pipeline(), [meta(), meta(pixel_size=3)])
 
 
 def test_stains(target):

@@ -34,7 +34,7 @@ def test_evaluate(make_prepared, tmp_path):
     assert '4/4' in done.stderr  # the progress bar
     (pred / '102.png').rename(tmp_path / '102.png')
     done = run('tools/evaluate.py', pred, tmp_path / 'nowhere')
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stderr.startswith(f'error: {tmp_path / "nowhere"}: no such folder')
 
 
@@ -53,6 +53,6 @@ def test_fit_thresholds(make_prepared, tmp_path):
     assert 'only 2 images' in done.stdout
     assert 0 < json.loads(out.read_text())['thresholds']['HPA']['kidney'] < 90 / 255
     done = run('tools/fit_thresholds.py', prepared, pred, pred, '--out', out)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stderr.startswith('error: ')
     assert 'both predict 100, 101, 102, 103' in done.stderr

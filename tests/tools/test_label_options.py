@@ -29,10 +29,12 @@ def tool(monkeypatch, capsys):
         try:
             runpy.run_path(str(ROOT / 'tools' / f'{name}.py'), run_name='__main__')
         except SystemExit as stop:
-            if isinstance(stop.code, str):
-                return stop.code
-            return f'exit {stop.code}: {capsys.readouterr().err}'
-        return capsys.readouterr().out
+            output, errors = capsys.readouterr()
+            if stop.code == 0:
+                return output
+            _, found, text = f'\n{errors}'.rpartition('\nerror: ')
+            return f'error: {text.strip()}' if found else f'exit {stop.code}: {errors}'
+        raise AssertionError('a tool leaves with an exit code')
 
     return run
 

@@ -54,7 +54,7 @@ def test_wrong_input_is_one_line(tmp_path, monkeypatch, arguments, message):
     (tmp_path / 'masks').mkdir()
     cv2.imwrite('masks/a.png', np.zeros((4, 4), np.uint8))
     done = report(*arguments)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stderr.strip().splitlines()[-1].startswith(message)
     assert 'Traceback' not in done.stderr
     assert not list(tmp_path.rglob('*.html'))

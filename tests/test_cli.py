@@ -1,0 +1,122 @@
+"""The commands: arguments, messages and exit codes, the same for all."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mmseg_ftu import cli
+from mmseg_ftu.cli import COMMANDS, main, run_command
+from mmseg_ftu.commands.cfg_options import read_cfg_options
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def test_every_tool_is_a_command_and_the_reverse():
+    tools = {path.stem for path in (ROOT / 'tools').glob('*.py')}
+    assert tools == {*COMMANDS.values()}
+    assert len(tools) >= 14
+
+
+def test_overview_and_version(capsys):
+    assert main(['--help']) == 0
+    listed = capsys.readouterr().out
+    assert all(f'  {command} ' in listed for command in COMMANDS)
+    assert main(['--version']) == 0
+    assert capsys.readouterr().out.startswith('mmseg_ftu ')
+
+
+@pytest.mark.parametrize('words', [[], ['predit'], ['prepare'], ['prepare', 'x']])
+def test_words_that_are_no_command(words, capsys):
+    assert main(words) == 2
+    assert 'error: ' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('command', COMMANDS)
+def test_help_of_each_command(command, capsys):
+    with pytest.raises(SystemExit) as end:
+        main([*command.split(), '--help'])
+    assert end.value.code == 0
+    assert f'usage: mmseg-ftu {command}' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('command', COMMANDS.values())
+def test_ctrl_c_while_importing_is_one_line(command, monkeypatch, capsys):
+    def interrupt(name):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, 'import_module', interrupt)
+    assert run_command(command, []) == 130
+    assert capsys.readouterr().err == 'stopped\n'
+
+
+def test_help_loads_nothing_heavy():
+    code = (
+        'import sys\n'
+        'from mmseg_ftu.cli import COMMANDS, main\n'
+        'main(["--help"])\n'
+        'print(sorted({"torch", "mmengine", "cv2", "pandas"} & {*sys.modules}))'
+    )
+    done = subprocess.run(
+        [sys.executable, '-c', code],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+    )
+    assert done.stdout.splitlines()[-1] == '[]'
+
+
+@pytest.mark.parametrize(
+    ('content', 'options', 'message'),
+    [
+        (None, [], 'there is no such config'),
+        ('model = dict(', [], 'can not be read as a config (SyntaxError'),
+        ('model = undefined_name', [], 'can not be read as a config'),
+        ('a = 1', [], 'holds no "model"'),
+        ('model = dict()', ['--cfg-options', 'foo'], 'foo: write KEY=VALUE'),
+        ('model = dict()', ['--cfg-options', '=1'], '=1: write KEY=VALUE'),
+        ('model = dict()', ['--batch-size', '0'], 'batch_size=0: give at least 1'),
+    ],
+)
+def test_wrong_arguments_of_predict(tmp_path, capsys, content, options, message):
+    config, image = tmp_path / 'config.py', tmp_path / 'in' / 'a.png'
+    if content:
+        config.write_text(content)
+    image.parent.mkdir()
+    image.write_bytes(b'x')
+    words = [str(config), 'none.pth', '--input', str(image), '--device', 'cpu']
+    words += ['--output', str(tmp_path / 'out'), *options]
+    assert run_command('predict', words) == 2
+    error = capsys.readouterr().err
+    assert error.startswith('error: ')
+    assert message in error
+    assert 'Traceback' not in error
+
+
+def test_the_cause_of_a_sentence_can_be_seen(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv('MMSEG_FTU_TRACEBACK', '1')
+    assert run_command('evaluate', [str(tmp_path), str(tmp_path / 'no')]) == 2
+    assert 'Traceback' in capsys.readouterr().err
+
+
+def test_an_error_of_the_program_keeps_its_traceback(monkeypatch, capsys):
+    def broken(name):
+        return int('not by this package')
+
+    monkeypatch.setattr(cli, 'import_module', broken)
+    assert run_command('train', []) == 1
+    assert 'Traceback' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ('texts', 'expected'),
+    [
+        (None, None),
+        (['a.b=1', 'c=[1,2]'], {'a.b': 1, 'c': [1, 2]}),
+        (['x=a=b', 'y=True'], {'x': 'a=b', 'y': True}),
+    ],
+)
+def test_cfg_options(texts, expected):
+    assert read_cfg_options(texts) == expected
