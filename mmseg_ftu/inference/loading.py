@@ -10,14 +10,16 @@ from pathlib import Path
 
 import numpy as np
 
-from ..preparation.resizing import target_shape
+from ..preparation.pixel_budget import PixelBudget
+from ..preparation.resizing import resize_image, target_shape
 from ..preparation.staining import ORDERS, finisher
 from ..stain import ColourHistogram, normalizer_of
 from .choices import MODES
 from .inputs import Job
-from .reading import ArraySource, Source, open_source
+from .reading import ArraySource, Source, plan_source
 from .recipe import Recipe
 from .working_image import WorkingImage, blocks, read_resized, read_scaled
+from .writers import MAX_OVERLAY_SIDE
 
 TILED_FROM = 8192  # px; a longer image isn't one field of view
 READ_AT_ONCE = 2048  # px a side, when an original is read from end to end
@@ -29,7 +31,8 @@ class Loaded:
 
     Attributes:
         job: What it is.
-        source: The open original.
+        source: The original. Where it had to be decoded as a whole, a preview of at
+            most 2048 px a side; None where ``working`` stands for it.
         shape: Height and width of the result, px.
         pixel_size: Of the result, um/px; None if unknown.
         stain_failure: Why its stains could not be normalised, if so.
@@ -39,7 +42,7 @@ class Loaded:
     """
 
     job: Job
-    source: Source
+    source: Source | None
     shape: tuple[int, int]
     pixel_size: float | None
     stain_failure: str | None = None
@@ -48,7 +51,10 @@ class Loaded:
     paint: Callable[[np.ndarray], np.ndarray] | None = None
 
     def thumbnail(self, longest: int) -> np.ndarray:
-        """Return the original at up to so many px a side, RGB uint8."""
+        """Return the original at up to so many px a side, RGB uint8.
+
+        An original that had to be decoded as a whole is there at up to 2048 px a side.
+        """
         source = self.working or self.source
         size = min(longest, max(source.shape))
         shape = target_shape(source.shape, size)
@@ -58,13 +64,26 @@ class Loaded:
 
     def close(self) -> None:
         """Close files."""
-        self.source.close()
+        for source in (self.source, self.working):
+            if source is not None:
+                source.close()
+
+    def drop_pixels(self) -> None:
+        """Give up an original in memory but for a preview; close one not needed."""
         if self.working is not None:
-            self.working.close()
+            self.source.close()
+            self.source = None
+        elif isinstance(self.source, ArraySource):
+            longest = min(MAX_OVERLAY_SIDE, max(self.source.shape))
+            shape = target_shape(self.source.shape, longest)
+            self.source = ArraySource(resize_image(self.source.image, shape))
 
 
 class Loader:
     """Read images and bring them to what the network expects; thread-safe.
+
+    Originals that have to be decoded as a whole are in memory only while they are
+    loaded, and no more of them at once than the budget allows.
 
     Args:
         recipe: What the network expects.
@@ -72,6 +91,7 @@ class Loader:
         allow_other_stain: Accept a prepared folder whose stains were normalised in
             another way.
         temporary: Folder for large images while they are worked on.
+        budget: Bounds the pixels that threads decode at once; None takes the default.
 
     Raises:
         ValueError: If the mode is unknown.
@@ -83,11 +103,13 @@ class Loader:
         mode: str = 'auto',
         allow_other_stain: bool = False,
         temporary: Path | None = None,
+        budget: PixelBudget | None = None,
     ) -> None:
         if mode not in MODES:
             raise ValueError(f'mode={mode!r}: choose one of {", ".join(MODES)}')
         self.recipe, self.mode = recipe, mode
         self.allow_other_stain, self.temporary = allow_other_stain, temporary
+        self.budget = budget or PixelBudget()
 
     def __call__(self, job: Job, source: Source | None = None) -> Loaded:
         """Read an image and bring it to what the network expects.
@@ -100,7 +122,13 @@ class Loader:
             ValueError: If it is damaged, no RGB image, or can't be cut.
             OSError: If it can't be opened.
         """
-        source = source or open_source(job.path)
+        if source is not None:
+            return self._load(job, source)
+        plan = plan_source(job.path)
+        with self.budget.hold(plan.pixels):
+            return self._load(job, plan.open())
+
+    def _load(self, job: Job, source: Source) -> Loaded:
         try:
             shape = job.original_shape or source.shape
             pixel_size = job.pixel_size
@@ -112,6 +140,7 @@ class Loader:
                 self._load_tiles(loaded, stain)
             else:
                 self._load_whole(loaded, stain)
+            loaded.drop_pixels()
         except BaseException:
             source.close()
             raise

@@ -5,14 +5,16 @@ everything else through the exact reader that preparation uses, so that a file i
 in the same way for training and for prediction, or refused with its name.
 """
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import openslide
 import tifffile
 
 from ..preparation.image_io import read_image
+from ..preparation.pixel_budget import pixels_of
 from ..preparation.tiff import tiff_size
 from .tiff_regions import TiffRegions, tiff_pixel_size
 
@@ -118,6 +120,18 @@ class SlideSource:
         self.slide.close()
 
 
+class Plan(NamedTuple):
+    """How a file is opened.
+
+    Attributes:
+        pixels: Decoded at once by opening it; 0 where it is read region by region.
+        open: Opens it; raises ValueError or OSError as `open_source` does.
+    """
+
+    pixels: int
+    open: Callable[[], Source]
+
+
 def open_source(path: Path) -> Source:
     """Open an image or a slide.
 
@@ -128,24 +142,36 @@ def open_source(path: Path) -> Source:
         ValueError: If the file is damaged, or no upright opaque RGB image.
         OSError: If it can't be opened.
     """
+    return plan_source(path).open()
+
+
+def plan_source(path: Path) -> Plan:
+    """Look at the header of an image and say how it is opened.
+
+    Args:
+        path: As of `open_source`.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+    """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f'{path}: no such file')
     suffix = path.suffix.lower()
     if suffix in SLIDE_SUFFIXES and path.stat().st_size:
-        return SlideSource(path)
+        return Plan(0, lambda: SlideSource(path))
     if suffix in TIFF_SUFFIXES and path.stat().st_size:
-        return _open_tiff(path)
-    return ArraySource(read_image(path))
+        return _plan_tiff(path)
+    return Plan(pixels_of(path), lambda: ArraySource(read_image(path)))
 
 
-def _open_tiff(path: Path) -> Source:
+def _plan_tiff(path: Path) -> Plan:
     if _is_pyramid(path) and openslide.OpenSlide.detect_format(str(path)):
-        return SlideSource(path)
-    pixel_size = _plausible(tiff_pixel_size(path))
-    if _count_pixels(path) > WHOLE_PIXELS:
-        return TiffRegions(path, pixel_size)
-    return ArraySource(read_image(path), pixel_size)
+        return Plan(0, lambda: SlideSource(path))
+    pixel_size, pixels = _plausible(tiff_pixel_size(path)), _count_pixels(path)
+    if pixels > WHOLE_PIXELS:
+        return Plan(0, lambda: TiffRegions(path, pixel_size))
+    return Plan(pixels, lambda: ArraySource(read_image(path), pixel_size))
 
 
 def _is_pyramid(path: Path) -> bool:

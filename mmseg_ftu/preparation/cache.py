@@ -21,9 +21,10 @@ import pandas as pd
 from mmseg_ftu.version import __version__
 
 from .atomic_files import remove_leftovers, write_bytes, write_png
-from .checking import add_folds, check_pixels, each
+from .checking import add_folds, check_pixels, decoded_pixels, each
 from .image_io import read_image
 from .journal import Journal
+from .pixel_budget import PixelBudget
 from .raster import MAX_PIXELS
 from .records import Fault, PreparationError, Record, file_key
 from .resizing import INTERPOLATION, resize_mask, target_shape
@@ -42,6 +43,7 @@ def prepare_folder(
     settings: dict,
     workers: int,
     overwrite: bool,
+    budget: PixelBudget | None = None,
 ) -> str:
     """Write the prepared folder, or what of it is missing or outdated.
 
@@ -55,6 +57,7 @@ def prepare_folder(
             else shaped the records; kept in the manifest.
         workers: Threads; 0 works in the calling one.
         overwrite: Accept a folder begun with other settings.
+        budget: Bounds what the threads decode at once; None takes the default.
 
     Returns:
         A summary for people.
@@ -74,7 +77,8 @@ def prepare_folder(
         and _has_files(folder, name, journal.sizes.get(name))
     }
     _refuse_others(folder, journal, made_of.keys() - current.keys(), overwrite)
-    table = _checked_table(records, current, faults, settings, workers)
+    budget = budget or PixelBudget()
+    table = _checked_table(records, current, faults, settings, workers, budget)
     outdated = set(table['id']) - set(current)
     todo = [record for record in records if record.id in outdated]
     csv = table.to_csv(index=False, lineterminator='\n').encode()
@@ -86,7 +90,8 @@ def prepare_folder(
         (folder / name).mkdir(exist_ok=True)
         remove_leftovers(folder / name)
     remove_leftovers(folder)
-    for record, failure in each(_writer(folder, settings), todo, workers, 'writing'):
+    write = budget.limit(_writer(folder, settings), decoded_pixels)
+    for record, failure in each(write, todo, workers, 'writing'):
         sizes = [path.stat().st_size for path in _files(folder, record.id)]
         journal.add(record.id, made_of[record.id], sizes, failure)
     _remove_strays(folder, journal, set(table['id']))
@@ -102,10 +107,11 @@ def _checked_table(
     faults: list[Fault],
     settings: dict,
     workers: int,
+    budget: PixelBudget,
 ) -> pd.DataFrame:
     """Check what isn't up to date, and return ``folds.csv`` without skipped records."""
     unchecked = [record for record in records if record.id not in current]
-    found, skipped = check_pixels(unchecked, settings, workers)
+    found, skipped = check_pixels(unchecked, settings, workers, budget)
     faults = faults + found
     kept = [record for record in records if record.id not in skipped]
     try:

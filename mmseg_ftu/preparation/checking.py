@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from math import prod
 from typing import Any
 
 import pandas as pd
@@ -10,13 +11,14 @@ from tqdm import tqdm
 from mmseg_ftu.datasets.folds import assign_folds
 
 from .image_io import read_image
+from .pixel_budget import PixelBudget, pixels_of
 from .records import Fault, FileMask, Record, RleMask, records_table
 
 EMPTY_MASK = 'the mask is empty; mend it or remove the image'
 
 
 def check_pixels(
-    records: list[Record], settings: dict, workers: int
+    records: list[Record], settings: dict, workers: int, budget: PixelBudget
 ) -> tuple[list[Fault], set[str]]:
     """Decode all images and masks.
 
@@ -25,17 +27,16 @@ def check_pixels(
         settings: Of these, ``resized`` accepts images smaller or larger than their
             masks, and ``empty`` says what to do with empty masks.
         workers: Threads; 0 works in the calling one.
+        budget: Bounds what they decode at once.
 
     Returns:
         The faults, and the ids to leave out since their masks are empty.
     """
     faults, skipped = [], set()
-    for record, texts in each(
-        lambda record: _check(record, settings['resized']),
-        records,
-        workers,
-        'checking',
-    ):
+    check = budget.limit(
+        lambda record: _check(record, settings['resized']), decoded_pixels
+    )
+    for record, texts in each(check, records, workers, 'checking'):
         if EMPTY_MASK in texts and settings['empty'] != 'refuse':
             texts.remove(EMPTY_MASK)
             if settings['empty'] == 'skip':
@@ -85,6 +86,13 @@ def each(
                 yield futures[future], result
         finally:  # an error or Ctrl-C: finish what is in hand, forget the rest
             pool.shutdown(cancel_futures=True)
+
+
+def decoded_pixels(record: Record) -> int:
+    """Return the pixels of the image or the mask of a record, whichever is larger."""
+    mask = record.mask
+    of_mask = pixels_of(mask.path) if isinstance(mask, FileMask) else prod(mask.shape)
+    return max(pixels_of(record.image), of_mask)
 
 
 def mask_faults(mask: RleMask | FileMask, shape: tuple[int, int]) -> list[str]:

@@ -46,6 +46,7 @@ MAGIC = {
 }
 # Pillow's modes of one channel; 'I' is what some versions make of 16-bit PNGs.
 NAME_OF_MODE = {'L': 'grey', '1': 'grey', 'I;16': 'grey', 'I': 'grey', 'P': 'palette'}
+BAND = 256  # rows that are copied at once
 ORIENTATION = 274  # EXIF and TIFF tag; 1 is upright
 
 
@@ -181,6 +182,9 @@ def _read_with_pillow(path: Path, file_format: str, header: bytes, size_only: bo
         except Image.DecompressionBombError:
             raise RefusedError(f'has more than {MAX_PIXELS} pixels; tile it') from None
     with image:
+        # of a PNG, Pillow decodes all to look for tags behind the pixels
+        if size_only and file_format == 'PNG' and 'exif' not in image.info:
+            return image.height, image.width
         if image.getexif().get(ORIENTATION, 1) != 1:
             raise RefusedError('is stored rotated (EXIF orientation); save it upright')
         if size_only:
@@ -195,4 +199,17 @@ def _read_with_pillow(path: Path, file_format: str, header: bytes, size_only: bo
         if mode == 'RGB' and 'transparency' in image.info:
             mode = 'RGB with a transparent colour'
         lossy = file_format == 'JPEG'
-        return Raster(np.asarray(image), NAME_OF_MODE.get(mode, mode), lossy)
+        return Raster(_as_array(image), NAME_OF_MODE.get(mode, mode), lossy)
+
+
+def _as_array(image: Image.Image) -> np.ndarray:
+    """Copy the pixels of a decoded image band by band.
+
+    ``np.asarray`` would hold two copies for a moment, beside Pillow's own.
+    """
+    first = np.asarray(image.crop((0, 0, image.width, 1)))
+    out = np.empty((image.height, *first.shape[1:]), first.dtype)
+    for top in range(0, image.height, BAND):
+        bottom = min(top + BAND, image.height)
+        out[top:bottom] = np.asarray(image.crop((0, top, image.width, bottom)))
+    return out

@@ -29,6 +29,7 @@ from .checking import each
 from .competition import list_records
 from .image_io import find_images, read_image
 from .own_files import is_own_json, is_own_picture, mark_picture, require_own
+from .pixel_budget import PixelBudget, pixels_of
 from .raster import MAX_PIXELS
 from .records import PreparationError
 from .resizing import resize_image, target_shape
@@ -174,10 +175,12 @@ class _Images:
     def __init__(self, size: int | None) -> None:
         self.size = size
         self.normalizer = VahadaneNormalizer()
+        self.budget = PixelBudget()
 
     def read(self, source: Source) -> np.ndarray:
-        image = read_image(source.path)
-        return resize_image(image, target_shape(image.shape[:2], self.size))
+        with self.budget.hold(pixels_of(source.path)):
+            image = read_image(source.path)
+            return resize_image(image, target_shape(image.shape[:2], self.size))
 
     def fit(self, source: Source) -> StainFit:
         return self.normalizer.measure(self.read(source))
