@@ -52,6 +52,7 @@ setup(
     packages=find_packages(include=['mmseg_ftu', 'mmseg_ftu.*']),
     package_data={'mmseg_ftu.report': ['templates/*']},
     python_requires='>=3.10',
+    entry_points={'console_scripts': ['mmseg-ftu = mmseg_ftu.cli:main']},
     cmdclass={'build_py': BuildWithConfigs},
     install_requires=[
         'torch>=2.6',
