@@ -254,3 +254,13 @@ def test_no_checkpoint():
         Network(small_config(), ['nowhere.pth'])
     with pytest.raises(ValueError, match='give at least one'):
         Network(small_config(), [])
+
+
+@pytest.mark.parametrize('meta', [None, {}, dict(dataset_meta=None)])
+def test_checkpoints_that_say_nothing_of_themselves(tmp_path, meta):
+    cfg = small_config()
+    model = build_small(cfg)
+    torch.save(dict(state_dict=model.state_dict(), meta=meta), tmp_path / 'a.pth')
+    network = Network(cfg, [tmp_path / 'a.pth'])
+    assert network.metas == [{}]
+    assert network([noise()])[0].shape == (70, 90)

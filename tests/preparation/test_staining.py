@@ -190,6 +190,14 @@ def test_a_compatible_target(source, target, tmp_path):
     assert (state['version'], json.loads(target.read_text())['version']) == (1, 2)
 
 
+def test_names_with_full_stops_stay_apart(source, tmp_path):
+    options = dict(size=128, tiles=2, workers=0)
+    for name in ('t.v1', 't.v2.json'):
+        make_stain_target(source, tmp_path / name, **options)
+    made = {path.name for path in tmp_path.iterdir()}
+    assert made == {'t.v1.png', 't.v1.json', 't.v2.png', 't.v2.json'}
+
+
 def test_target_is_deterministic_and_takes_every_source(source, target, tmp_path):
     prepare(source, tmp_path / 'p', size=128)
     for name, folder in (('raw', source), ('prepared', tmp_path / 'p')):
