@@ -1,11 +1,12 @@
 """Open an image of any kind: small files whole, large ones and slides region by region.
 
-Slides and pyramids go through OpenSlide, large plain TIFFs through tifffile's segments,
+Slides go through OpenSlide, pyramids and large TIFFs through tifffile's segments,
 everything else through the exact reader that preparation uses, so that a file is read
 in the same way for training and for prediction, or refused with its name.
 """
 
 from collections.abc import Callable
+from math import prod
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -15,14 +16,16 @@ import tifffile
 
 from ..preparation.image_io import read_image
 from ..preparation.pixel_budget import pixels_of
-from ..preparation.tiff import tiff_size
-from .tiff_regions import TiffRegions, tiff_pixel_size
+from ..preparation.tiff import single_image, size_of_series
+from .pixel_size import tiff_pixel_size
+from .tiff_regions import TiffRegions
 
 SLIDE_SUFFIXES = (
     *('.svs', '.ndpi', '.vms', '.vmu', '.scn', '.mrxs', '.svslide', '.bif'),
     *('.dcm', '.czi'),
 )
 TIFF_SUFFIXES = ('.tif', '.tiff')
+GENERIC = 'generic-tiff'  # OpenSlide's name for a TIFF of no scanner that it knows
 WHOLE_PIXELS = 36_000_000  # a 6000 x 6000 image takes 108 MB
 PLAUSIBLE = (0.05, 20.0)  # um/px; 72 dpi, which many programs write, would be 353
 
@@ -166,28 +169,29 @@ def plan_source(path: Path) -> Plan:
 
 
 def _plan_tiff(path: Path) -> Plan:
-    if _is_pyramid(path) and openslide.OpenSlide.detect_format(str(path)):
-        return Plan(0, lambda: SlideSource(path))
-    pixel_size, pixels = _plausible(tiff_pixel_size(path)), _count_pixels(path)
+    try:
+        with tifffile.TiffFile(path) as file:
+            is_pyramid = bool(file.series) and len(file.series[0].levels) > 1
+            scanner = openslide.OpenSlide.detect_format(str(path))
+            if is_pyramid and scanner not in (None, GENERIC):
+                return Plan(0, lambda: SlideSource(path))
+            series, _ = single_image(file, limit=None)
+            pixels, is_pyramid = prod(size_of_series(series)), len(series.levels) > 1
+    except Exception:  # the exact reader names what is wrong
+        return Plan(0, lambda: ArraySource(read_image(path)))
+    pixel_size = _plausible(tiff_pixel_size(path))
     if pixels > WHOLE_PIXELS:
         return Plan(0, lambda: TiffRegions(path, pixel_size))
+    if is_pyramid:
+        return Plan(pixels, lambda: _open_small_pyramid(path, pixel_size))
     return Plan(pixels, lambda: ArraySource(read_image(path), pixel_size))
 
 
-def _is_pyramid(path: Path) -> bool:
+def _open_small_pyramid(path: Path, pixel_size: float | None) -> Source:
     try:
-        with tifffile.TiffFile(path) as file:
-            return bool(file.series) and len(file.series[0].levels) > 1
-    except Exception:  # the exact reader names what is wrong
-        return False
-
-
-def _count_pixels(path: Path) -> int:
-    try:
-        height, width = tiff_size(path, limit=None)
-        return height * width
-    except Exception:  # the exact reader names what is wrong
-        return 0
+        return TiffRegions(path, pixel_size)
+    except ValueError:  # e.g. of 16 bits, which can be read whole
+        return ArraySource(read_image(path), pixel_size)
 
 
 def _plausible(pixel_size: str | float | None) -> float | None:

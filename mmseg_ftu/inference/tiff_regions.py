@@ -1,108 +1,179 @@
-"""Regions of a TIFF file that is too large to be read whole, and its pixel size."""
+"""Regions of a TIFF file that is too large to be read whole, or a pyramid.
+
+The levels of a pyramid are pages of their own or SubIFDs of the full-size page, as in
+OME-TIFF. The channels of a pixel are stored together, or each in a plane or page.
+"""
 
 import threading
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import tifffile
 
 from ..preparation.raster import Raster, RefusedError, opaque_rgb
-from ..preparation.tiff import check_segments, kind_of_page, single_image
+from ..preparation.tiff import (
+    axes_of,
+    check_segments,
+    kind_of_page,
+    single_image,
+    size_of_series,
+)
 
-CENTIMETRE, INCH = 10_000.0, 25_400.0  # um
-UNITS = {'CENTIMETER': CENTIMETRE, 'INCH': INCH}
 STRIP_PIXELS = 64_000_000  # a file whose strips are larger has to be stored in tiles
 
 
-class TiffRegions:
-    """A plain TIFF, read by its tiles or strips; see `reading.Source`.
+class Plane(NamedTuple):
+    """Where some channels of a level are stored.
 
-    Raises:
-        ValueError: If the file is damaged, not 8-bit RGB stored pixel by pixel, or in
-            one strip so large that reading a part means reading all.
+    Attributes:
+        page: The page, or a frame, which is a page that knows only its data.
+        first: Its first tile or strip of these channels.
+        channels: Of the pixel.
     """
 
-    is_slide = False
+    page: tifffile.TiffPage | tifffile.TiffFrame
+    first: int
+    channels: slice
+
+
+class Level:
+    """One level of a pyramid, or the only one.
+
+    Raises:
+        RefusedError: If it isn't 8-bit RGB or can't be read in parts.
+    """
+
+    def __init__(self, series: tifffile.TiffPageSeries) -> None:
+        page = self.page = series.keyframe
+        self.shape = page.imagelength, page.imagewidth
+        self.axes = axes_of(series)
+        self.segment = min(page.rowsperstrip, page.imagelength), page.imagewidth
+        if page.is_tiled:
+            self.segment = page.tilelength, page.tilewidth
+        # of strips that aren't compressed, single rows can be read
+        self.has_rows = page.compression == 1 and not page.is_tiled
+        self.has_rows &= page.fillorder == 1 and page.predictor == 1
+        self.planes = self._planes(series)
+        self.kind = self._kind()
+
+    def _planes(self, series: tifffile.TiffPageSeries) -> list[Plane]:
+        pages = list(series.pages)
+        if self.axes == 'CYX':
+            return [Plane(p, 0, slice(i, i + 1)) for i, p in enumerate(pages)]
+        if self.axes == 'SYX':
+            count = len(self.page.dataoffsets) // self.page.samplesperpixel
+            channels = range(self.page.samplesperpixel)
+            return [Plane(pages[0], i * count, slice(i, i + 1)) for i in channels]
+        return [Plane(pages[0], 0, slice(None))]
+
+    def _kind(self) -> str:
+        page = self.page
+        height, width = self.segment
+        self.channels = page.samplesperpixel
+        if self.axes == 'CYX':
+            self.channels = len(self.planes)
+        kind = kind_of_page(page, self.axes, np.empty((1, 1, self.channels), np.uint8))
+        if kind not in ('RGB', 'RGBA') or page.dtype != np.uint8:
+            raise RefusedError(
+                f'is too large to be read at once and of axes {self.axes}, '
+                f'{page.dtype}; save it as tiled 8-bit RGB'
+            )
+        if not self.has_rows and height * width > STRIP_PIXELS:
+            raise RefusedError(
+                f'is compressed in pieces of {height} x {width} px, too large to be '
+                'read in parts; save it as a tiled TIFF'
+            )
+        return kind
+
+    def touched(
+        self, top: int, left: int, height: int, width: int
+    ) -> Iterator[tuple[int, int, int, int, int]]:
+        """Yield index, top, left, height and width of the segments of a region.
+
+        Of strips that have rows, the rows of the region.
+        """
+        rows, columns = self.segment
+        across = -(-self.shape[1] // columns)
+        for i in range(top // rows, -(-(top + height) // rows)):
+            for j in range(left // columns, -(-(left + width) // columns)):
+                y, end = i * rows, min((i + 1) * rows, self.shape[0])
+                if self.has_rows:
+                    y, end = max(y, top), min(end, top + height)
+                x = j * columns
+                yield i * across + j, y, x, end - y, min(columns, self.shape[1] - x)
+
+
+class TiffRegions:
+    """A TIFF, read by its tiles or strips; see `reading.Source`.
+
+    Raises:
+        ValueError: If the file is damaged, not 8-bit RGB, or in one compressed strip
+            so large that reading a part means reading all.
+    """
 
     def __init__(self, path: Path, pixel_size: float | None = None) -> None:
         self.path, self.pixel_size = path, pixel_size
         self.file = tifffile.TiffFile(path)
         self.lock = threading.Lock()
-        self.array: np.ndarray | None = None
         try:
-            series, axes = single_image(self.file, limit=None)
+            series, _ = single_image(self.file, limit=None)
             check_segments(series, path.stat().st_size)
-            self.page = series.pages[0]
-            self._check(axes)
+            first = Level(series)
+            further = usable_levels(series, path.stat().st_size)
         except RefusedError as error:
             self.file.close()
             raise ValueError(f'{path}: {error}') from None
-        self.shape = self.page.imagelength, self.page.imagewidth
-        self.levels = [self.shape]
-        self.by_rows = not self.page.is_tiled
-
-    def _check(self, axes: str) -> None:
-        page = self.page
-        height, width = self._segment()
-        if axes != 'YXS' or page.dtype != np.uint8 or page.planarconfig != 1:
-            raise RefusedError(
-                f'is too large to be read at once and of axes {axes}, {page.dtype}; '
-                'save it as tiled 8-bit RGB'
-            )
-        if page.is_memmappable:  # not compressed, in one piece
-            self.array = tifffile.memmap(self.path, page=page.index, mode='r')
-        elif height * width > STRIP_PIXELS:
-            raise RefusedError(
-                f'is compressed in pieces of {height} x {width} px, too large to be '
-                'read in parts; save it as a tiled TIFF'
-            )
-
-    def _segment(self) -> tuple[int, int]:
-        """Return height and width of the tiles or strips."""
-        if self.page.is_tiled:
-            return self.page.tilelength, self.page.tilewidth
-        return min(self.page.rowsperstrip, self.page.imagelength), self.page.imagewidth
+        self._levels = [first, *further]
+        self.shape, self.levels = first.shape, [x.shape for x in self._levels]
+        self.by_rows = not first.page.is_tiled
+        self.is_slide = bool(further)
 
     def read(
         self, level: int, top: int, left: int, height: int, width: int
     ) -> np.ndarray:
-        """Read a region, decoding the segments that it touches."""
-        if self.array is not None:
-            region = self.array[top : top + height, left : left + width]
-            return opaque_rgb(Raster(region, kind_of_page(self.page, 'YXS', region)))
-        rows, columns = self._segment()
-        across = -(-self.shape[1] // columns)
-        out = np.zeros((height, width, 3), np.uint8)
-        for i in range(top // rows, -(-(top + height) // rows)):
-            for j in range(left // columns, -(-(left + width) // columns)):
-                y, x = i * rows, j * columns
-                # a tile may go on beyond the border, where it means nothing
-                inside = self.shape[0] - y, self.shape[1] - x
-                segment = self._decode(i * across + j, inside)
-                y0, x0 = max(y, top), max(x, left)
-                y1 = min(y + segment.shape[0], top + height)
-                x1 = min(x + segment.shape[1], left + width)
-                out[y0 - top : y1 - top, x0 - left : x1 - left] = segment[
-                    y0 - y : y1 - y, x0 - x : x1 - x
-                ]
-        return out
-
-    def _decode(self, index: int, inside: tuple[int, int]) -> np.ndarray:
-        page = self.page
-        with self.lock:
-            handle = self.file.filehandle
-            handle.seek(page.dataoffsets[index])
-            data = handle.read(page.databytecounts[index])
+        """Read a region, decoding the tiles or strips that it touches."""
+        of_level = self._levels[level]
+        out = np.zeros((height, width, of_level.channels), np.uint8)
+        for index, y, x, rows, columns in of_level.touched(top, left, height, width):
+            y0, y1 = max(y, top), min(y + rows, top + height)
+            x0, x1 = max(x, left), min(x + columns, left + width)
+            for plane in of_level.planes:
+                pixels = self._segment(of_level, plane, index, y, rows)
+                out[y0 - top : y1 - top, x0 - left : x1 - left, plane.channels] = (
+                    pixels[y0 - y : y1 - y, x0 - x : x1 - x]
+                )
         try:
-            tile = page.decode(data, index, jpegtables=page.jpegtables)[0]
-            pixels = tile.reshape(tile.shape[-3:])[: inside[0], : inside[1]]
-            raster = Raster(pixels, kind_of_page(page, 'YXS', pixels))
-            return opaque_rgb(raster)
+            return opaque_rgb(Raster(out, of_level.kind))
         except RefusedError as error:
             raise ValueError(f'{self.path}: {error}') from None
+
+    def _segment(
+        self, level: Level, plane: Plane, index: int, top: int, height: int
+    ) -> np.ndarray:
+        """Read a tile or a strip, or its rows from ``top`` on, ``(h, w, c)``."""
+        page, key = plane.page, level.page
+        start, count = page.dataoffsets[plane.first + index], 0
+        if level.has_rows:
+            channels = 1 if len(level.planes) > 1 else level.channels
+            shape = height, level.shape[1], channels
+            start += (top % level.segment[0]) * shape[1] * channels
+            count = height * shape[1] * channels
+        else:
+            count = page.databytecounts[plane.first + index]
+        with self.lock:
+            self.file.filehandle.seek(start)
+            data = self.file.filehandle.read(count)
+        if level.has_rows:
+            return np.frombuffer(data, np.uint8).reshape(shape)
+        try:
+            tables = page.jpegtables or key.jpegtables
+            tile = key.decode(data, plane.first + index, jpegtables=tables)[0]
+            return tile.reshape(tile.shape[-3:])
         except Exception as error:  # decoders raise whatever their C libraries say
             raise ValueError(
-                f'{self.path}: tile or strip {index} cannot be decoded '
+                f'{self.path}: tile or strip {plane.first + index} cannot be decoded '
                 f'({type(error).__name__}: {error}); fetch or export it again'
             ) from error
 
@@ -111,13 +182,25 @@ class TiffRegions:
         self.file.close()
 
 
-def tiff_pixel_size(path: Path) -> float | None:
-    """Return the pixel size in um that the resolution tags of a TIFF give, if any."""
-    try:
-        with tifffile.TiffFile(path) as file:
-            tags = file.pages[0].tags
-            unit = UNITS.get(getattr(tags.valueof('ResolutionUnit'), 'name', None))
-            above, below = tags.valueof('XResolution')
-            return unit * below / above
-    except Exception:  # no tags, or no TIFF, which the reader says with the reason
-        return None
+def usable_levels(series: tifffile.TiffPageSeries, file_size: int) -> list[Level]:
+    """Return the smaller levels that hold the same image as the first.
+
+    What is no such level is left out; reading then takes a larger one, which is slower
+    and as right.
+    """
+    levels, last = [], size_of_series(series)
+    height, width = last
+    for other in series.levels[1:]:
+        h, w = size_of_series(other)
+        is_alike = abs(h - height * w / width) <= 1 or abs(w - width * h / height) <= 1
+        if not (is_alike and h < last[0] and w < last[1]):
+            continue
+        if axes_of(other) != axes_of(series):
+            continue
+        try:
+            check_segments(other, file_size)
+            levels.append(Level(other))
+        except RefusedError:
+            continue
+        last = h, w
+    return levels

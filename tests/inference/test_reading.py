@@ -6,8 +6,9 @@ import tifffile
 from small_models import noise
 
 from mmseg_ftu.inference import reading
+from mmseg_ftu.inference.pixel_size import tiff_pixel_size
 from mmseg_ftu.inference.reading import ArraySource, SlideSource, open_source
-from mmseg_ftu.inference.tiff_regions import TiffRegions, tiff_pixel_size
+from mmseg_ftu.inference.tiff_regions import TiffRegions
 
 SHAPE = (300, 420)
 LAYOUTS = {
@@ -83,8 +84,8 @@ def test_large_tiffs_with_alpha(tmp_path, alpha):
         (noise(*SHAPE)[..., 0], dict(photometric='minisblack'), 'axes YX, uint8'),
         (
             noise(*SHAPE).transpose(2, 0, 1).copy(),
-            dict(planarconfig='separate'),
-            'save it as tiled 8-bit',
+            dict(photometric='minisblack'),
+            'holds 3 pages, axes QYX',
         ),
     ],
 )
