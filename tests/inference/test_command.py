@@ -212,7 +212,7 @@ def test_masks_only_and_empty_names(constant_models, tmp_path):
         (dict(threshold=1.5), '1.5 not in 0..1'),
         (dict(thresholds='nowhere.json'), r'nowhere\.json'),
         (dict(fold=1), '--fold is for prepared folders'),
-        (dict(save=['films']), 'films.*choose of'),
+        (dict(save=['films']), 'films.*choose from'),
         (dict(tile=10, overlap=9), 'tile=10, overlap=9'),
         (dict(weights=[1, 2, 3]), 'one positive number for each'),
         (dict(device='toaster'), "device='toaster'"),

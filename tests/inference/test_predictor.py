@@ -183,7 +183,9 @@ def test_settings_come_from_the_config_unless_given(predictor):
     assert settings['upsample'] == 'half_nearest'
     assert settings['scales'] == [1.0]
     assert (settings['size'], settings['tile'], settings['overlap']) == (80, 80, 20)
-    assert settings['cfg_options'] == options
+    assert predict.cfg_options == options
+    plain = predictor(model, cfg, size=80).settings()
+    assert settings['config_sha256'] != plain['config_sha256']  # they are in it
     assert cfg.model.decode_head.threshold == 0.5  # the caller's is left alone
     given = predictor(model, cfg, views=['hflip'], upsample='bilinear', scales=[2.0])
     assert given.settings()['views'] == ['hflip']

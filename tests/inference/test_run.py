@@ -681,8 +681,8 @@ def test_submission(run, tmp_path):
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
-        (dict(kinds=('masks', 'videos')), 'videos.*choose of masks'),
-        (dict(kinds=()), 'choose of masks'),
+        (dict(kinds=('masks', 'videos')), 'videos.*choose from masks'),
+        (dict(kinds=()), 'choose from masks'),
         (dict(min_area_px=-1), 'min_area_px=-1: give 0 or more'),
         (dict(simplify=float('nan')), 'simplify=nan'),
         (dict(object_type='cell'), 'object_type: choose one of'),
