@@ -4,8 +4,10 @@ An image that a competition or a microscope gives is resized whole, as in traini
 slide is brought to the pixel size of training, with one stain fit for all its tiles.
 """
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import prod, sqrt
 from pathlib import Path
 
 import numpy as np
@@ -133,9 +135,15 @@ class Loader:
             shape = job.original_shape or source.shape
             pixel_size = job.pixel_size
             if pixel_size is None and source.pixel_size is not None:
-                pixel_size = source.pixel_size * source.shape[1] / shape[1]
+                # of a resized copy, that of the original
+                pixel_size = source.pixel_size * sqrt(prod(source.shape) / prod(shape))
             loaded = Loaded(job, source, shape, pixel_size)
             stain = self._stain(job)
+            needed = self._cuts(source) and self.recipe.size is not None
+            if pixel_size is None and source.pixel_size_fault and not needed:
+                # without the path, so that many such images are named once
+                text = f'{source.pixel_size_fault}; it is not used: give --pixel-size'
+                warnings.warn(text, stacklevel=2)
             if self._cuts(source):
                 self._load_tiles(loaded, stain)
             else:
@@ -212,6 +220,8 @@ class Loader:
             lacking, option = 'the image', '--pixel-size'
             if not goal:
                 lacking, option = 'the training data', '--training-pixel-size'
+            elif loaded.source.pixel_size_fault:
+                lacking += f' ({loaded.source.pixel_size_fault})'
             raise ValueError(
                 f'{loaded.job.path}: can not be cut into tiles, as the pixel size of '
                 f'{lacking} is unknown: give it with {option}, or predict the whole '

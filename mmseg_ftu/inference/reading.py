@@ -17,7 +17,7 @@ import tifffile
 from ..preparation.image_io import read_image
 from ..preparation.pixel_budget import pixels_of
 from ..preparation.tiff import single_image, size_of_series
-from .pixel_size import tiff_pixel_size
+from .pixel_size import GENERIC, UNKNOWN, PixelSize, slide_pixel_size, tiff_pixel_size
 from .tiff_regions import TiffRegions
 
 SLIDE_SUFFIXES = (
@@ -25,9 +25,7 @@ SLIDE_SUFFIXES = (
     *('.dcm', '.czi'),
 )
 TIFF_SUFFIXES = ('.tif', '.tiff')
-GENERIC = 'generic-tiff'  # OpenSlide's name for a TIFF of no scanner that it knows
 WHOLE_PIXELS = 36_000_000  # a 6000 x 6000 image takes 108 MB
-PLAUSIBLE = (0.05, 20.0)  # um/px; 72 dpi, which many programs write, would be 353
 
 
 class Source(Protocol):
@@ -36,6 +34,7 @@ class Source(Protocol):
     Attributes:
         shape: Height and width of level 0, px.
         pixel_size: Of level 0, um/px; None where the file doesn't say.
+        pixel_size_fault: Why what the file says is not used, if so.
         levels: Heights and widths of the levels, largest first.
         is_slide: Whether it is a slide: a pyramid, or of a scanner's format.
         by_rows: Whether it is stored in strips, so that whole rows are read best.
@@ -43,6 +42,7 @@ class Source(Protocol):
 
     shape: tuple[int, int]
     pixel_size: float | None
+    pixel_size_fault: str | None
     levels: list[tuple[int, int]]
     is_slide: bool
     by_rows: bool
@@ -62,8 +62,9 @@ class ArraySource:
     is_slide = False
     by_rows = False
 
-    def __init__(self, image: np.ndarray, pixel_size: float | None = None) -> None:
-        self.image, self.pixel_size = image, pixel_size
+    def __init__(self, image: np.ndarray, size: PixelSize = UNKNOWN) -> None:
+        self.image = image
+        self.pixel_size, self.pixel_size_fault = size
         self.shape = image.shape[:2]
         self.levels = [self.shape]
 
@@ -93,9 +94,7 @@ class SlideSource:
             ) from error
         self.levels = [(h, w) for w, h in self.slide.level_dimensions]
         self.shape = self.levels[0]
-        self.pixel_size = _plausible(
-            self.slide.properties.get(openslide.PROPERTY_NAME_MPP_X)
-        )
+        self.pixel_size, self.pixel_size_fault = slide_pixel_size(self.slide)
 
     def read(
         self, level: int, top: int, left: int, height: int, width: int
@@ -179,24 +178,16 @@ def _plan_tiff(path: Path) -> Plan:
             pixels, is_pyramid = prod(size_of_series(series)), len(series.levels) > 1
     except Exception:  # the exact reader names what is wrong
         return Plan(0, lambda: ArraySource(read_image(path)))
-    pixel_size = _plausible(tiff_pixel_size(path))
+    size = tiff_pixel_size(path)
     if pixels > WHOLE_PIXELS:
-        return Plan(0, lambda: TiffRegions(path, pixel_size))
+        return Plan(0, lambda: TiffRegions(path, size))
     if is_pyramid:
-        return Plan(pixels, lambda: _open_small_pyramid(path, pixel_size))
-    return Plan(pixels, lambda: ArraySource(read_image(path), pixel_size))
+        return Plan(pixels, lambda: _open_small_pyramid(path, size))
+    return Plan(pixels, lambda: ArraySource(read_image(path), size))
 
 
-def _open_small_pyramid(path: Path, pixel_size: float | None) -> Source:
+def _open_small_pyramid(path: Path, size: PixelSize) -> Source:
     try:
-        return TiffRegions(path, pixel_size)
+        return TiffRegions(path, size)
     except ValueError:  # e.g. of 16 bits, which can be read whole
-        return ArraySource(read_image(path), pixel_size)
-
-
-def _plausible(pixel_size: str | float | None) -> float | None:
-    try:
-        value = float(pixel_size)
-    except (TypeError, ValueError):
-        return None
-    return value if PLAUSIBLE[0] <= value <= PLAUSIBLE[1] else None
+        return ArraySource(read_image(path), size)

@@ -20,6 +20,7 @@ from ..preparation.tiff import (
     single_image,
     size_of_series,
 )
+from .pixel_size import UNKNOWN, PixelSize
 
 STRIP_PIXELS = 64_000_000  # a file whose strips are larger has to be stored in tiles
 
@@ -113,8 +114,9 @@ class TiffRegions:
             so large that reading a part means reading all.
     """
 
-    def __init__(self, path: Path, pixel_size: float | None = None) -> None:
-        self.path, self.pixel_size = path, pixel_size
+    def __init__(self, path: Path, size: PixelSize = UNKNOWN) -> None:
+        self.path = path
+        self.pixel_size, self.pixel_size_fault = size
         self.file = tifffile.TiffFile(path)
         self.lock = threading.Lock()
         try:

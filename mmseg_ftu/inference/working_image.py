@@ -27,7 +27,7 @@ class WorkingImage:
         folder: Where the file lies while it is needed; it vanishes with the object.
     """
 
-    pixel_size = None
+    pixel_size = pixel_size_fault = None
     is_slide = False
     by_rows = True
 

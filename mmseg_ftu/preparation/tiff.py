@@ -73,7 +73,7 @@ def single_image(
     if not file.pages:
         raise RefusedError('holds no image')
     images = ome_images(file.ome_metadata) if file.is_ome else []
-    series = max(file.series, key=_pixels) if images else file.series[0]
+    series = main_series(file)
     _refuse_others(file, series)
     axes = axes_of(series)
     if axes not in ('YXS', 'SYX', 'CYX', 'YX'):
@@ -121,6 +121,12 @@ def _refuse_others(file: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> 
             + ', '.join(map(repr, names)),
             stacklevel=2,
         )
+
+
+def main_series(file: tifffile.TiffFile) -> tifffile.TiffPageSeries:
+    """Return the first series, or of an OME-TIFF the largest."""
+    first = file.series[0]
+    return max(file.series, key=_pixels) if first.kind == 'ome' else first
 
 
 def image_of_series(

@@ -6,8 +6,7 @@ import tifffile
 from small_models import noise
 
 from mmseg_ftu.inference import reading
-from mmseg_ftu.inference.pixel_size import tiff_pixel_size
-from mmseg_ftu.inference.reading import ArraySource, SlideSource, open_source
+from mmseg_ftu.inference.reading import SlideSource, open_source
 from mmseg_ftu.inference.tiff_regions import TiffRegions
 
 SHAPE = (300, 420)
@@ -144,30 +143,6 @@ def test_a_damaged_tile_is_named_when_it_is_read(tmp_path):
     assert (source.read(0, 0, 0, 64, 64) == image[:64, :64]).all()
     with pytest.raises(ValueError, match=r'large\.tif: tile or strip 3 cannot be'):
         source.read(0, 0, 0, *SHAPE)
-
-
-@pytest.mark.parametrize(
-    ('options', 'expected'),
-    [
-        (dict(resolution=(20_000, 20_000), resolutionunit='CENTIMETER'), 0.5),
-        (dict(resolution=(25_000, 25_000), resolutionunit='CENTIMETER'), 0.4),
-        (dict(resolution=(50_800, 50_800), resolutionunit='INCH'), 0.5),
-        (dict(resolution=(72, 72), resolutionunit='INCH'), None),  # of a screen
-        (dict(resolution=(1, 1), resolutionunit='NONE'), None),
-        (dict(), None),
-    ],
-)
-def test_pixel_size_of_a_tiff(tmp_path, options, expected):
-    path = tmp_path / 'a.tif'
-    tifffile.imwrite(path, noise(20, 20), photometric='rgb', **options)
-    source = open_source(path)
-    assert isinstance(source, ArraySource)
-    assert source.pixel_size == (expected and pytest.approx(expected))
-
-
-def test_pixel_size_of_no_tiff(tmp_path):
-    (tmp_path / 'a.tif').write_bytes(b'II*\0')
-    assert tiff_pixel_size(tmp_path / 'a.tif') is None
 
 
 @pytest.mark.parametrize(
