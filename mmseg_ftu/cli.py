@@ -98,7 +98,7 @@ def run_command(module: str, argv: Sequence[str], program: str | None = None) ->
         if os.environ.get('MMSEG_FTU_TRACEBACK'):
             traceback.print_exc()
         print(f'error: {error}', file=sys.stderr)
-        return WRONG_INPUT
+        return getattr(error, 'exit_code', WRONG_INPUT)
 
 
 def make_parser(command: ModuleType, program: str | None) -> argparse.ArgumentParser:

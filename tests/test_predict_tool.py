@@ -184,7 +184,7 @@ def test_bad_images_and_the_exit_code(model, images, tmp_path):
     assert error.startswith('error: ')
     assert '3.png: is empty (0 bytes)' in error
     missing = run(model, tmp_path / 'nowhere', tmp_path / 'out')
-    assert (missing.returncode, missing.stdout) == (1, '')
+    assert (missing.returncode, missing.stdout) == (2, '')
     assert 'nowhere: no such image or folder' in missing.stderr
 
 

@@ -111,6 +111,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(**options: Any) -> int:
     """Run the command."""
+    import mmseg_ftu.plugin  # noqa: F401 (first: it keeps imports quiet)
     from mmseg_ftu.inference.command import predict
 
     summary = predict(**take_cfg_options(options))

@@ -260,6 +260,7 @@ def _settle(
         folder.keep(item.job, 'failed', reason=item.reason)
         summary.failed[item.job.id] = item.reason
         if strict:
+            item.error.exit_code = 1  # of the command line: an image failed
             raise item.error
         return
     summary.done += 1
