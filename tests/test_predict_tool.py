@@ -134,7 +134,7 @@ def test_a_killed_run_goes_on(model, images, tmp_path, unbroken):
     # other settings
     other = (*ALL, '--fill-holes')
     refused = run(model, images, out, *other)
-    assert refused.returncode == 1
+    assert refused.returncode == 2
     assert refused.stderr.startswith('error: ')
     assert '(fill_holes)' in refused.stderr
     assert contents(out) == unbroken
