@@ -17,7 +17,8 @@ class KeepPreparationHook(Hook):
     """Add ``dataset_meta['preparation']`` to checkpoints.
 
     It holds ``size`` (longer side of the training images, px; None if they kept their
-    size or several folders differ), ``pixel_size`` (um/px, None if unknown) and
+    size or several folders differ), ``pixel_size`` (um/px, None if unknown),
+    ``pixel_size_by_organ`` (the same of each organ for which it is known) and
     ``stain`` (None, or the manifest's ``id``, ``order`` and ``state``). Runs before a
     checkpoint is saved (``before_save_checkpoint``); datasets that don't tell are
     passed over. When resuming, mmengine warns of any difference between the entries of
@@ -98,5 +99,14 @@ def merge(found: Sequence[dict]) -> dict | None:
     return dict(
         size=sizes.pop() if len(sizes) == 1 else None,
         pixel_size=median(known) if known else None,
+        pixel_size_by_organ=_median_by_organ(found),
         stain=found[0]['stain'],
     )
+
+
+def _median_by_organ(found: Sequence[dict]) -> dict[str, float]:
+    by_organ: dict[str, list[float]] = {}
+    for preparation in found:
+        for organ, pixel_size in preparation.get('pixel_size_by_organ', {}).items():
+            by_organ.setdefault(organ, []).append(pixel_size)
+    return {organ: median(sizes) for organ, sizes in sorted(by_organ.items())}

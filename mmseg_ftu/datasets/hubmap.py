@@ -39,7 +39,8 @@ class HuBMAPDataset(SeededPipelineMixin, BaseSegDataset):
     of the original image, None where unknown), ``original_shape`` (h, w) and
     ``input_shape`` (h, w), as the pipeline hands it on if nothing in it is random.
     ``metainfo['stain']`` names the folder's and the pipeline's stain normalisation.
-    ``preparation`` holds ``size`` (longer side, px), ``pixel_size`` (um/px, median) and
+    ``preparation`` holds ``size`` (longer side, px), ``pixel_size`` (um/px, median),
+    ``pixel_size_by_organ`` (the median of each organ for which it is known) and
     ``stain`` (the manifest's entry), after ``full_init``. It is no part of
     ``metainfo``, since folders that differ in it may well be concatenated. For the same
     reason ``folds_id`` and ``image_ids``, of ``mmseg_ftu.datasets.fold_record``, are
@@ -113,14 +114,20 @@ class HuBMAPDataset(SeededPipelineMixin, BaseSegDataset):
         """
         settings = self._settings()
         size = settings.get('size')
-        pixel_sizes = [
-            info['pixel_size'] * (max(info['original_shape']) / size if size else 1)
-            for info in infos
-            if info['pixel_size'] is not None
-        ]
+        by_organ: dict[str, list[float]] = {}
+        for info in infos:
+            if info['pixel_size'] is not None:
+                scale = max(info['original_shape']) / size if size else 1
+                found = by_organ.setdefault(info['organ'], [])
+                found.append(info['pixel_size'] * scale)
+        pixel_sizes = [value for found in by_organ.values() for value in found]
         return dict(
             size=size,
             pixel_size=statistics.median(pixel_sizes) if pixel_sizes else None,
+            pixel_size_by_organ={
+                organ: statistics.median(found)
+                for organ, found in sorted(by_organ.items())
+            },
             stain=settings.get('stain'),
         )
 

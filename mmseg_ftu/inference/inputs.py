@@ -23,7 +23,8 @@ class Job:
     Attributes:
         id: Names the outputs.
         path: Of the image.
-        organ: E.g. ``kidney``; chooses the threshold.
+        organ: E.g. ``kidney``; chooses the threshold, and the pixel size that tiles are
+            brought to.
         data_source: E.g. ``HPA``; chooses the threshold.
         pixel_size: Of the original image, um/px; None asks the file.
         original_shape: Height and width to bring the mask to, px, where the file is a

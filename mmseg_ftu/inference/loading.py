@@ -215,17 +215,19 @@ class Loader:
         """Return height and width at the pixel size of training."""
         goal, pixel_size = self.recipe.pixel_size, loaded.pixel_size
         if goal and pixel_size:
+            goal = self.recipe.pixel_size_of(loaded.job.organ)
             return tuple(max(1, round(n * pixel_size / goal)) for n in loaded.shape)
         if required:
-            lacking, option = 'the image', '--pixel-size'
+            lacking, option = 'the image is unknown', '--pixel-size'
             if not goal:
-                lacking, option = 'the training data', '--training-pixel-size'
+                lacking = 'the training data is unknown'
+                option = '--training-pixel-size'
             elif loaded.source.pixel_size_fault:
                 lacking += f' ({loaded.source.pixel_size_fault})'
             raise ValueError(
                 f'{loaded.job.path}: can not be cut into tiles, as the pixel size of '
-                f'{lacking} is unknown: give it with {option}, or predict the whole '
-                'image with --mode whole'
+                f'{lacking}: give it with {option}, or predict the whole image with '
+                '--mode whole'
             )
         return loaded.source.shape
 

@@ -88,7 +88,8 @@ class FTUPredictor:
             at the pixel size of training. ``'auto'``: tiles for slides and for images
             longer than 8192 px.
         size: Longer side to resize to, px; None as in training.
-        training_pixel_size: What tiles are brought to, um/px; None as in training.
+        training_pixel_size: What tiles are brought to, um/px; None as the training
+            images of the organ.
         tile: Side of a tile, px; None as the size of training.
         overlap: The least overlap of tiles, px; None is a quarter of a tile.
         min_tissue: Share of a tile, 0..1, below which it isn't shown to the network;
@@ -186,6 +187,7 @@ class FTUPredictor:
             mode=self.load.mode,
             size=self.recipe.size,
             training_pixel_size=self.recipe.pixel_size,
+            training_pixel_size_by_organ=self.recipe.pixel_size_by_organ or None,
             stain=self.recipe.stain_name,
             tile=self.tile,
             overlap=self.overlap,
@@ -205,7 +207,8 @@ class FTUPredictor:
 
         Args:
             image: Path, or RGB uint8 ``(H, W, 3)``.
-            organ: E.g. ``kidney``; chooses the threshold.
+            organ: E.g. ``kidney``; chooses the threshold, and the pixel size that
+                tiles are brought to.
             data_source: E.g. ``HPA``; chooses the threshold.
             pixel_size: um/px; None asks the file.
 

@@ -5,8 +5,9 @@ So a checkpoint alone tells what has to be done to a new image; options are for
 checkpoints of other origin, and for those who know better.
 """
 
+import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mmengine.config import Config
@@ -18,7 +19,9 @@ KNOWN_TRANSFORMS = {
     *('LoadImageFromFile', 'RestoreOriginalShape', 'Resize', 'LoadAnnotations'),
     *('PackSegInputs', 'StainNormalize', 'TestTimeAug'),
 }
-PIXEL_SIZES_DIFFER = 0.1  # folds of one folder have slightly different medians
+# Pixel sizes that differ by less count as one: those of organs, and those of checkpoints
+# of several folds, which are medians over other images.
+ALIKE = 1.1
 
 
 @dataclass(frozen=True)
@@ -29,16 +32,40 @@ class Recipe:
         size: Longer side, px; None where training images kept their size.
         pixel_size: Of the training images, um/px, where known (their median).
         stain: The manifest's entry: ``id``, ``order`` and ``state``; None for none.
+        pixel_size_by_organ: As ``pixel_size``, of the images of each organ for which it
+            is known.
     """
 
     size: int | None
     pixel_size: float | None
     stain: dict | None = None
+    pixel_size_by_organ: dict[str, float] = field(default_factory=dict)
 
     @property
     def stain_name(self) -> str:
         """Name the normalisation as ``HuBMAPDataset`` does."""
         return f'{self.stain["id"]} {self.stain["order"]}' if self.stain else 'none'
+
+    def pixel_size_of(self, organ: str | None) -> float | None:
+        """Return the training images' pixel size of an organ, um/px.
+
+        Where the organ is not known, or none of those trained on, that of all images,
+        with a warning if the organs differ.
+        """
+        by_organ = {name.lower(): x for name, x in self.pixel_size_by_organ.items()}
+        if organ and organ.lower() in by_organ:
+            return by_organ[organ.lower()]
+        names = sorted(by_organ, key=by_organ.__getitem__)
+        if names and by_organ[names[-1]] > ALIKE * by_organ[names[0]]:
+            image = f'images of {organ!r}' if organ else 'images of an unknown organ'
+            warnings.warn(
+                f'{image} are brought to {self.pixel_size:.3g} um/px, the median of '
+                'training, where the organs differ, from '
+                f'{by_organ[names[0]]:.3g} ({names[0]}) to {by_organ[names[-1]]:.3g} '
+                f'({names[-1]}): give --organ, or --training-pixel-size',
+                stacklevel=2,
+            )
+        return self.pixel_size
 
 
 def recipe_of(
@@ -73,9 +100,18 @@ def recipe_of(
             f'{sorted(different, key=str)}; predict with those that agree, or say '
             '--size and --stain-target'
         )
-    if pixel_size is None:
-        pixel_size = _common_pixel_size([recipe.pixel_size for recipe in recipes])
-    return replace(recipes[0], pixel_size=pixel_size)
+    if pixel_size:  # for all organs
+        return replace(recipes[0], pixel_size=pixel_size, pixel_size_by_organ={})
+    organs = {organ for recipe in recipes for organ in recipe.pixel_size_by_organ}
+    by_organ = {
+        organ: _common_pixel_size([r.pixel_size_by_organ.get(organ) for r in recipes])
+        for organ in sorted(organs)
+    }
+    return replace(
+        recipes[0],
+        pixel_size=_common_pixel_size([recipe.pixel_size for recipe in recipes]),
+        pixel_size_by_organ={o: size for o, size in by_organ.items() if size},
+    )
 
 
 def _common_pixel_size(pixel_sizes: Sequence[float | None]) -> float | None:
@@ -83,7 +119,7 @@ def _common_pixel_size(pixel_sizes: Sequence[float | None]) -> float | None:
     known = [pixel_size for pixel_size in pixel_sizes if pixel_size]
     if len(known) < len(pixel_sizes):
         return None
-    if max(known) > (1 + PIXEL_SIZES_DIFFER) * min(known):
+    if max(known) > ALIKE * min(known):
         listed = ', '.join(f'{pixel_size:.4g}' for pixel_size in known)
         raise ValueError(
             f'the checkpoints were trained at different pixel sizes ({listed} um/px): '
@@ -121,14 +157,23 @@ def _recipe_of_one(
             f'the checkpoint was trained on stains {meta["stain"]!r} but does not hold '
             'them: give the target with --stain-target FILE, or none'
         )
-    recipe = Recipe(preparation.get('size'), preparation.get('pixel_size'), stain)
+    recipe = Recipe(
+        preparation.get('size'),
+        preparation.get('pixel_size'),
+        stain,
+        dict(preparation.get('pixel_size_by_organ') or {}),
+    )
     size = None if size_given else _size_of_pipeline(cfg)
     if not size or size == recipe.size:
         return recipe
-    pixel_size = (
-        recipe.pixel_size and recipe.size and (recipe.pixel_size * recipe.size / size)
+    pixel_size, by_organ = None, {}
+    if recipe.size:
+        scale = recipe.size / size
+        pixel_size = recipe.pixel_size and recipe.pixel_size * scale
+        by_organ = {organ: x * scale for organ, x in recipe.pixel_size_by_organ.items()}
+    return replace(
+        recipe, size=size, pixel_size=pixel_size, pixel_size_by_organ=by_organ
     )
-    return replace(recipe, size=size, pixel_size=pixel_size)
 
 
 def _size_of_pipeline(cfg: Config) -> int | None:

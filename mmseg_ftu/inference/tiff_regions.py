@@ -6,6 +6,7 @@ OME-TIFF. The channels of a pixel are stored together, or each in a plane or pag
 
 import threading
 from collections.abc import Iterator
+from math import prod
 from pathlib import Path
 from typing import NamedTuple
 
@@ -56,6 +57,10 @@ class Level:
         # of strips that aren't compressed, single rows can be read
         self.has_rows = page.compression == 1 and not page.is_tiled
         self.has_rows &= page.fillorder == 1 and page.predictor == 1
+        if self.has_rows and len(page.dataoffsets) == 1 and self.axes != 'SYX':
+            self.segment = self.shape  # in one piece, whatever it says
+        elif len(page.dataoffsets) < prod(page.chunked):
+            raise RefusedError('lacks strips or tiles; export it again')
         self.planes = self._planes(series)
         self.kind = self._kind()
 
@@ -167,9 +172,9 @@ class TiffRegions:
         with self.lock:
             self.file.filehandle.seek(start)
             data = self.file.filehandle.read(count)
-        if level.has_rows:
-            return np.frombuffer(data, np.uint8).reshape(shape)
         try:
+            if level.has_rows:
+                return np.frombuffer(data, np.uint8).reshape(shape)
             tables = page.jpegtables or key.jpegtables
             tile = key.decode(data, plane.first + index, jpegtables=tables)[0]
             return tile.reshape(tile.shape[-3:])

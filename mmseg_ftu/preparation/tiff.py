@@ -160,8 +160,15 @@ def _pixels(series: tifffile.TiffPageSeries) -> int:
 
 def check_segments(series: tifffile.TiffPageSeries, file_size: int) -> None:
     """Raise where strips or tiles are absent: tifffile would fill in zeros."""
+    count_of_page = prod(series.keyframe.chunked)
     for page in series.pages:
-        for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True):
+        segments = [*zip(page.dataoffsets, page.databytecounts, strict=True)]
+        is_short = len(segments) < count_of_page
+        if len(segments) == 1 and page.is_contiguous:  # in one piece, whatever it says
+            is_short = page.databytecounts[0] < page.nbytes
+        if is_short:
+            raise RefusedError('lacks strips or tiles; export it again')
+        for offset, count in segments:
             if offset + count > file_size:
                 raise RefusedError(
                     f'is truncated: {file_size} bytes, at least {offset + count} '

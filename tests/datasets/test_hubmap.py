@@ -199,3 +199,20 @@ def test_missing_file_of_another_split_does_not_matter(make_prepared):
     root = make_prepared()
     (root / 'images' / '100.png').unlink()
     assert len(HuBMAPDataset(root, fold=1, split='val')) == 2
+
+
+def test_pixel_sizes_of_the_organs_are_told_apart(make_prepared):
+    """As after resizing: images of 96 px that were brought to 64."""
+    root = make_prepared(n=9, folds=3)  # kidney, lung, spleen by turns
+    lines = (root / 'folds.csv').read_text().splitlines()
+    sizes = ['0.4', '0.7', '', '0.6', '0.9', '', '0.5', '1.1', '']
+    column = lines[0].split(',').index('pixel_size')
+    for i, size in enumerate(sizes, start=1):
+        row = lines[i].split(',')
+        row[column] = size
+        lines[i] = ','.join(row)
+    (root / 'folds.csv').write_text('\n'.join(lines) + '\n')
+    about = HuBMAPDataset(str(root), split='all').preparation
+    assert about['pixel_size'] == pytest.approx(0.65 * 96 / 64)
+    expected = dict(kidney=0.5 * 96 / 64, lung=0.9 * 96 / 64)
+    assert about['pixel_size_by_organ'] == pytest.approx(expected)

@@ -1,4 +1,5 @@
 import json
+import warnings
 
 import cv2
 import numpy as np
@@ -33,8 +34,11 @@ from mmseg_ftu.stain import load_target
 def predictor(tmp_path):
     """Return a function: model, what the checkpoint says, arguments -> predictor."""
 
-    def make(model, cfg=None, size=None, pixel_size=None, stain=None, **kwargs):
+    def make(
+        model, cfg=None, size=None, pixel_size=None, stain=None, organs=None, **kwargs
+    ):
         preparation = dict(size=size, pixel_size=pixel_size, stain=stain)
+        preparation['pixel_size_by_organ'] = organs or {}
         path = save(model, tmp_path / 'model.pth', preparation=preparation)
         kernel_size = model.backbone.conv.kernel_size[0]
         return FTUPredictor(cfg or small_config(kernel_size), path, **kwargs)
@@ -254,6 +258,22 @@ def test_tiles_have_the_pixel_size_of_training(predictor, pixel_size, shape):
     assert found.mask.shape == (300, 420)
     reference = predictor(dark(small_config(1)), mode='whole')(tissue())
     assert dice(found.mask, reference.mask) > 0.97
+
+
+def test_tiles_have_the_pixel_size_of_the_organ(predictor):
+    options = dict(pixel_size=1, organs=dict(kidney=0.5, prostate=6.0), tile=96)
+    predict = predictor(dark(small_config(1)), size=96, mode='tiles', **options)
+    by_organ = dict(kidney=(600, 840), prostate=(50, 70))
+    for organ, shape in by_organ.items():
+        with warnings.catch_warnings():
+            warnings.simplefilter('error', UserWarning)
+            found = predict(tissue(), organ=organ, pixel_size=1)
+        assert found.map.source.shape == shape
+    text = r'0\.5 \(kidney\) to 6 \(prostate\): give --organ'
+    with pytest.warns(UserWarning, match=text):
+        assert predict(tissue(), pixel_size=1).map.source.shape == (300, 420)
+    told = predict.settings()['training_pixel_size_by_organ']
+    assert told == dict(kidney=0.5, prostate=6.0)
 
 
 @pytest.mark.parametrize(

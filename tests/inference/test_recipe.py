@@ -1,3 +1,5 @@
+import warnings
+
 import pytest
 from mmengine.config import Config
 from small_models import section_target
@@ -14,8 +16,11 @@ def target(tmp_path_factory):
     return section_target(tmp_path_factory.mktemp('target') / 'target.json')
 
 
-def meta(size=64, pixel_size=1.5, stain=None, **more):
-    return dict(preparation=dict(size=size, pixel_size=pixel_size, stain=stain), **more)
+def meta(size=64, pixel_size=1.5, stain=None, by_organ=None, **more):
+    about = dict(size=size, pixel_size=pixel_size, stain=stain)
+    if by_organ is not None:  # earlier checkpoints do not say it
+        about['pixel_size_by_organ'] = by_organ
+    return dict(preparation=about, **more)
 
 
 def pipeline(*transforms, **more):
@@ -71,6 +76,54 @@ def test_resizing_to_other_than_a_longer_side_needs_the_size(resize):
 def test_members_of_different_training_pixel_size_are_refused():
     with pytest.raises(ValueError, match=r'\(1\.5, 3 um/px\).*--training-pixel-size'):
         recipe_of(pipeline(), [meta(), meta(pixel_size=3)])
+
+
+BY_ORGAN = dict(kidney=0.5, lung=0.8, prostate=6.3)
+
+
+@pytest.mark.parametrize(
+    ('cfg', 'options', 'scale'),
+    [
+        (pipeline(), {}, 1),
+        (pipeline(), dict(size=100), 1),
+        # the pipeline brings prepared images to another size
+        (pipeline(RESIZE), {}, 64 / 512),
+    ],
+)
+def test_pixel_size_by_organ(cfg, options, scale):
+    recipe = recipe_of(cfg, [meta(by_organ=BY_ORGAN)], **options)
+    with warnings.catch_warnings():
+        warnings.simplefilter('error', UserWarning)
+        for organ, pixel_size in BY_ORGAN.items():
+            for name in (organ, organ.upper()):
+                assert recipe.pixel_size_of(name) == pytest.approx(pixel_size * scale)
+    for organ, said in ((None, 'an unknown organ'), ('heart', "'heart'")):
+        text = rf'images of {said} .*\(kidney\) to .*\(prostate\): give --organ'
+        with pytest.warns(UserWarning, match=text):
+            assert recipe.pixel_size_of(organ) == pytest.approx(1.5 * scale)
+
+
+@pytest.mark.parametrize(
+    ('by_organ', 'options'),
+    [
+        (None, {}),
+        ({}, {}),
+        (dict(kidney=1.5, lung=1.6), {}),  # alike
+        (dict(kidney=3.0), {}),
+        (BY_ORGAN, dict(pixel_size=1.5)),  # the option is for all
+    ],
+)
+@pytest.mark.parametrize('organ', [None, 'heart'])
+def test_one_pixel_size_needs_no_organ(by_organ, options, organ):
+    recipe = recipe_of(pipeline(), [meta(by_organ=by_organ)], **options)
+    with warnings.catch_warnings():
+        warnings.simplefilter('error', UserWarning)
+        assert recipe.pixel_size_of(organ) == 1.5
+
+
+def test_the_option_is_for_all_organs():
+    recipe = recipe_of(pipeline(), [meta(by_organ=BY_ORGAN)], pixel_size=0.7)
+    assert recipe.pixel_size_of('prostate') == 0.7
 
 
 def test_stains(target):

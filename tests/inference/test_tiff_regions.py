@@ -141,6 +141,25 @@ def test_a_pyramid_resized_is_the_full_size_resized(tmp_path, kind):
     loaded.close()
 
 
+def test_a_real_slide_as_an_ome_pyramid(shared_data, tmp_path):
+    slide = shared_data('stain_images') / 'cmu_small_region.svs'
+    path, image = tmp_path / 'slide.ome.tif', read_image(slide)
+    metadata = dict(PhysicalSizeX=499, PhysicalSizeXUnit='nm')
+    options = dict(tile=(256, 256), compression='deflate', metadata=metadata)
+    write_pyramid(path, image, levels=3, **options)
+    source, scanned = open_source(path), open_source(slide)
+    assert source.pixel_size == pytest.approx(scanned.pixel_size)
+    assert source.levels == [(2967, 2220), (1483, 1110), (741, 555), (370, 277)]
+    box = 700, 1200, 300, 200
+    assert (source.read(0, *box) == scanned.read(0, *box)).all()
+    expected = read_resized(scanned, (247, 185)).astype(int)  # of the full size
+    found = read_resized(source, (247, 185))
+    assert np.abs(found - expected).mean() < 3  # averaged twice
+    assert np.abs(np.roll(found, 1, 0) - expected).mean() > 6  # one px off
+    for opened in (source, scanned):
+        opened.close()
+
+
 def test_rows_of_a_strip_that_is_not_compressed(tmp_path, monkeypatch):
     monkeypatch.setattr('mmseg_ftu.inference.tiff_regions.STRIP_PIXELS', 1000)
     image = noise(*SHAPE)

@@ -6,6 +6,7 @@ import pytest
 import tifffile
 from PIL import Image
 
+from mmseg_ftu.inference.reading import open_source
 from mmseg_ftu.preparation import raster
 from mmseg_ftu.preparation.image_io import (
     find_images,
@@ -111,6 +112,8 @@ def test_reads_exactly(tmp_path, name):
     assert image.dtype == np.uint8
     assert image.flags.c_contiguous
     assert read_size(tmp_path / name) == (64, 48)
+    source = open_source(tmp_path / name)  # prediction sees the same
+    np.testing.assert_array_equal(source.read(0, 0, 0, 64, 48), RGB)
 
 
 @pytest.mark.parametrize(
@@ -225,7 +228,18 @@ REFUSED = {
     ),
     'picture.gif': (write_pillow(GREY), "unknown extension '.gif'"),
     'sparse.tif': (lambda path: write_sparse(path), 'lacks strips or tiles'),
-    'bomb.tif': (lambda path: write_announcing(path, 20000, 20000), '20000 x 20000 px'),
+    'bomb.tif': (
+        lambda path: write_announcing(path, 20000, 20000),
+        '20000 x 20000 px|lacks strips',  # prediction has no such limit
+    ),
+    'more_strips.tif': (
+        lambda path: write_announcing(path, 300, 48, rowsperstrip=16),
+        'lacks strips or tiles',
+    ),
+    'more_tiles.tif': (
+        lambda path: write_announcing(path, 64, 90, tile=(16, 16)),
+        'lacks strips or tiles',
+    ),
     'bomb.png': (lambda path: write_png_bomb(path), 'more than 178956970 pixels'),
 }
 
@@ -244,9 +258,9 @@ def write_sparse(path):
         tag.overwrite([0, *tag.value[1:]])
 
 
-def write_announcing(path, height, width):
-    """Write a small file the header of which announces a large image."""
-    tifffile.imwrite(path, RGB)
+def write_announcing(path, height, width, **options):
+    """Write a small file the header of which announces a larger image."""
+    tifffile.imwrite(path, RGB, **options)
     with tifffile.TiffFile(path, mode='r+b') as file:
         file.pages[0].tags['ImageWidth'].overwrite(width)
         file.pages[0].tags['ImageLength'].overwrite(height)
@@ -262,9 +276,10 @@ def write_png_bomb(path):
 def test_refuses_by_name(tmp_path, name):
     write, message = REFUSED[name]
     write(tmp_path / name)
-    with pytest.raises(ValueError, match=message) as error:
-        read_image(tmp_path / name)
-    assert str(tmp_path / name) in str(error.value)
+    for read in (read_image, open_source):  # of preparation and of prediction
+        with pytest.raises(ValueError, match=message) as error:
+            read(tmp_path / name)
+        assert str(tmp_path / name) in str(error.value)
 
 
 COMPRESSIONS = [

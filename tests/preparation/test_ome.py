@@ -166,7 +166,7 @@ def test_labels_and_overviews_need_no_word(tmp_path):
     small = [(name, RGB[: 9 + i, :9]) for i, name in enumerate(names)]
     write_images(path, ('slide', RGB), *small)
     with warnings.catch_warnings():
-        warnings.simplefilter('error')
+        warnings.simplefilter('error', UserWarning)
         assert (read_image(path) == RGB).all()
 
 
