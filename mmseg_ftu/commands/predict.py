@@ -47,7 +47,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add('--strict', action='store_true', help='stop at the first image that fails')
 
     add = parser.add_argument_group('what the images are').add_argument
-    add('--organ', help='with --data-source, chooses the threshold; names the objects')
+    add(
+        '--organ',
+        help='names the objects; chooses the pixel size of training that tiles are '
+        'brought to and, with --data-source, the threshold',
+    )
     add('--data-source', help='e.g. HPA or Hubmap; chooses the threshold')
     add('--pixel-size', type=float, metavar='UM', help='um/px (default: of the file)')
     add('--fold', type=int, help='of a prepared folder: predict this held-out fold')

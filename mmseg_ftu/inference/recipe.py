@@ -19,8 +19,8 @@ KNOWN_TRANSFORMS = {
     *('LoadImageFromFile', 'RestoreOriginalShape', 'Resize', 'LoadAnnotations'),
     *('PackSegInputs', 'StainNormalize', 'TestTimeAug'),
 }
-# Pixel sizes that differ by less count as one: those of organs, and those of checkpoints
-# of several folds, which are medians over other images.
+# Pixel sizes that differ by less count as one: those of organs, and those of members of
+# an ensemble, which are medians over other images.
 ALIKE = 1.1
 
 

@@ -78,6 +78,15 @@ def test_members_of_different_training_pixel_size_are_refused():
         recipe_of(pipeline(), [meta(), meta(pixel_size=3)])
 
 
+def test_members_of_an_ensemble_are_averaged_organ_by_organ():
+    organs = dict(kidney=0.5, lung=0.8), dict(kidney=0.52, spleen=0.4)
+    recipe = recipe_of(pipeline(), [meta(by_organ=each) for each in organs])
+    assert recipe.pixel_size_by_organ == pytest.approx(dict(kidney=0.51))
+    other = dict(kidney=0.9)
+    with pytest.raises(ValueError, match=r'\(0\.5, 0\.9 um/px\)'):
+        recipe_of(pipeline(), [meta(by_organ=organs[0]), meta(by_organ=other)])
+
+
 BY_ORGAN = dict(kidney=0.5, lung=0.8, prostate=6.3)
 
 
