@@ -84,6 +84,29 @@ def test_csv_and_masks_on_request(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ['only.csv', 'out']
 
 
+def test_masks_never_land_in_a_folder_of_others(tmp_path):
+    out = tmp_path / 'out'
+    evaluate(output_dir=str(out))
+    before = (out / 'b.png').read_bytes()
+    evaluate(output_dir=str(out))  # again
+    assert (out / 'b.png').read_bytes() == before
+    truth = tmp_path / 'masks'
+    truth.mkdir()
+    (truth / 'b.png').write_bytes(b'ground truth')
+    with pytest.raises(ValueError, match='masks is not empty and was not made'):
+        evaluate(output_dir=str(truth))
+    (truth / 'table.csv').write_text('id,rle\n')
+    with pytest.raises(ValueError, match=r'table\.csv is there already'):
+        evaluate(csv_file=str(truth / 'table.csv'))
+    assert (truth / 'b.png').read_bytes() == b'ground truth'
+    (out / 'a.png').unlink()
+    (out / '.written_by_mmseg_ftu').write_text('b.png\ndice_per_image.csv\n')
+    (out / 'a.png').write_bytes(b'mine')
+    with pytest.raises(ValueError, match=r'a\.png is in the way'):
+        evaluate(output_dir=str(out))
+    assert (out / 'a.png').read_bytes() == b'mine'
+
+
 def test_sizes_that_differ_name_the_image():
     wrong = sample('x', None, None, np.zeros((4, 4), np.float32), [[0, 1], [0, 0]])
     with pytest.raises(ValueError, match=r'x: prediction .* RestoreOriginalShape'):

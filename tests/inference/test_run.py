@@ -1,5 +1,10 @@
 import json
 import os
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from types import SimpleNamespace
 
 import cv2
@@ -324,7 +329,268 @@ def test_a_damaged_record_is_made_again(run, images, tmp_path):
     assert (run(jobs).done, len(table(tmp_path / 'out'))) == (1, 5)
 
 
+# nothing of others is lost
+
+
+def everything(folder):
+    return {p: p.read_bytes() for p in sorted(folder.rglob('*')) if p.is_file()}
+
+
+@pytest.mark.parametrize('name', ['masks/0.png', 'notes.txt', '.hidden', 'masks/'])
+@pytest.mark.parametrize('overwrite', [False, True])
+def test_a_folder_of_others_is_never_written_into(
+    run, images, tmp_path, name, overwrite
+):
+    path = tmp_path / 'out' / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.mkdir() if name.endswith('/') else path.write_text('mine')
+    before = everything(tmp_path / 'out')
+    with pytest.raises(ValueError, match='out is not empty and was not made by predi'):
+        run(list_jobs(str(images)), overwrite=overwrite)
+    assert everything(tmp_path / 'out') == before
+
+
+@pytest.mark.parametrize('text', ['{"made_by": "me"}', '{}', '{"layout": 2}'])
+def test_settings_of_others(run, images, tmp_path, text):
+    (tmp_path / 'out').mkdir()
+    (tmp_path / 'out' / 'prediction.json').write_text(text)
+    with pytest.raises(ValueError, match=r'prediction\.json was not made by predict'):
+        run(list_jobs(str(images)), overwrite=True)
+
+
+def test_a_folder_of_an_older_version_is_refused(run, images, tmp_path):
+    run(list_jobs(str(images)))
+    file = tmp_path / 'out' / 'prediction.json'
+    file.write_text(json.dumps(json.loads(file.read_text()) | dict(layout=1)))
+    before = everything(tmp_path / 'out')
+    for overwrite in (False, True):
+        with pytest.raises(ValueError, match=r'another version .* give another --outp'):
+            run(list_jobs(str(images)), overwrite=overwrite)
+    assert everything(tmp_path / 'out') == before
+
+
+def test_a_folder_that_looks_empty_is_taken(run, images, tmp_path):
+    (tmp_path / 'out' / 'lost+found').mkdir(parents=True)
+    (tmp_path / 'out' / '.DS_Store').touch()
+    assert run(list_jobs(str(images))).done == 5
+
+
+def test_overwrite_removes_only_what_was_written(run, images, tmp_path):
+    out, jobs = tmp_path / 'out', list_jobs(str(images))
+    run(jobs, kinds=['masks', 'overlays', 'submission'])
+    mine = [out / 'masks' / 'mine.png', out / 'notes.txt', out / 'geojson' / '0.txt']
+    (out / 'geojson').mkdir()
+    (out / 'report.html').touch()
+    for path in mine:
+        path.write_text('mine')
+    summary = run(jobs[:2], kinds=['masks'], overwrite=True)
+    assert summary.done == 2
+    for path in mine:
+        assert path.read_text() == 'mine'
+    assert (out / 'report.html').is_file()
+    assert not (out / 'overlays').exists()
+    assert not (out / 'submission.csv').exists()  # of the older predictions
+    left = {path.name for path in (out / 'masks').iterdir()}
+    assert left == {'0.png', '1.png', 'mine.png'}
+
+
+def test_a_run_in_which_all_failed_removes_nothing(run, images, tmp_path):
+    (images / 'x.png').write_bytes(b'')
+    (job,) = list_jobs(str(images / 'x.png'))
+    run([job])
+    (tmp_path / 'out' / 'masks').mkdir()
+    (tmp_path / 'out' / 'masks' / 'mine.png').write_text('mine')
+    run([job], options=dict(fill_holes=True))
+    assert (tmp_path / 'out' / 'masks' / 'mine.png').read_text() == 'mine'
+
+
+def test_a_file_in_the_way_is_named_and_stays(run, images, tmp_path):
+    out, jobs = tmp_path / 'out', list_jobs(str(images))
+    run(jobs[:1])
+    for name in ('masks/2.tif', 'geojson/3.geojson'):
+        (out / name).write_text('mine')
+    (out / 'overlays' / '4.jpg').symlink_to('nowhere')
+    for overwrite in (False, True):
+        summary = run(jobs, overwrite=overwrite)
+        assert [*summary.failed] == ['2', '3', '4']
+        assert 'out/masks/2.tif is in the way' in summary.failed['2']
+        for name in ('masks/2.tif', 'geojson/3.geojson'):
+            assert (out / name).read_text() == 'mine'
+    (out / 'masks' / '2.tif').unlink()
+    assert [*run(jobs).failed] == ['3', '4']
+
+
+def test_a_submission_of_others_is_not_replaced(run, images, tmp_path):
+    jobs = list_jobs(str(images))
+    run(jobs, kinds=['masks'])
+    (tmp_path / 'out' / 'submission.csv').write_text('mine')
+    with pytest.raises(ValueError, match=r'submission\.csv is in the way'):
+        run(jobs, kinds=['masks', 'submission'], overwrite=True)
+    assert (tmp_path / 'out' / 'submission.csv').read_text() == 'mine'
+    assert run(jobs, kinds=['masks']).kept == 5
+
+
+def test_a_record_can_not_name_files_elsewhere(run, images, tmp_path):
+    jobs = list_jobs(str(images))
+    run(jobs)
+    (tmp_path / 'mine.png').write_text('mine')
+    path = tmp_path / 'out' / 'records' / '0.json'
+    record = json.loads(path.read_text())
+    names = ['../mine.png', str(tmp_path / 'mine.png'), 'masks/../../mine.png']
+    record['files'] |= dict.fromkeys(names, 4)
+    path.write_text(json.dumps(record))
+    run(jobs, options=dict(fill_holes=True), overwrite=True)
+    assert (tmp_path / 'mine.png').read_text() == 'mine'
+
+
+def test_another_image_of_the_same_name_is_refused(run, images, tmp_path):
+    other = tmp_path / 'other'
+    other.mkdir()
+    write(other / '1.png', draw(77))
+    run(list_jobs(str(images)))
+    before = everything(tmp_path / 'out')
+    with pytest.raises(ValueError, match=r'images/1\.png.*other/1\.png.*the same nam'):
+        run(list_jobs(str(other)))
+    assert everything(tmp_path / 'out') == before
+    assert run(list_jobs(str(other)), overwrite=True).done == 1
+    assert table(tmp_path / 'out').path['1'] == str(other / '1.png')
+    mask = cv2.imread(str(tmp_path / 'out' / 'masks' / '1.png'), -1)
+    assert ((mask == 255) == (draw(77).mean(axis=2) < 160)).all()
+
+
+def test_names_that_differ_by_case_only_are_the_same(run, images, tmp_path):
+    other = tmp_path / 'other'
+    other.mkdir()
+    for folder, name in ((images, 'a'), (other, 'A')):
+        write(folder / f'{name}.png', draw(0))
+    run(list_jobs(str(images)))
+    with pytest.raises(ValueError, match=r'images/a\.png.*other/A\.png'):
+        run(list_jobs(str(other)))
+
+
+def test_another_process_is_first_with_the_name(run, images, tmp_path):
+    """The same names, at the same time: who is second fails and replaces nothing."""
+    other = tmp_path / 'other'
+    other.mkdir()
+    write(other / '1.png', draw(77))
+    (job,) = list_jobs(str(other))
+    settings = dict(settings=1, **FileOptions(tuple(KINDS)).state())
+    second = PredictionFolder(tmp_path / 'out', settings, {})
+    second.refuse_other_images([job])
+    run(list_jobs(str(images)))
+    before = everything(tmp_path / 'out')
+    with second.in_use():
+        with pytest.raises(ValueError, match=r'images/1\.png.*other/1\.png'):
+            second.take(job, ['masks/1.png'])
+        second.keep(job, 'failed', reason='the same name')
+    assert everything(tmp_path / 'out') == before
+
+
+def test_a_failed_result_may_be_tried_from_elsewhere(run, images, tmp_path):
+    other = tmp_path / 'other'
+    other.mkdir()
+    (other / '1.png').write_bytes(b'')
+    assert run(list_jobs(str(other))).failed
+    assert run(list_jobs(str(images))).done == 5
+
+
+# what a record says is checked
+
+
+def test_a_missing_file_is_made_again(run, images, tmp_path):
+    jobs = list_jobs(str(images))
+    run(jobs)
+    before = contents(tmp_path / 'out')
+    (tmp_path / 'out' / 'masks' / '1.png').unlink()
+    (tmp_path / 'out' / 'geojson' / '2.geojson').unlink()
+    summary = run(jobs)
+    assert (summary.done, summary.kept, summary.failed) == (2, 3, {})
+    assert contents(tmp_path / 'out') == before
+
+
+def test_a_changed_file_is_made_again_and_kept(run, images, tmp_path):
+    """It may be damaged, or somebody's corrected mask."""
+    out, jobs = tmp_path / 'out', list_jobs(str(images))
+    run(jobs)
+    before = contents(out)
+    for text in ('corrected', 'corrected again'):
+        (out / 'masks' / '1.png').write_text(text)
+        summary = run(jobs)
+        assert (summary.done, summary.kept, summary.failed) == (1, 4, {})
+    assert summary.kept_changed == ['masks/1.png.changed2']
+    assert 'masks/1.png.changed2' in str(summary)
+    after = contents(out)
+    assert after.pop('masks/1.png.changed') == b'corrected'
+    assert after.pop('masks/1.png.changed2') == b'corrected again'
+    assert after == before
+
+
+def test_an_image_that_fails_later_keeps_its_files_known(run, images, tmp_path):
+    jobs = list_jobs(str(images))
+    run(jobs)
+    good = (images / '1.png').read_bytes()
+    (images / '1.png').write_bytes(b'')
+    assert [*run(jobs).failed] == ['1']
+    (images / '1.png').write_bytes(good)
+    os.utime(images / '1.png', ns=(1, 1))
+    summary = run(jobs)
+    assert (summary.done, summary.kept, summary.failed) == (1, 4, {})
+
+
+def test_a_mask_of_another_format_replaces_the_older_one(run, images, tmp_path):
+    out, jobs = tmp_path / 'out', list_jobs(str(images))
+    run(jobs, kinds=['masks'])
+    run(jobs, kinds=['masks'], options=dict(mask_format='tif'), overwrite=True)
+    assert {path.suffix for path in (out / 'masks').iterdir()} == {'.tif'}
+
+
 # several processes
+
+
+def test_an_image_that_another_process_has_is_left_to_it(run, images, tmp_path):
+    jobs = list_jobs(str(images))
+    run(jobs[:1])
+    other = PredictionFolder(
+        tmp_path / 'out', dict(settings=1, **FileOptions(tuple(KINDS)).state()), {}
+    )
+    assert other.take(jobs[2], ['masks/2.png']) == 'mine'
+    with ThreadPoolExecutor(1) as pool:
+        mine = pool.submit(run, jobs)
+        while len([*(tmp_path / 'out' / 'records').glob('*.json')]) < 4:
+            assert not mine.done()
+            time.sleep(0.01)
+        assert not (tmp_path / 'out' / 'records' / '2.json').exists()
+        with pytest.raises(ValueError, match='another process is predicting into it'):
+            run(jobs, options=dict(fill_holes=True), overwrite=True)
+        other.keep(jobs[2], 'done', files={})  # as if its results were elsewhere
+        summary = mine.result()
+    assert (summary.done, summary.kept) == (3, 2)
+    assert len(table(tmp_path / 'out')) == 5
+
+
+def test_what_a_dead_process_began_is_taken_over(run, images, tmp_path):
+    out, jobs = tmp_path / 'out', list_jobs(str(images))
+    run(jobs[:1])
+    names = ['masks/2.png', 'overlays/2.jpg']
+    program = f"""
+import os, signal
+from pathlib import Path
+from mmseg_ftu.inference.claims import Claims
+claims = Claims(Path({str(out / 'records')!r}))
+assert claims.take('2')
+claims.note('2', {names})
+Path({str(out / names[0])!r}).write_text('half')
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    root = Path(__file__).resolve().parents[2]
+    subprocess.run([sys.executable, '-c', program], cwd=root, check=False)
+    assert (out / names[0]).read_text() == 'half'
+    summary = run(jobs)
+    assert (summary.done, summary.kept, summary.failed) == (4, 1, {})
+    assert summary.kept_changed == []
+    run(jobs, 'whole')
+    assert contents(out) == contents(tmp_path / 'whole')
+    assert not [*out.rglob('*.claim')]
 
 
 def test_shares_of_the_images_give_the_same_tables(run, images, tmp_path):
