@@ -167,6 +167,60 @@ def test_a_killed_share_goes_on(model, images, tmp_path, unbroken):
     assert contents(out) == unbroken
 
 
+def predicted(told):
+    """Return how many images a process says it has predicted."""
+    return int(told.split(' images predicted')[0].split()[-1])
+
+
+def test_processes_started_by_hand_share_the_images(model, images, tmp_path, unbroken):
+    """Three at once, without a launcher: each image is predicted by one of them."""
+    out = tmp_path / 'by hand'
+    slow = dict(FTU_TEST_DELAY='0.2')
+    processes = [start(model, images, out, *ALL, **slow) for _ in range(3)]
+    counts = []
+    for process in processes:
+        told, errors = process.communicate(timeout=300)
+        assert process.returncode == 0, errors
+        assert 'failed' not in told
+        counts.append(predicted(told))
+    assert sum(counts) == 10
+    assert contents(out) == unbroken
+
+
+def test_images_of_a_killed_process_are_taken_over(model, images, tmp_path, unbroken):
+    """By those that are at work: what it had done stays, all is done in the end."""
+    out = tmp_path / 'by hand'
+    slow = dict(FTU_TEST_DELAY='0.3')
+    victim, *others = [start(model, images, out, *ALL, **slow) for _ in range(3)]
+    before = kill_when(victim, out, count=2)
+    counts = []
+    for process in others:
+        told, errors = process.communicate(timeout=300)
+        assert process.returncode == 0, errors
+        assert 'failed' not in told
+        counts.append(predicted(told))
+    records = [json.loads(p.read_text()) for p in (out / 'records').glob('*.json')]
+    assert [record['status'] for record in records] == ['done'] * 10
+    assert 0 < sum(counts) <= 10
+    for name, written in before.items():
+        assert (out / 'records' / f'{name}.json').stat().st_mtime_ns == written
+    last = run(model, images, out, *ALL)  # removes temporary files that are left
+    assert last.stdout == '0 images predicted, 10 were there already.\n'
+    assert contents(out) == unbroken
+
+
+def test_ground_truth_is_refused_in_one_line(model, images, tmp_path):
+    masks = tmp_path / 'my_tissue' / 'masks'
+    shutil.copytree(images, masks)
+    before = contents(masks)
+    done = run(model, images, tmp_path / 'my_tissue', '--overwrite')
+    assert (done.returncode, done.stdout) == (1, '')
+    (line,) = [x for x in done.stderr.splitlines() if x.startswith('error: ')]
+    assert 'my_tissue is not empty and was not made by predict' in line
+    assert contents(masks) == before
+    assert [path.name for path in masks.parent.iterdir()] == ['masks']
+
+
 def test_bad_images_and_the_exit_code(model, images, tmp_path):
     images = shutil.copytree(images, tmp_path / 'images')
     (images / '3.png').write_bytes(b'')

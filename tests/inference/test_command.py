@@ -1,6 +1,8 @@
 """From a real Runner's checkpoint to masks: prediction agrees with testing."""
 
+import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import cv2
@@ -12,9 +14,11 @@ from mmengine.config import Config
 from mmseg.apis import inference_model, init_model
 from small_models import constant, save, section_target, small_config
 
+from mmseg_ftu import FTUPredictor
 from mmseg_ftu.apis import evaluate, train
 from mmseg_ftu.evaluation.fit_thresholds import fit_thresholds
 from mmseg_ftu.inference.command import predict
+from mmseg_ftu.inference.provenance import hash_config
 from mmseg_ftu.preparation.competition import prepare_hubmap
 from mmseg_ftu.preparation.sample_tissue import write_sample_data
 from mmseg_ftu.preparation.staining import stain_settings
@@ -223,3 +227,178 @@ def test_faulty_options_are_named(constant_models, tmp_path, options, message):
     with pytest.raises(ValueError, match=message):
         predict(config, checkpoints, str(tmp_path / 'a.png'), tmp_path / 'o', **options)
     assert not (tmp_path / 'o' / 'predictions.csv').exists()
+
+
+# the user's folders
+
+
+def everything(folder):
+    return {p: p.read_bytes() for p in sorted(folder.rglob('*')) if p.is_file()}
+
+
+@pytest.fixture
+def my_tissue(tmp_path):
+    """Images and ground truth, as docs/data.md has them."""
+    image = np.full((70, 80, 3), 120, np.uint8)
+    for name in ('a', 'b'):
+        for part in ('images', 'masks'):
+            (tmp_path / 'my_tissue' / part).mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(tmp_path / 'my_tissue' / part / f'{name}.png'), image)
+    (tmp_path / 'linked').symlink_to(tmp_path / 'my_tissue')
+    return tmp_path / 'my_tissue'
+
+
+@pytest.mark.parametrize(
+    ('image', 'output'),
+    [
+        ('my_tissue/images', 'my_tissue'),
+        ('my_tissue/images', 'my_tissue/images'),
+        ('my_tissue/images', 'my_tissue/images/out'),
+        ('my_tissue/images', 'my_tissue/masks'),
+        ('my_tissue/images', 'linked'),
+        ('linked/images', 'my_tissue/images/out'),
+        ('my_tissue/images/a.png', 'my_tissue'),
+        ('my_tissue/images/*.png', 'my_tissue'),
+        ('my_tissue/images/**/*.png', 'my_tissue/images/out'),
+        ('my_tissue/images', '.'),
+        ('my_tissue/images', 'my_tissue/images/a.png'),
+    ],
+)
+@pytest.mark.parametrize('overwrite', [False, True])
+def test_ground_truth_is_never_touched(
+    constant_models, my_tissue, tmp_path, monkeypatch, image, output, overwrite
+):
+    monkeypatch.chdir(tmp_path)
+    before = everything(tmp_path)
+    config, checkpoints = constant_models
+    with pytest.raises(ValueError, match=r'another folder|beside it|new folder|a file'):
+        predict(config, checkpoints, image, Path(output), overwrite=overwrite)
+    assert everything(tmp_path) == before
+    folders = {path for path in tmp_path.rglob('*') if path.is_dir()}
+    assert folders == {my_tissue, my_tissue / 'images', my_tissue / 'masks'} | {
+        tmp_path / 'linked'
+    }
+
+
+def test_a_file_may_lie_beside_its_results(constant_models, tmp_path, monkeypatch):
+    """``--input slide.svs --output out``, both in the current directory."""
+    monkeypatch.chdir(tmp_path)
+    config, checkpoints = constant_models
+    assert predict(config, checkpoints, 'a.png', Path('out')).done == 1
+    assert predict(config, checkpoints, 'a.png', Path('out')).kept == 1
+
+
+@pytest.mark.parametrize('overwrite', [False, True])
+def test_no_result_lands_in_a_prepared_folder(work, checkpoint, tmp_path, overwrite):
+    config, before = str(work / 'config.py'), everything(work / 'data')
+    raw = str(work / 'raw' / 'train_images')
+    data = work / 'data'
+    for image, output in ((raw, data), (str(data), data / 'out'), (str(data), data)):
+        with pytest.raises(ValueError, match=r'not made by predict|in the input'):
+            predict(config, [checkpoint], image, output, overwrite=overwrite)
+    with pytest.raises(ValueError, match='is, holds or lies in the input folder'):
+        evaluate(config, checkpoint, str(tmp_path), out=str(data / 'masks'))
+    with pytest.raises(ValueError, match='raw is not empty and was not made by this'):
+        evaluate(config, checkpoint, str(tmp_path), show_dir=str(work / 'raw'))
+    assert everything(work / 'data') == before
+
+
+def test_a_test_may_be_repeated(work, checkpoint, tmp_path):
+    arguments = str(work / 'config.py'), checkpoint, str(tmp_path / 'logs')
+    places = dict(out=str(tmp_path / 'out'), show_dir=str(tmp_path / 'shown'))
+    first = evaluate(*arguments, **places)
+    # mmengine's visualizer of this process draws elsewhere
+    (tmp_path / 'shown' / 'vis_data').mkdir()
+    assert evaluate(*arguments, **places) == first
+    masks = {path.name for path in (tmp_path / 'out').glob('*.png')}
+    assert len(masks) == 4
+
+
+# what a resumed run trusts
+
+
+@pytest.fixture
+def predict_a(constant_models, tmp_path, monkeypatch):
+    """Return a function that predicts ``a.png`` into ``out``."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(config='config.py', checkpoint='0.8.pth', **options):
+        return predict(config, [checkpoint], 'a.png', Path('out'), **options)
+
+    return run
+
+
+def test_a_config_is_known_by_its_content(predict_a, tmp_path):
+    assert predict_a().done == 1
+    assert predict_a('./config.py', './0.8.pth').kept == 1
+    text = (tmp_path / 'config.py').read_text()
+    (tmp_path / 'copy.py').write_text('# a comment\nunused = 1\n' + text)
+    assert predict_a(str(tmp_path / 'copy.py')).kept == 1
+    options = dict(cfg_options={'model.data_preprocessor.mean': [1, 2, 3]})
+    with pytest.raises(ValueError, match=r'other settings \(config_sha256\)'):
+        predict_a(**options)
+    (tmp_path / 'config.py').write_text(text.replace('123.675', '99.0'))
+    with pytest.raises(ValueError, match=r'other settings \(config_sha256\)'):
+        predict_a()
+    (tmp_path / 'config.py').write_text(text)
+    options = dict(cfg_options={'model.data_preprocessor.std': [58.395, 57.12, 57.375]})
+    assert predict_a(**options).kept == 1  # the same content, said once more
+
+
+def test_a_config_is_followed_to_its_base(predict_a, tmp_path):
+    (tmp_path / 'child.py').write_text("_base_ = 'config.py'\n")
+    assert predict_a('child.py').done == 1
+    text = (tmp_path / 'config.py').read_text()
+    (tmp_path / 'config.py').write_text(text.replace('123.675', '99.0'))
+    with pytest.raises(ValueError, match=r'other settings \(config_sha256\)'):
+        predict_a('child.py')
+
+
+def test_data_and_fold_of_the_environment_change_nothing(monkeypatch):
+    name = 'configs/quickstart/coat_daformer_switch.py'
+    hashes = set()
+    for data, fold in (('a', '0'), ('b', '3')):
+        monkeypatch.setenv('FTU_DATA', data)
+        monkeypatch.setenv('FOLD', fold)
+        hashes.add(hash_config(Config.fromfile(name)))
+    assert len(hashes) == 1
+
+
+def test_a_checkpoint_is_known_by_its_content(predict_a, tmp_path):
+    assert predict_a().done == 1
+    shutil.copy(tmp_path / '0.8.pth', tmp_path / 'copy.pth')
+    assert predict_a(checkpoint='copy.pth').kept == 1
+    shutil.copy(tmp_path / '0.2.pth', tmp_path / '0.8.pth')
+    with pytest.raises(ValueError, match=r'other settings \(checkpoints_sha256\)'):
+        predict_a()
+
+
+def test_a_downloaded_checkpoint_is_hashed(predict_a, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path / 'hub'))
+    cached = tmp_path / 'hub' / 'checkpoints' / 'best.pth'
+    cached.parent.mkdir(parents=True)
+    shutil.copy(tmp_path / '0.8.pth', cached)
+    url = 'https://example.org/best.pth'
+    assert predict_a(checkpoint=url).done == 1
+    assert predict_a().kept == 1  # the same file
+    about = json.loads((tmp_path / 'out' / 'prediction.json').read_text())
+    digest = hashlib.sha256(cached.read_bytes()).hexdigest()
+    assert about['checkpoints'][0]['sha256'] == digest
+    shutil.copy(tmp_path / '0.2.pth', cached)
+    with pytest.raises(ValueError, match=r'other settings \(checkpoints_sha256\)'):
+        predict_a(checkpoint=url)
+
+
+def test_the_target_of_a_preprocessor_is_known_by_its_content(tmp_path):
+    target = section_target(tmp_path / 'target.json')
+    changed = {
+        'data_preprocessor.type': 'StainDataPreProcessor',
+        'data_preprocessor.stain_target': str(target),
+    }
+    cfg = small_config(**{f'model.{key}': value for key, value in changed.items()})
+    path = save(constant(cfg, 0.5), tmp_path / 'model.pth')
+    before = FTUPredictor(cfg, path).settings()
+    assert FTUPredictor(cfg, path).settings() == before
+    state = json.loads(target.read_text())
+    target.write_text(json.dumps(state | dict(on_failure='target')))
+    assert FTUPredictor(cfg, path).settings() != before

@@ -5,7 +5,6 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Lock
 from types import SimpleNamespace
 
 import cv2
@@ -470,29 +469,22 @@ def test_names_that_differ_by_case_only_are_the_same(run, images, tmp_path):
         run(list_jobs(str(other)))
 
 
-def test_another_process_is_first_with_the_name(run, predictor, images, tmp_path):
+def test_another_process_is_first_with_the_name(run, images, tmp_path):
     """The same names, at the same time: who is second fails and replaces nothing."""
     other = tmp_path / 'other'
     other.mkdir()
-    for i in range(5):
-        write(other / f'{i}.png', draw(77))
-    load, theirs, lock = predictor.load, list_jobs(str(images))[3:], Lock()
-
-    def load_later(job):  # while the first images wait, the others are done
-        with lock:
-            predictor.load = load
-            run(theirs)
-        return load(job)
-
-    predictor.load = load_later
-    summary = run(list_jobs(str(other)))
-    assert (summary.done, sorted(summary.failed)) == (3, ['3', '4'])
-    assert all('images/' in reason for reason in summary.failed.values())
-    assert run(theirs).kept == 2
-    rows = table(tmp_path / 'out')
-    assert [Path(path).parent.name for path in rows.path] == ['images'] * 2 + [
-        'other'
-    ] * 3
+    write(other / '1.png', draw(77))
+    (job,) = list_jobs(str(other))
+    settings = dict(settings=1, **FileOptions(tuple(KINDS)).state())
+    second = PredictionFolder(tmp_path / 'out', settings, {})
+    second.refuse_other_images([job])
+    run(list_jobs(str(images)))
+    before = everything(tmp_path / 'out')
+    with second.in_use():
+        with pytest.raises(ValueError, match=r'images/1\.png.*other/1\.png'):
+            second.take(job, ['masks/1.png'])
+        second.keep(job, 'failed', reason='the same name')
+    assert everything(tmp_path / 'out') == before
 
 
 def test_a_failed_result_may_be_tried_from_elsewhere(run, images, tmp_path):

@@ -447,6 +447,57 @@ def test_foreign_folders_are_left_alone(source, target, name, text, overwrite):
     assert contents(target) == {name: text.encode()}
 
 
+@pytest.mark.parametrize('overwrite', [False, True])
+def test_files_of_others_in_a_prepared_folder_stay(source, target, overwrite):
+    prepare(source, target)
+    mine = [
+        target / kind / f'{name}.png'
+        for kind in cache.FOLDERS
+        for name in ('x', '0042')
+    ]
+    for path in [*mine, target / 'images' / 'notes.tmp']:
+        path.write_text('mine')
+    prepare(source, target, overwrite=overwrite, size=20 if overwrite else 30)
+    frame = pd.read_csv(source / 'train.csv', dtype={'id': str})
+    frame[:-1].to_csv(source / 'train.csv', index=False)  # strays are removed
+    prepare(source, target, overwrite=overwrite, size=20 if overwrite else 30)
+    assert not (target / 'images' / '0009.png').exists()
+    for path in [*mine, target / 'images' / 'notes.tmp']:
+        assert path.read_text() == 'mine'
+
+
+@pytest.mark.parametrize('overwrite', [False, True])
+def test_a_file_in_the_way_of_a_new_row_stays(source, target, overwrite):
+    frame = pd.read_csv(source / 'train.csv', dtype={'id': str})
+    frame[:-1].to_csv(source / 'train.csv', index=False)
+    prepare(source, target)
+    (target / 'masks' / '0009.png').write_text('mine')
+    before = contents(target)
+    frame.to_csv(source / 'train.csv', index=False)
+    with pytest.raises(PreparationError, match=r'masks/0009\.png is in the way'):
+        prepare(source, target, overwrite=overwrite)
+    assert contents(target) == before
+
+
+def test_an_edited_file_is_named_and_replaced_only_when_told(source, target):
+    prepare(source, target)
+    before = contents(target)
+    (target / 'masks' / '0004.png').write_text('corrected')
+    with pytest.raises(PreparationError, match=r'0004\.png was edited or damaged'):
+        prepare(source, target)
+    assert (target / 'masks' / '0004.png').read_text() == 'corrected'
+    assert 'wrote 1 of 10' in prepare(source, target, overwrite=True)
+    assert contents(target) == before
+
+
+def test_a_folder_that_an_older_version_prepared_is_kept(source, target):
+    prepare(source, target)
+    manifest = json.loads((target / 'manifest.json').read_text(encoding='utf-8'))
+    del manifest['sizes']
+    (target / 'manifest.json').write_text(json.dumps(manifest))
+    assert 'finished already' in prepare(source, target)
+
+
 def test_a_run_killed_as_it_begins_can_be_repeated(source, target):
     target.mkdir()
     left = target / '.progress.jsonl.0123abcd.tmp'

@@ -10,6 +10,7 @@ import tifffile
 from mmseg_ftu.datasets import rle
 from mmseg_ftu.preparation.records import PreparationError
 from mmseg_ftu.preparation.sample_tissue import ORGANS, draw_sample, write_sample_data
+from mmseg_ftu.preparation.sample_tissue.drawing import FIRST_ID
 
 COLUMNS = (
     'id organ data_source img_height img_width pixel_size tissue_thickness rle age sex'
@@ -93,6 +94,16 @@ def test_writing_again_replaces_and_drops_what_is_too_many(tmp_path):
     write_sample_data(tmp_path, images=2, size=64, seed=1)
     assert len(list((tmp_path / 'train_images').iterdir())) == 2
     assert len(pd.read_csv(tmp_path / 'train.csv')) == 2
+
+
+def test_files_in_the_way_of_more_images_stay(tmp_path):
+    write_sample_data(tmp_path / 'data', images=1, size=64)
+    mine = tmp_path / 'data' / 'train_images' / f'{FIRST_ID + 1}.tiff'
+    mine.write_text('mine')
+    with pytest.raises(PreparationError, match='in the way'):
+        write_sample_data(tmp_path / 'data', images=2, size=64)
+    assert mine.read_text() == 'mine'
+    assert (tmp_path / 'data' / 'train.csv').is_file()
 
 
 def test_foreign_folder_is_left_alone(tmp_path):

@@ -46,13 +46,7 @@ def write_sample_data(
         if value < least:
             raise PreparationError(f'{name} = {value}: must be at least {least}')
     target = Path(target)
-    clear_own_files(target)
-    for path in (image_path(target, index) for index in range(images)):
-        if path.exists():
-            raise PreparationError(
-                f'{path} is in the way and was not written by make_sample_data: move '
-                'it away, or choose a new folder'
-            )
+    clear_own_files(target, images)
     settings = {'synthetic': True, 'images': images, 'size': size, 'seed': seed}
     target.mkdir(parents=True, exist_ok=True)
     write_bytes(target / MARKER, json.dumps(settings, indent=2).encode())
@@ -69,23 +63,34 @@ def write_sample_data(
     return f'{target}: {images} synthetic images of {size} x {size} px, seed {seed}'
 
 
-def clear_own_files(target: Path) -> None:
+def clear_own_files(target: Path, images: int) -> None:
     """Remove what an earlier run wrote; refuse a folder that it didn't write.
 
+    Args:
+        target: The folder.
+        images: How many will be written now.
+
     Raises:
-        PreparationError: The target is a file or holds files, but no readable marker.
+        PreparationError: The target is a file, holds files but no readable marker, or
+            holds a file in place of a further image.
     """
     if not target.exists() or (target.is_dir() and is_empty(target)):
         return
     try:
-        images = int(json.loads((target / MARKER).read_text())['images'])
+        before = int(json.loads((target / MARKER).read_text())['images'])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise PreparationError(
             f'{target}: exists and was not written by make_sample_data '
             f'(no readable {MARKER}); choose a new folder'
         ) from error
+    for path in (image_path(target, index) for index in range(before, images)):
+        if path.exists():
+            raise PreparationError(
+                f'{path} is in the way and was not written by make_sample_data: move '
+                'it away, or choose a new folder'
+            )
     (target / TABLE).unlink(missing_ok=True)  # first: its presence means complete
-    for index in range(images):
+    for index in range(before):
         image_path(target, index).unlink(missing_ok=True)
 
 
