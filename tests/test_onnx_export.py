@@ -12,6 +12,7 @@ from mmengine.config import Config
 from mmseg.registry import MODELS
 
 from mmseg_ftu import onnx_export
+from mmseg_ftu.preparation.own_files import is_own_onnx, require_own
 
 ROOT = Path(__file__).resolve().parents[1]
 onnx = pytest.importorskip('onnx', reason='the extra [onnx] is not installed')
@@ -108,6 +109,7 @@ def test_command_line_and_metadata(tmp_path):
     assert json.loads(props['threshold']) == 0.5
     assert props['input'].startswith('RGB')
     assert props['config'] == 'config.py'
+    require_own(out, is_own_onnx)  # so the same command may be repeated
 
 
 def test_a_model_that_predicts_as_the_segmentor_does(tmp_path):

@@ -188,6 +188,9 @@ def test_strict_stops(run, images, tmp_path):
     rows = table(tmp_path / 'out')
     assert rows.status['1'] == 'failed'
     assert '4' not in rows.index
+    (images / '1.png').unlink()
+    summary = run(list_jobs(str(images)))  # nothing is held any longer
+    assert summary.done + summary.kept == 4
 
 
 def test_an_image_that_the_network_fails_on(run, predictor, images, tmp_path):
