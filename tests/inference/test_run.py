@@ -378,6 +378,15 @@ def test_a_folder_that_looks_empty_is_taken(run, images, tmp_path):
     assert run(list_jobs(str(images))).done == 5
 
 
+def test_a_run_killed_as_it_begins_can_be_repeated(run, images, tmp_path):
+    settings = dict(settings=0, **FileOptions(tuple(KINDS)).state())
+    PredictionFolder(tmp_path / 'out', settings, {})
+    (tmp_path / 'out' / 'records').rmdir()
+    (tmp_path / 'out' / '.prediction.json.0123abcd.tmp').touch()
+    assert run(list_jobs(str(images))).done == 5
+    assert not [*(tmp_path / 'out').glob('*.tmp')]
+
+
 def test_overwrite_removes_only_what_was_written(run, images, tmp_path):
     out, jobs = tmp_path / 'out', list_jobs(str(images))
     run(jobs, kinds=['masks', 'overlays', 'submission'])
