@@ -13,6 +13,7 @@ from mmseg.registry import MODELS
 from slim_models import CONFIGS, SEVEN, build_slim, slim_config
 
 from mmseg_ftu import onnx_export
+from mmseg_ftu.preparation.own_files import is_own_onnx, require_own
 
 ROOT = Path(__file__).resolve().parents[1]
 onnx = pytest.importorskip('onnx', reason='the extra [onnx] is not installed')
@@ -91,6 +92,7 @@ def test_the_quickstart_by_command_line_and_metadata(tmp_path):
     assert json.loads(props['threshold']) == 0.5
     assert props['input'].startswith('RGB')
     assert props['config'] == 'config.py'
+    require_own(out, is_own_onnx)  # so the same command may be repeated
 
 
 def test_a_model_that_predicts_as_the_segmentor_does(tmp_path):

@@ -6,10 +6,8 @@ share a folder without a collision, whoever finishes last leaves the complete ta
 and nothing is replaced or removed that the tool did not write.
 """
 
-import csv
 import fcntl
 import hashlib
-import io
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -33,12 +31,8 @@ from .own_results import (
     size_of,
 )
 from .prediction_settings import changed_settings, read_settings, write_settings
-from .writers import write_submission
+from .prediction_tables import PREDICTIONS, SUBMISSION, write_tables
 
-COLUMNS = (
-    *('id', 'path', 'organ', 'data_source', 'pixel_size', 'height', 'width'),
-    *('threshold', 'foreground', 'objects', 'status', 'reason', 'stain_failure'),
-)
 MINE, DONE, ELSEWHERE = 'mine', 'done', 'elsewhere'
 
 
@@ -92,18 +86,19 @@ class PredictionFolder:
 
     def _clear(self, there: dict) -> None:
         """Remove what the records list, the records and the tables."""
+        self._records.mkdir(exist_ok=True)  # a run may have been killed before
         if not self._users.is_mine_alone():
             raise ValueError(
                 f'{self.path}: another process is predicting into it with other '
                 'settings: wait for its end, or give another --output'
             )
-        submission = self.path / 'submission.csv'
+        submission = self.path / SUBMISSION
         if 'submission' not in there.get('kinds', ()):
             if 'submission' in self.settings.get('kinds', ()):
                 refuse_foreign(self.path, [submission.name], own=())
         else:
             submission.unlink(missing_ok=True)
-        (self.path / 'predictions.csv').unlink(missing_ok=True)
+        (self.path / PREDICTIONS).unlink(missing_ok=True)
         for name, files in self._claims.left().items():
             remove_results(self.path, listed_files(files))
             self._claims.forget(name)
@@ -222,7 +217,7 @@ class PredictionFolder:
             job: The image.
             status: ``'done'`` or ``'failed'``.
             files: Sizes of the files that were written, bytes, by name.
-            **entries: Columns of `COLUMNS`, and ``rle`` for a submission.
+            **entries: Columns of ``predictions.csv``, and ``rle`` for a submission.
         """
         path = self._record(job.id)
         before = self._read(path)
@@ -264,15 +259,7 @@ class PredictionFolder:
             others = sorted({*self._records.glob('*.json')} - {*paths})
             first = [record for record in map(self._read, paths) if record]
             records = first + [record for record in map(self._read, others) if record]
-            text = io.StringIO()
-            writer = csv.DictWriter(text, COLUMNS, extrasaction='ignore')
-            writer.writeheader()
-            writer.writerows(records)
-            content = text.getvalue().encode(errors='backslashreplace')
-            write_bytes(self.path / 'predictions.csv', content)
-            if submission:
-                rows = [(record['id'], record.get('rle', '')) for record in records]
-                write_submission(self.path / 'submission.csv', rows)
+            write_tables(self.path, records, submission)
         return first
 
     def _record(self, name: str) -> Path:

@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 
 from tqdm import tqdm
@@ -152,8 +153,10 @@ def _predict_once(
     """Predict the images that no other process has; returns those that were passed."""
     writing: deque[Future] = deque()
     passed = []
-    with ThreadPoolExecutor(1) as writer:
-        for item in _predictions(predictor, jobs, folder, options):
+    items = _predictions(predictor, jobs, folder, options)
+    # closed before claims are given back: its threads make claims
+    with ThreadPoolExecutor(1) as writer, closing(items):
+        for item in items:
             if isinstance(item, Passed):
                 passed.append(item)
                 summary.kept += item.done

@@ -189,6 +189,9 @@ def test_strict_stops(run, images, tmp_path):
     rows = table(tmp_path / 'out')
     assert rows.status['1'] == 'failed'
     assert '4' not in rows.index
+    (images / '1.png').unlink()
+    summary = run(list_jobs(str(images)))  # nothing is held any longer
+    assert summary.done + summary.kept == 4
 
 
 def test_an_image_that_the_network_fails_on(run, predictor, images, tmp_path):
@@ -374,6 +377,15 @@ def test_a_folder_that_looks_empty_is_taken(run, images, tmp_path):
     (tmp_path / 'out' / 'lost+found').mkdir(parents=True)
     (tmp_path / 'out' / '.DS_Store').touch()
     assert run(list_jobs(str(images))).done == 5
+
+
+def test_a_run_killed_as_it_begins_can_be_repeated(run, images, tmp_path):
+    settings = dict(settings=0, **FileOptions(tuple(KINDS)).state())
+    PredictionFolder(tmp_path / 'out', settings, {})
+    (tmp_path / 'out' / 'records').rmdir()
+    (tmp_path / 'out' / '.prediction.json.0123abcd.tmp').touch()
+    assert run(list_jobs(str(images))).done == 5
+    assert not [*(tmp_path / 'out').glob('*.tmp')]
 
 
 def test_overwrite_removes_only_what_was_written(run, images, tmp_path):
