@@ -7,12 +7,12 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.structures import PixelData
+from mmengine.visualization import Visualizer
 from mmseg.structures import SegDataSample
 from small_models import constant, save, small_config
 
 from mmseg_ftu.apis import build_runner, evaluate, load_config
 from mmseg_ftu.draw_predictions_hook import draw_sample
-from mmseg_ftu.visualizer import FTULocalVisualizer
 
 BASE = 'configs/quickstart/coat_daformer.py'
 GREEN, YELLOW = [0, 200, 0], [255, 220, 0]
@@ -129,7 +129,7 @@ def test_images_of_others_are_not_replaced(work):
 def test_windows_on_request(work, monkeypatch):
     shown = []
     monkeypatch.setattr(
-        FTULocalVisualizer,
+        Visualizer,  # an instance of another test may serve
         'show',
         lambda self, picture, win_name, wait_time: shown.append((win_name, wait_time)),
     )

@@ -214,7 +214,7 @@ def test_ground_truth_is_refused_in_one_line(model, images, tmp_path):
     shutil.copytree(images, masks)
     before = contents(masks)
     done = run(model, images, tmp_path / 'my_tissue', '--overwrite')
-    assert (done.returncode, done.stdout) == (1, '')
+    assert (done.returncode, done.stdout) == (2, '')
     (line,) = [x for x in done.stderr.splitlines() if x.startswith('error: ')]
     assert 'my_tissue is not empty and was not made by predict' in line
     assert contents(masks) == before

@@ -56,7 +56,7 @@ def test_command_line(images):
     good = (images / 'images', images / 'target.json', out)
     wrong = run_tool(*good, '--per-group', 0)
     assert wrong.returncode == 2
-    assert wrong.stderr.strip() == '--per-group 0: give 1 or more'
+    assert wrong.stderr.strip() == 'error: --per-group 0: give 1 or more'
     assert not out.exists()
     made = run_tool(*good, '--size', SIZE, '--fit-size', 128)
     assert made.returncode == 0, made.stderr
