@@ -11,7 +11,7 @@ from mmengine.device import get_device
 from mmengine.runner import Runner
 
 from .evaluation.config_thresholds import fill_in_thresholds, set_thresholds
-from .preparation.own_files import ListedFolder, refuse_nesting
+from .preparation.own_files import ListedFolder, lies_in, refuse_nesting
 from .read_config import read_config
 from .work_dir import default_work_dir, refuse_unheard
 
@@ -43,6 +43,7 @@ def train(
         FloatingPointError: If the loss or the weights become infinite or NaN.
     """
     cfg = load_config(config, work_dir, cfg_options, launcher)
+    refuse_run_in_data(cfg)
     if amp:
         use_amp(cfg)
     cfg.resume = resume
@@ -109,9 +110,18 @@ def evaluate(
     return build_runner(cfg).test()
 
 
-def data_folders(cfg: Config) -> list[Path]:
-    """Return the folders that a config tests on."""
-    dataset = cfg.test_dataloader.dataset
+def refuse_run_in_data(cfg: Config) -> None:
+    """Raise ValueError if the work dir lies in a folder of images."""
+    for folder in data_folders(cfg, 'train_dataloader'):
+        if lies_in(Path(cfg.work_dir), folder):
+            raise ValueError(
+                f'--work-dir {cfg.work_dir} lies in the data, {folder}: name another'
+            )
+
+
+def data_folders(cfg: Config, loader: str = 'test_dataloader') -> list[Path]:
+    """Return the folders that a loader of a config reads."""
+    dataset = cfg[loader].dataset
     parts = dataset.get('datasets') or [dataset]
     return [Path(part.data_root) for part in parts if part.get('data_root')]
 

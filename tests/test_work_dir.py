@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from mmseg_ftu.apis import load_config
+from mmseg_ftu.apis import load_config, train
 from mmseg_ftu.work_dir import default_work_dir
 
 CONFIG = str(
@@ -66,3 +66,13 @@ def test_a_setting_that_reaches_no_data_is_refused(options, variable):
     for kind in ('train', 'val', 'test'):
         options[f'{kind}_dataloader.dataset.{name}'] = options[name]
     assert load_config(CONFIG, cfg_options=options)[name] == options[name]
+
+
+@pytest.mark.parametrize('place', ['.', 'runs', 'images/runs'])
+def test_a_run_in_the_data_is_refused(make_prepared, monkeypatch, place):
+    prepared = make_prepared(n=2)
+    monkeypatch.setenv('FTU_DATA', str(prepared))
+    before = sorted(prepared.rglob('*'))
+    with pytest.raises(ValueError, match='lies in the data'):
+        train(CONFIG, str(prepared / place))
+    assert sorted(prepared.rglob('*')) == before

@@ -13,12 +13,12 @@ import pandas as pd
 from tqdm import tqdm
 
 from mmseg_ftu.preparation.atomic_files import write_bytes
-from mmseg_ftu.preparation.own_files import is_own_csv, require_own
+from mmseg_ftu.preparation.own_files import is_own_csv, refuse_nesting, require_own
 
 from .comparison_table import draw_groups, summarise_groups
 from .dice import dice
 from .hd95 import hd95
-from .held_out import TrainingCheck
+from .held_out import TrainingCheck, checkpoints_of, doubt
 from .mask_sources import MaskSource, open_masks
 from .pairing import (
     choose_present,
@@ -156,6 +156,7 @@ def evaluate_predictions(
             write.
     """
     if out is not None:
+        refuse_nesting(out, [p for p in (prediction, truth) if p.is_dir()])
         require_own(out / 'evaluation.csv', is_own_csv(*FIRST_COLUMNS))
         require_own(out / 'evaluation_groups.csv', is_own_csv('by', 'group', 'images'))
     result = compare(prediction, truth, **options)
@@ -184,8 +185,14 @@ def _notes(
             f'{listed(sorted(absent))}'
         )
     there = [name for name in names if name not in absent]
-    if sentence := TrainingCheck(predictions, truths, there).sentence:
-        notes.append(f'CAUTION: {sentence}; their scores say nothing about new images')
+    check = TrainingCheck(predictions, truths, there)
+    if check.trained:
+        notes.append(
+            f'CAUTION: {check.sentence}; their scores say nothing about new images'
+        )
+    text = doubt(check, predictions, len(there))
+    if text and checkpoints_of(predictions.settings):
+        notes.append(text)
     unknown = set(predictions.ids) - set(truths.ids)
     if unknown:
         notes.append(

@@ -52,6 +52,22 @@ class TrainingCheck:
         )
 
 
+def doubt(check: TrainingCheck, source: MaskSource, count: int) -> str:
+    """Say of how many images a checkpoint does not tell; ``''`` if of none.
+
+    Args:
+        check: The comparison.
+        source: The predictions.
+        count: Images that were compared.
+    """
+    if not check.unknown:
+        return ''
+    return (
+        f'nothing says whether {len(check.unknown)} of {count} images were held out '
+        f'from training ({listed(check.unknown)}): {_why_unknown(source)}'
+    )
+
+
 def refuse_training_images(
     names: list[str], source: MaskSource, truths: MaskSource
 ) -> list[str]:
@@ -74,12 +90,11 @@ def refuse_training_images(
             f'{source.path}: {check.sentence}; predict each image with checkpoints '
             'that held it out'
         )
-    if not check.unknown:
+    text = doubt(check, source, len(names))
+    if not text:
         return []
     return [
-        f'CAUTION: {source.path}: nothing says whether {len(check.unknown)} of '
-        f'{len(names)} images were held out from training ({listed(check.unknown)}), '
-        'and thresholds of training images are worthless: ' + _why_unknown(source)
+        f'CAUTION: {source.path}: {text}; thresholds of training images are worthless'
     ]
 
 
@@ -152,7 +167,8 @@ def _why_unknown(source: MaskSource) -> str:
     if told:
         return (
             'the checkpoints do, but for images of another table of folds; give the '
-            'prepared folder that they were trained with as GT'
+            'prepared folder that they were trained with as GT, or predict again with '
+            '--data-source if the images had none'
         )
     return (
         'the checkpoints do not say what they were trained on, or prediction.json is '

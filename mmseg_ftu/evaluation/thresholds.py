@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 LAYOUT = 1  # of the file that tools/fit_thresholds.py writes
 
@@ -23,8 +24,8 @@ def threshold_for(
     Args:
         thresholds: ``{source: {organ: t, 'default': t}, 'default': t}`` with t in 0..1;
             instead of the inner table a source may have one number.
-        data_source: Where the image comes from, e.g. ``HPA``.
-        organ: E.g. ``lung``.
+        data_source: Where the image comes from, e.g. ``HPA``; in any case.
+        organ: E.g. ``lung``; in any case.
 
     Returns:
         The entry of (source, organ), else the source's default, else the outermost.
@@ -32,11 +33,13 @@ def threshold_for(
     Raises:
         ValueError: If none of the three is there.
     """
-    table = thresholds.get(data_source, {})
+    table = _entry(thresholds, data_source)
+    if table is None:
+        table = {}
     if not isinstance(table, Mapping):
         return table
     for candidate in (
-        table.get(organ),
+        _entry(table, organ),
         table.get('default'),
         thresholds.get('default'),
     ):
@@ -45,6 +48,37 @@ def threshold_for(
     raise ValueError(
         f'no threshold for data source {data_source!r}, organ {organ!r}: add it or a '
         f"'default' to thresholds (there are {sorted(thresholds)})"
+    )
+
+
+def _entry(table: Mapping, name: str | None) -> Any:
+    """Return the entry of a name in any case, None if there is none."""
+    if name is None or name in table:
+        return table.get(name)
+    spelt = {str(key).casefold(): key for key in table}
+    return table.get(spelt.get(name.casefold()))
+
+
+def source_without_entry(thresholds: Mapping, data_source: str | None) -> str | None:
+    """Say that a table of thresholds does not know a data source.
+
+    Args:
+        thresholds: As of `threshold_for`.
+        data_source: Data source of an image.
+
+    Returns:
+        A sentence; None where the table knows it, or no source at all.
+    """
+    sources = sorted({*thresholds} - {'default'})
+    if (
+        data_source is None
+        or not sources
+        or _entry(thresholds, data_source) is not None
+    ):
+        return None
+    return (
+        f'the thresholds hold nothing for the data source {data_source!r} (they know '
+        f'{", ".join(sources)}), so their default is used'
     )
 
 

@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from itertools import takewhile
 from pathlib import Path
@@ -13,10 +13,10 @@ from mmengine.device import get_device
 from mmengine.logging import print_log
 
 from ..evaluation.config_thresholds import thresholds_of
-from ..evaluation.thresholds import organ_alone
+from ..evaluation.thresholds import organ_alone, source_without_entry
 from ..preparation.own_files import refuse_nesting
 from .files import FileOptions
-from .inputs import list_jobs
+from .inputs import Job, list_jobs
 from .prediction_settings import read_settings
 from .predictor import FTUPredictor
 from .provenance import describe_checkpoints, versions
@@ -84,19 +84,18 @@ def predict(
     table = _thresholds(thresholds, threshold, options.get('cfg_options'))
     refuse_nesting(output, input_folders(input), [job.path for job in jobs])
     read_settings(output)  # before anything is written into a folder of others
-    # working copies of slides lie where there is room for results
-    output.mkdir(parents=True, exist_ok=True)
     predictor = FTUPredictor(
         *(config, checkpoints),
         thresholds=table,
         device=device,
-        temporary=output,
+        temporary=output,  # where there is room for results
         progress=rank == 0,
         **options,
     )
-    unknown = {job.organ for job in jobs if job.data_source is None and job.organ}
-    for name in sorted(unknown) if rank == 0 else ():
-        if text := organ_alone(predictor.thresholds, name):
+    if rank == 0:
+        for text in threshold_doubts(
+            jobs, predictor.thresholds, thresholds is not None
+        ):
             print_log(text, level=logging.WARNING)
     metas = predictor.network.metas
     check_trained_images(jobs, metas, fold, allow_other_fold)
@@ -122,6 +121,24 @@ def predict(
     return predict_folder(
         predictor, jobs, folder, file_options, strict, rank, world_size
     )
+
+
+def threshold_doubts(
+    jobs: Sequence[Job], thresholds: Mapping, from_file: bool
+) -> list[str]:
+    """Say for which images the threshold may be another than the user expects.
+
+    Args:
+        jobs: The images.
+        thresholds: The table that is used.
+        from_file: Whether the user gave it, so that each data source should be in it.
+    """
+    organs = {job.organ for job in jobs if job.data_source is None and job.organ}
+    said = [organ_alone(thresholds, name) for name in sorted(organs)]
+    if from_file:
+        sources = {job.data_source for job in jobs if job.data_source}
+        said += [source_without_entry(thresholds, name) for name in sorted(sources)]
+    return [text for text in said if text]
 
 
 def input_folders(path: str) -> list[Path]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from ..preparation.pixel_budget import PixelBudget
-from ..preparation.resizing import resize_image, target_shape
+from ..preparation.resizing import is_resized_copy, resize_image, target_shape
 from ..preparation.staining import ORDERS, finisher
 from ..stain import ColourHistogram, normalizer_of
 from .choices import MODES
@@ -133,6 +133,12 @@ class Loader:
     def _load(self, job: Job, source: Source) -> Loaded:
         try:
             shape = job.original_shape or source.shape
+            if not is_resized_copy(source.shape, shape):
+                here, there = (f'{h} x {w} px' for h, w in (source.shape, shape))
+                raise ValueError(
+                    f'{job.path}: has {here} (height x width), which is no resized '
+                    f'copy of the {there} on record: mend img_height and img_width'
+                )
             pixel_size = job.pixel_size
             if pixel_size is None and source.pixel_size is not None:
                 # of a resized copy, that of the original

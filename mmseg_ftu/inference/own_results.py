@@ -3,6 +3,8 @@
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
+from .provenance import hash_file
+
 PARTS = ('masks', 'overlays', 'geojson', 'probabilities')  # made by write_files
 
 
@@ -45,12 +47,29 @@ def refuse_foreign(folder: Path, names: Iterable[str], own: Collection[str]) -> 
         )
 
 
-def changed_since(folder: Path, files: Mapping[str, int | None]) -> list[str]:
-    """Return the files whose size is no longer that on record."""
+def digests_of(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    """Return the SHA-256 of each file by its name."""
+    return {name: hash_file(folder / name) for name in names}
+
+
+def changed_since(folder: Path, record: Mapping) -> list[str]:
+    """Return the files of a record that have another content than on record.
+
+    Args:
+        folder: The prediction folder.
+        record: With ``files`` (sizes in bytes) and ``digests`` (SHA-256) by name; what
+            is unknown of a file is not compared.
+    """
+    digests = record.get('digests') or {}
     changed = []
-    for name, size in files.items():
+    for name, size in listed_files(record.get('files')).items():
         now = size_of(folder / name)
-        if size is not None and now is not None and now != size:
+        if now is None:
+            continue
+        is_same = size in (None, now)
+        if is_same and name in digests:
+            is_same = hash_file(folder / name) == digests[name]
+        if not is_same:
             changed.append(name)
     return changed
 

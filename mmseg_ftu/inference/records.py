@@ -22,7 +22,7 @@ from .inputs import Job
 from .own_results import (
     PARTS,
     changed_since,
-    exists,
+    digests_of,
     listed_files,
     refuse_foreign,
     remove_empty_parts,
@@ -105,6 +105,7 @@ class PredictionFolder:
         for path in self._records.glob('*.json'):
             record = self._read(path)
             if 'of' in record:
+                self._set_aside(changed_since(self.path, record))
                 remove_results(self.path, listed_files(record.get('files', ())))
                 path.unlink(missing_ok=True)
         remove_empty_parts(self.path)
@@ -204,11 +205,14 @@ class PredictionFolder:
             noted |= dict.fromkeys(names)
         files = listed_files(record.get('files'))
         refuse_foreign(self.path, names, {*files, *noted})
-        for name in changed_since(self.path, files):
-            if name not in noted:
-                self.kept_changed.append(set_aside(self.path, name))
+        changed = changed_since(self.path, record)
+        self._set_aside(name for name in changed if name not in noted)
         self._claims.note(job.id, {*files, *noted, *names})
         return MINE
+
+    def _set_aside(self, names: Iterable[str]) -> None:
+        """Keep results that somebody has edited under other names."""
+        self.kept_changed += [set_aside(self.path, name) for name in names]
 
     def keep(self, job: Job, status: str, files: dict | None = None, **entries) -> None:
         """Record an image that is through, and give it back.
@@ -228,7 +232,8 @@ class PredictionFolder:
         if status == 'done':
             remove_results(self.path, own.keys() - (files or {}).keys())
         else:  # what was begun stays the tool's own
-            files = {name: None for name in own if exists(self.path / name)}
+            there = ((name, size_of(self.path / name)) for name in own)
+            files = {name: size for name, size in there if size is not None}
         record = dict(
             of=self._key(job),
             id=job.id,
@@ -237,6 +242,7 @@ class PredictionFolder:
             data_source=job.data_source,
             status=status,
             files=files or {},
+            digests=digests_of(self.path, files or ()),
             **entries,
         )
         write_bytes(path, json.dumps(record).encode())

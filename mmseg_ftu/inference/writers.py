@@ -169,7 +169,8 @@ def write_submission(path: Path, rows: Iterable[tuple[str, str]]) -> None:
     writer = csv.writer(text, lineterminator='\n')
     writer.writerow(('id', 'rle'))
     writer.writerows(table.items())
-    write_bytes(Path(path), text.getvalue().encode())
+    content = text.getvalue().encode(errors='backslashreplace')  # names are bytes
+    write_bytes(Path(path), content)
 
 
 def _visible(strip: np.ndarray) -> np.ndarray:

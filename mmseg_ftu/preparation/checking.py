@@ -13,6 +13,7 @@ from mmseg_ftu.datasets.folds import assign_folds
 from .image_io import read_image
 from .pixel_budget import PixelBudget, pixels_of
 from .records import Fault, FileMask, Record, RleMask, records_table
+from .resizing import is_resized_copy
 
 EMPTY_MASK = 'the mask is empty; mend it or remove the image'
 
@@ -124,7 +125,7 @@ def _size_fault(shape: tuple[int, int], record: Record, resized: bool) -> str | 
     if shape == record.shape:
         return None
     said = f'{record.image.name} has {_text(shape)} px'
-    if not _is_resized_copy(shape, record.shape):
+    if not is_resized_copy(shape, record.shape):
         return (
             f'{said}, which is no resized copy of {_text(record.shape)} px, the size '
             'on record; replace the image or mend the size'
@@ -135,13 +136,6 @@ def _size_fault(shape: tuple[int, int], record: Record, resized: bool) -> str | 
         f'{said} instead of {_text(record.shape)} px; pass --resized if it is a '
         'resized copy of the original'
     )
-
-
-def _is_resized_copy(shape: tuple[int, int], original: tuple[int, int]) -> bool:
-    """Compare aspect ratios, but for the rounding of a side to whole pixels."""
-    height = original[0] * shape[1] / original[1]
-    width = original[1] * shape[0] / original[0]
-    return abs(height - shape[0]) <= 1 or abs(width - shape[1]) <= 1
 
 
 def _text(shape: tuple[int, int]) -> str:

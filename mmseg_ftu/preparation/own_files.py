@@ -74,6 +74,26 @@ def refuse_nesting(
                 )
 
 
+def refuse_among(output: Path, files: Iterable[Path]) -> None:
+    """Raise where a file would be written among the images that it is made of.
+
+    The next run would take it for one of them.
+
+    Args:
+        output: The file to write.
+        files: The images.
+
+    Raises:
+        ValueError: If one of them lies in the same folder.
+    """
+    place = output.parent.resolve()
+    if any(folder.resolve() == place for folder in {file.parent for file in files}):
+        raise ValueError(
+            f'{output} would lie among the images of {output.parent}, and the next run '
+            'would read it as one of them: name another folder'
+        )
+
+
 def lies_in(path: Path, folder: Path) -> bool:
     """Tell whether a path is a folder or lies in it, links followed."""
     path, folder = path.resolve(), folder.resolve()

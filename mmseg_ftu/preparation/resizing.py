@@ -64,3 +64,18 @@ def _share(area: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     if not area.any():
         return np.zeros(shape, np.int32)
     return resize_image(area.view(np.uint8) * np.uint8(255), shape).astype(np.int32)
+
+
+def is_resized_copy(shape: tuple[int, int], original: tuple[int, int]) -> bool:
+    """Tell whether an image can be a resized copy of another.
+
+    Args:
+        shape: Height and width of the image, px.
+        original: Height and width of the other, px.
+
+    Returns:
+        Whether the aspect ratios agree, but for the rounding of a side to whole pixels.
+    """
+    height = original[0] * shape[1] / original[1]
+    width = original[1] * shape[0] / original[0]
+    return abs(height - shape[0]) <= 1 or abs(width - shape[1]) <= 1

@@ -28,7 +28,13 @@ from .atomic_files import encode_png, write_bytes
 from .checking import each
 from .competition import list_records
 from .image_io import find_images, read_image
-from .own_files import is_own_json, is_own_picture, mark_picture, require_own
+from .own_files import (
+    is_own_json,
+    is_own_picture,
+    mark_picture,
+    refuse_among,
+    require_own,
+)
 from .pixel_budget import PixelBudget, pixels_of
 from .raster import MAX_PIXELS
 from .records import PreparationError
@@ -85,6 +91,7 @@ def make_stain_target(
     require_own(png, is_own_picture)
     require_own(state, is_own_target)
     sources = list_sources(source)
+    refuse_among(png, [image.path for image in sources])
     images = _Images(size)
     fits = dict(each(images.fit, sources, workers, 'fitting'))
     try:

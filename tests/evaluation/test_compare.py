@@ -284,3 +284,12 @@ def test_one_image_has_no_interval_in_the_table():
     assert [x.strip() for x in lines[3].split('|')[1:-1]] == [
         *('organ', 'lung', '1', '0.5000', '', '0.5000', '0.3333')
     ]
+
+
+def test_tables_do_not_go_into_the_folders_that_are_compared(make_prepared, tmp_path):
+    prepared = make_prepared(n=2, folds=2)
+    pred = prediction_of(prepared, tmp_path / 'pred')
+    for folder in (pred, pred / 'scores', prepared, prepared / 'masks_original'):
+        with pytest.raises(ValueError, match='name a folder beside it'):
+            evaluate_predictions(pred, prepared, folder, with_hd95=False)
+    assert not [*tmp_path.rglob('evaluation*.csv')]

@@ -151,3 +151,16 @@ def test_scores_of_training_images_are_marked(prepared, tmp_path):
         '101, 102, 104, 105; their scores say nothing about new images'
     ]
     assert compare(folder, prepared, with_hd95=False, fold=0).notes == []
+
+
+def test_images_without_a_data_source_are_doubted(prepared, tmp_path):
+    """They can't be told from images of other data, and are not passed over."""
+    record = record_of(prepared, 0, 'train', 'fold', 'folds_id')
+    folder = predict(prepared, tmp_path / 'p', IDS, record)
+    rows = [f'{name},96,96,done' for name in IDS]
+    table = '\n'.join(['id,height,width,status', *rows]) + '\n'
+    (folder / 'predictions.csv').write_text(table)
+    notes = compare(folder, prepared / 'masks_original', with_hd95=False).notes
+    (note,) = (note for note in notes if 'held out' in note)
+    assert note.startswith('nothing says whether 6 of 6 images were held out')
+    assert '--data-source' in note

@@ -4,7 +4,11 @@ import pytest
 from mmseg.registry import METRICS
 
 from mmseg_ftu.evaluation import PAPER_THRESHOLDS, load_thresholds, threshold_for
-from mmseg_ftu.evaluation.thresholds import check_thresholds, organ_alone
+from mmseg_ftu.evaluation.thresholds import (
+    check_thresholds,
+    organ_alone,
+    source_without_entry,
+)
 
 
 @pytest.mark.parametrize(
@@ -95,3 +99,18 @@ def test_an_organ_without_its_data_source_does_not_choose():
     assert '0.5 is used: say --data-source' in text
     assert organ_alone(PAPER_THRESHOLDS, 'kidney') is None
     assert organ_alone({'default': 0.3}, 'lung') is None
+
+
+def test_names_count_in_any_case():
+    table = {'GlaS': {'Colon': 0.2, 'default': 0.3}, 'default': 0.5}
+    assert threshold_for(table, 'glas', 'colon') == 0.2
+    assert threshold_for(table, 'GLAS', 'lung') == 0.3
+    assert threshold_for(table, 'other', 'colon') == 0.5
+
+
+def test_a_source_that_a_table_does_not_know_is_told():
+    table = {'GlaS': 0.2, 'default': 0.5}
+    assert "'own' (they know GlaS)" in source_without_entry(table, 'own')
+    assert source_without_entry(table, 'glas') is None
+    assert source_without_entry(table, None) is None
+    assert source_without_entry({'default': 0.5}, 'own') is None

@@ -751,3 +751,57 @@ def test_the_largest_hole_is_of_holes_that_are_filled():
     with pytest.raises(ValueError, match='--max-hole-um2 limits --fill-holes'):
         FileOptions(max_hole_um2=10.0)
     assert FileOptions(max_hole_um2=10.0, fill_holes=True).max_hole_um2 == 10
+
+
+def test_an_edit_of_the_same_size_is_kept(run, images, tmp_path):
+    out, jobs = tmp_path / 'out', list_jobs(str(images))
+    run(jobs)
+    mask = out / 'masks' / '1.png'
+    edited = bytes([*mask.read_bytes()[:-1], 0])
+    mask.write_bytes(edited)
+    os.utime(images / '1.png', ns=(1, 1))  # to be predicted anew
+    assert run(jobs).kept_changed == ['masks/1.png.changed']
+    assert (out / 'masks' / '1.png.changed').read_bytes() == edited
+
+
+def test_a_mask_drawn_after_a_failure_is_kept(run, images, tmp_path):
+    out, jobs = tmp_path / 'out', list_jobs(str(images))
+    run(jobs)
+    good = (images / '1.png').read_bytes()
+    (images / '1.png').write_bytes(b'')
+    run(jobs)
+    (out / 'masks' / '1.png').write_bytes(b'by hand')
+    (images / '1.png').write_bytes(good)
+    os.utime(images / '1.png', ns=(1, 1))
+    assert run(jobs).kept_changed == ['masks/1.png.changed']
+    assert (out / 'masks' / '1.png.changed').read_bytes() == b'by hand'
+
+
+def test_beginning_anew_keeps_what_was_edited(run, images, tmp_path):
+    out, jobs = tmp_path / 'out', list_jobs(str(images))
+    run(jobs)
+    (out / 'masks' / '1.png').write_bytes(b'by hand')
+    summary = run(jobs, overwrite=True, options=dict(fill_holes=True))
+    assert summary.kept_changed == ['masks/1.png.changed']
+    assert (out / 'masks' / '1.png.changed').read_bytes() == b'by hand'
+    assert not (out / 'masks' / '2.png.changed').exists()
+
+
+def test_a_name_that_is_no_unicode_fails_alone(run, images, tmp_path):
+    odd = os.fsencode(images) + b'/odd\xff.png'
+    with open(odd, 'wb') as file:
+        file.write((images / '0.png').read_bytes())
+    summary = run(list_jobs(str(images)), kinds=('masks', 'submission'))
+    assert summary.done == 5
+    (name,) = summary.failed
+    assert name.startswith('odd')
+    assert len(pd.read_csv(tmp_path / 'out' / 'submission.csv')) == 6
+    assert 'odd' in str(summary)
+
+
+def test_a_size_on_record_that_the_image_can_not_have(run, images, tmp_path):
+    jobs = [Job('a', images / '0.png', original_shape=(160, 200))]
+    jobs += [Job('b', images / '1.png', original_shape=(100, 80))]  # 80 x 100 px
+    summary = run(jobs, kinds=('masks',))
+    assert summary.done == 1
+    assert 'no resized copy of the 100 x 80 px on record' in summary.failed['b']

@@ -190,6 +190,13 @@ def test_a_compatible_target(source, target, tmp_path):
     assert (state['version'], json.loads(target.read_text())['version']) == (1, 2)
 
 
+def test_a_target_among_the_images_is_refused(source):
+    images = source / 'train_images'
+    with pytest.raises(ValueError, match='would read it as one of them'):
+        make_stain_target(images, images / 'target', size=128, tiles=2, workers=0)
+    assert not [*images.glob('target*')]
+
+
 def test_names_with_full_stops_stay_apart(source, tmp_path):
     options = dict(size=128, tiles=2, workers=0)
     for name in ('t.v1', 't.v2.json'):
