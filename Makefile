@@ -28,6 +28,7 @@ quickstart: env  ## sample data, stains, training, prediction, evaluation, repor
 	$(PY) tools/make_stain_target.py $(QS)/raw $(QS)/stain_target --size 256
 	$(PY) tools/prepare_hubmap.py $(QS)/raw $(QS)/prepared --size 256 --stain vahadane \
 	  --stain-target $(QS)/stain_target.json --overwrite
+	rm -rf $(QS)/run
 	$(PY) tools/train.py $(QS_CONFIG) --work-dir $(QS)/run
 	$(PY) tools/test.py $(QS_CONFIG) $(QS)/run/best_Dice_epoch_*.pth --tta --out $(QS)/result \
 	  --work-dir $(QS)/run

@@ -5,10 +5,14 @@ own registries; configs name it in ``custom_imports``. The idea of the paper is 
 ``mmseg_ftu/switched_aux_loss.py``.
 """
 
+import os
 import sys
 from typing import Any
 
 from .version import __version__
+
+# albumentations would ask the network for updates when mmseg imports it
+os.environ.setdefault('NO_ALBUMENTATIONS_UPDATE', '1')
 
 __all__ = ['FTUPredictor', '__version__']
 

@@ -38,12 +38,14 @@ def train(
         The runner, after training.
 
     Raises:
-        ValueError: If ``amp`` is asked for on a CPU, or none of the checkpoints to
-            go on from is intact.
+        ValueError: If ``amp`` is asked for on a CPU, if the work dir holds checkpoints
+            and ``resume`` is not given, or none of them is intact.
         FloatingPointError: If the loss or the weights become infinite or NaN.
     """
     cfg = load_config(config, work_dir, cfg_options, launcher)
     refuse_run_in_data(cfg)
+    if not resume:
+        refuse_other_run(cfg.work_dir)
     if amp:
         use_amp(cfg)
     cfg.resume = resume
@@ -94,6 +96,8 @@ def evaluate(
     """
     cfg = load_config(config, work_dir, cfg_options, launcher)
     cfg.load_from = checkpoint
+    hooks = cfg.setdefault('default_hooks', {})  # of mmseg's own configs, too
+    hooks.setdefault('check_weights', dict(type='CheckWeightsHook'))
     for folder in filter(None, (out, show_dir)):
         refuse_nesting(Path(folder), data_folders(cfg))
         ListedFolder(Path(folder))
@@ -108,6 +112,16 @@ def evaluate(
     if thresholds is not None:
         set_thresholds(cfg, thresholds, cfg_options)
     return build_runner(cfg).test()
+
+
+def refuse_other_run(work_dir: str) -> None:
+    """Raise ValueError if a folder holds checkpoints, which a new run would replace."""
+    found = sorted(path.name for path in Path(work_dir).glob('*.pth'))
+    if found:
+        raise ValueError(
+            f'{work_dir} holds the checkpoints of an earlier run ({", ".join(found)}): '
+            'go on with it by --resume, name another --work-dir, or remove them'
+        )
 
 
 def refuse_run_in_data(cfg: Config) -> None:

@@ -9,7 +9,7 @@ from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
 from .datasets.fold_record import describe, fold_record, image_ids, shown, trained_on
-from .safe_checkpoints import load_local
+from .safe_checkpoints import dataset_meta_of, load_local
 
 GO_ON = 'go on with --cfg-options default_hooks.check_fold.allow_other=True'
 
@@ -61,7 +61,7 @@ class CheckFoldHook(Hook):
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Compare the checkpoint with the data at hand."""
-        meta = (checkpoint.get('meta') or {}).get('dataset_meta') or {}
+        meta = dataset_meta_of(checkpoint)
         testing = not isinstance(runner._test_loop, (dict, type(None)))
         if testing:
             self._check_test(meta, image_ids(runner.test_dataloader.dataset))

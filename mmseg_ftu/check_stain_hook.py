@@ -7,6 +7,8 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
+from .safe_checkpoints import dataset_meta_of
+
 UNKNOWN = 'unknown'
 
 
@@ -31,7 +33,7 @@ class CheckStainHook(Hook):
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Compare the checkpoint with the data at hand."""
-        meta = (checkpoint.get('meta') or {}).get('dataset_meta') or {}
+        meta = dataset_meta_of(checkpoint)
         trained = meta.get('stain', UNKNOWN)
         testing = not isinstance(runner._test_loop, (dict, type(None)))
         loop = runner.test_loop if testing else runner.train_loop

@@ -7,6 +7,7 @@ for wrong arguments or input, in one sentence; 130 after Ctrl-C.
 """
 
 import argparse
+import errno
 import os
 import sys
 import traceback
@@ -36,6 +37,7 @@ COMMANDS = {
     'draw-overlays': 'draw_overlays',
 }
 FAILED, WRONG_INPUT, INTERRUPTED = 1, 2, 130  # 2 is argparse's, 130 the shell's
+DISK_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EIO)  # no wrong input
 PACKAGE = Path(__file__).resolve().parent
 
 
@@ -98,7 +100,15 @@ def run_command(module: str, argv: Sequence[str], program: str | None = None) ->
         if os.environ.get('MMSEG_FTU_TRACEBACK'):
             traceback.print_exc()
         print(f'error: {error}', file=sys.stderr)
+        if getattr(error, 'errno', None) in DISK_FAULTS:
+            return FAILED
         return getattr(error, 'exit_code', WRONG_INPUT)
+    except Exception as error:
+        # mmengine turns Ctrl-C into other errors while it formats a config
+        if not any(isinstance(cause, KeyboardInterrupt) for cause in _causes(error)):
+            raise
+        print(getattr(command, 'STOPPED', 'stopped'), file=sys.stderr)
+        return INTERRUPTED
 
 
 def make_parser(command: ModuleType, program: str | None) -> argparse.ArgumentParser:

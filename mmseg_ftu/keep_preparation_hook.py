@@ -9,6 +9,8 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
+from .safe_checkpoints import dataset_meta_of
+
 OTHERS = ('fold', 'folds_id', 'train_images')  # kept and checked by CheckFoldHook
 
 
@@ -37,7 +39,7 @@ class KeepPreparationHook(Hook):
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Name what differs, or quieten the comparison of mmengine that follows."""
-        saved = (checkpoint.get('meta') or {}).get('dataset_meta')
+        saved = dataset_meta_of(checkpoint)
         if not saved or not runner._resume or runner._train_loop is None:
             return
         dataset = runner.train_dataloader.dataset

@@ -23,6 +23,7 @@ from .apis import load_config
 from .models import BinaryEncoderDecoder
 from .preparation.atomic_files import write_bytes
 from .preparation.own_files import is_own_onnx, require_own
+from .safe_checkpoints import dataset_meta_of
 from .version import __version__
 
 OPSET = 20
@@ -165,8 +166,7 @@ def load_model(cfg: Config, checkpoint: str) -> Probability:
         raise ValueError(
             f'{checkpoint} does not belong to this config: {error}'
         ) from error
-    dataset = (loaded.get('meta') or {}).get('dataset_meta') or {}
-    return Probability(model, dataset.get('stain', 'unknown')).eval()
+    return Probability(model, dataset_meta_of(loaded).get('stain', 'unknown')).eval()
 
 
 def example_image(shape: tuple[int, ...]) -> Tensor:

@@ -4,12 +4,7 @@ From then on mmengine reads checkpoints only in ways that run no code from them,
 for what mmseg's and mmengine's own functions load.
 """
 
-import os
-
 from .dependencies import check_dependencies, quiet_imports
-
-# albumentations would ask the network for updates when mmseg imports it
-os.environ.setdefault('NO_ALBUMENTATIONS_UPDATE', '1')
 
 with quiet_imports():
     check_dependencies()
@@ -18,7 +13,7 @@ with quiet_imports():
         check_fold_hook,
         check_schedule_hook,
         check_stain_hook,
-        datasets,
+        check_weights_hook,
         draw_predictions_hook,
         keep_gradients_hook,
         keep_preparation_hook,
@@ -29,23 +24,35 @@ with quiet_imports():
         visualizer,
     )
     from .checkpoint_schemes import refuse_unsafe_checkpoints
+    from .datasets import (
+        at_least_two_batch_sampler,
+        hubmap,
+        same_shape_batch_sampler,
+        seeding,
+        transforms,
+    )
     from .evaluation import ftu_dice_metric
 
 refuse_unsafe_checkpoints()
 
 __all__ = [
+    'at_least_two_batch_sampler',
     'check_finite_loss_hook',
     'check_fold_hook',
     'check_schedule_hook',
     'check_stain_hook',
-    'datasets',
+    'check_weights_hook',
     'draw_predictions_hook',
     'ftu_dice_metric',
+    'hubmap',
     'keep_gradients_hook',
     'keep_preparation_hook',
     'models',
     'resume',
+    'same_shape_batch_sampler',
+    'seeding',
     'switched_aux_loss',
     'sync_saved_buffers_hook',
+    'transforms',
     'visualizer',
 ]

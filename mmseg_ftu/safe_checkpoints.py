@@ -10,7 +10,9 @@ in ``mmseg_ftu/plain_data.py``. Importing this package calls
 import io
 import pickle
 import re
+import warnings
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlparse
 
@@ -49,14 +51,23 @@ def load_local(filename: str | Path, map_location=None) -> object:
     if not path.is_file():
         raise FileNotFoundError(f'checkpoint {path} does not exist')
     with path.open('rb') as stream:
-        return load_stream(stream, str(path), map_location)
+        content = load_stream(stream, str(path), map_location)
+        if zipfile.is_zipfile(stream) and not is_intact(stream):
+            raise DamagedCheckpointError(  # torch itself compares no sums
+                f'{path} is damaged: its bytes are not those that were written. Put an '
+                'intact copy in its place'
+            )
+    return content
 
 
 def load_stream(stream: io.BufferedIOBase, name: str, map_location=None) -> object:
     """Do the same for an open file, called ``name`` in messages."""
     try:
         with torch.serialization.safe_globals(SAFE_GLOBALS):
-            return finish(torch.load(stream, map_location, weights_only=True))
+            with warnings.catch_warnings():  # a refusal says more
+                warnings.simplefilter('ignore', UserWarning)
+                content = torch.load(stream, map_location, weights_only=True)
+            return finish(content)
     except MemoryError:
         raise
     except Exception as error:  # of bytes that anybody may have written
@@ -72,6 +83,31 @@ def load_stream(stream: io.BufferedIOBase, name: str, map_location=None) -> obje
         if isinstance(error, torch.OutOfMemoryError) or NO_DEVICE in str(error):
             raise
         raise RefusedCheckpointError(refused(name, f'({reason(error)})')) from error
+
+
+def weights_of(checkpoint: object, name: str | Path) -> Mapping[str, torch.Tensor]:
+    """Return the weights of a loaded checkpoint.
+
+    Args:
+        checkpoint: What `load_local` returned.
+        name: How messages call the file.
+
+    Raises:
+        ValueError: If it holds no weights.
+    """
+    found = checkpoint
+    if isinstance(checkpoint, Mapping):
+        found = checkpoint.get('state_dict', checkpoint)
+    if not isinstance(found, Mapping):
+        raise ValueError(f'{name}: holds a {type(found).__name__}, no weights')
+    return found
+
+
+def dataset_meta_of(checkpoint: object) -> dict:
+    """Return what a loaded checkpoint says of its data, ``{}`` if it says nothing."""
+    for key in ('meta', 'dataset_meta'):
+        checkpoint = checkpoint.get(key) if isinstance(checkpoint, Mapping) else None
+    return dict(checkpoint) if isinstance(checkpoint, Mapping) else {}
 
 
 def is_old_format(stream: io.BufferedIOBase) -> bool:

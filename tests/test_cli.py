@@ -120,3 +120,62 @@ def test_an_error_of_the_program_keeps_its_traceback(monkeypatch, capsys):
 )
 def test_cfg_options(texts, expected):
     assert read_cfg_options(texts) == expected
+
+
+QUIET = {
+    'prepare_pairs': ['nowhere', 'there', '--organ', 'kidney'],
+    'prepare_hubmap': ['nowhere', 'there'],
+    'evaluate': ['nowhere', 'nowhere'],
+    'report': ['nowhere'],
+    'fit_thresholds': ['nowhere', 'nowhere', '--out', 'a.json'],
+    'make_stain_target': ['nowhere', 'there'],
+    'draw_stains': ['nowhere', 'there.json', 'a.png'],
+    'colour_baseline': ['nowhere'],
+    'make_sample_data': ['there', '--images', '0'],
+    'predict': ['no.py', 'no.pth', '--input', 'nowhere', '--output', 'there'],
+    'train': ['no.py'],
+    'test': ['no.py', 'no.pth'],
+}
+
+
+@pytest.mark.parametrize('command', QUIET)
+def test_a_mistake_is_one_line_and_nothing_else(command, tmp_path):
+    done = subprocess.run(
+        [sys.executable, ROOT / 'tools' / f'{command}.py', *QUIET[command]],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 2
+    assert done.stdout == ''
+    (line,) = done.stderr.strip().splitlines()
+    assert line.startswith('error: ')
+
+
+def raising(error):
+    def run(name):
+        raise error
+
+    return run
+
+
+def test_ctrl_c_inside_another_error(monkeypatch, capsys):
+    error = SyntaxError('Failed to format the config file')
+    error.__context__ = KeyboardInterrupt()
+    monkeypatch.setattr(cli, 'import_module', raising(error))
+    assert run_command('train', []) == 130
+    assert capsys.readouterr().err == 'stopped\n'
+
+
+def test_a_full_disk_is_no_wrong_input(monkeypatch, capsys):
+    error = OSError(28, 'No space left on device')
+    monkeypatch.setattr(cli, 'import_module', raising(error))
+    assert run_command('train', []) == 1
+    assert 'No space left' in capsys.readouterr().err
+
+
+def test_other_errors_of_the_program_are_raised(monkeypatch):
+    monkeypatch.setattr(cli, 'import_module', raising(RuntimeError('a bug')))
+    with pytest.raises(RuntimeError, match='a bug'):
+        run_command('train', [])

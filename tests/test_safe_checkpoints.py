@@ -8,7 +8,12 @@ from mmengine.hooks import Hook
 from mmseg.apis import init_model
 from tiny_run import build, tiny_config
 
-from mmseg_ftu.safe_checkpoints import load_local, load_url
+from mmseg_ftu.safe_checkpoints import (
+    DamagedCheckpointError,
+    dataset_meta_of,
+    load_local,
+    load_url,
+)
 
 
 class Bomb:
@@ -140,3 +145,31 @@ def test_getattr_is_no_way_round(tmp_path):
     torch.save(dict(extra=Getattr()), tmp_path / 'sly.pth')
     with pytest.raises(ValueError, match=r'sly\.pth'):
         load_local(tmp_path / 'sly.pth')
+
+
+def test_an_altered_byte_is_damage_for_every_loader(tmp_path):
+    """torch reads such a file without a word."""
+    path = tmp_path / 'a.pth'
+    torch.save(dict(state_dict=dict(w=torch.zeros(4096))), path)
+    content = bytearray(path.read_bytes())
+    place = content.index(bytes(4096))
+    content[place + 2000] ^= 0xFF
+    path.write_bytes(content)
+    assert torch.load(path, weights_only=True)['state_dict']['w'].any()
+    with pytest.raises(DamagedCheckpointError, match='not those that were written'):
+        load_local(path)
+
+
+@pytest.mark.parametrize(
+    ('checkpoint', 'expected'),
+    [
+        (dict(meta=dict(dataset_meta=dict(a=1))), dict(a=1)),
+        (dict(meta=dict(dataset_meta=None)), {}),
+        (dict(meta='text'), {}),
+        (dict(meta=dict(dataset_meta=7)), {}),
+        ({}, {}),
+        ([1], {}),
+    ],
+)
+def test_what_a_checkpoint_says_of_its_data(checkpoint, expected):
+    assert dataset_meta_of(checkpoint) == expected

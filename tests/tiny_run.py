@@ -194,6 +194,7 @@ def tiny_config(work_dir, **overrides) -> Config:
                 ),
                 epoch_seed=dict(type='EpochSeedHook'),
                 check_finite=dict(type='CheckFiniteLossHook'),
+                check_weights=dict(type='CheckWeightsHook'),
             ),
             custom_hooks=[
                 dict(type='SwitchAuxHook', schedule=SCHEDULE),

@@ -1,23 +1,25 @@
-"""Prepared data: dataset, seeding, transforms; importing registers them."""
+"""Prepared data: dataset, samplers, seeding, transforms.
 
-import os
+``mmseg_ftu.plugin`` imports the modules, which registers them.
+"""
 
-# Albumentations asks the network for updates when it is first imported, which
-# mmseg.datasets does already.
-os.environ.setdefault('NO_ALBUMENTATIONS_UPDATE', '1')
+from importlib import import_module
+from typing import Any
 
-from .at_least_two_batch_sampler import AtLeastTwoBatchSampler
-from .hubmap import HuBMAPDataset
-from .same_shape_batch_sampler import SameShapeBatchSampler
-from .seeding import EpochSeededSampler, SeededPipelineMixin
-from .transforms import RestoreOriginalShape, StrictAlbu
+MODULES = {
+    'AtLeastTwoBatchSampler': 'at_least_two_batch_sampler',
+    'EpochSeededSampler': 'seeding',
+    'HuBMAPDataset': 'hubmap',
+    'RestoreOriginalShape': 'transforms',
+    'SameShapeBatchSampler': 'same_shape_batch_sampler',
+    'SeededPipelineMixin': 'seeding',
+    'StrictAlbu': 'transforms',
+}
+__all__ = [*MODULES]
 
-__all__ = [
-    'AtLeastTwoBatchSampler',
-    'EpochSeededSampler',
-    'HuBMAPDataset',
-    'RestoreOriginalShape',
-    'SameShapeBatchSampler',
-    'SeededPipelineMixin',
-    'StrictAlbu',
-]
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for, and with it OpenMMLab."""
+    if name in MODULES:
+        return getattr(import_module(f'{__name__}.{MODULES[name]}'), name)
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

@@ -14,10 +14,11 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
+from ..check_weights_hook import non_finite
 from ..models import BinaryEncoderDecoder
 from ..models.mirrored_padding import MirroredPadding, take_over_padding
 from ..preparation.resizing import resize_image
-from ..safe_checkpoints import download, load_local
+from ..safe_checkpoints import dataset_meta_of, download, load_local, weights_of
 from .choices import VIEWS
 
 LONGEST_REASON = 300  # characters; torch names every key that is missing
@@ -185,12 +186,10 @@ def load_model(cfg: Config, path: str | Path) -> tuple[torch.nn.Module, dict]:
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     is_url = str(path).startswith(('http://', 'https://'))
     checkpoint = load_local(download(str(path)) if is_url else path, 'cpu')
-    if not isinstance(checkpoint, dict):
-        raise ValueError(f'{path}: holds a {type(checkpoint).__name__}, no weights')
-    weights = checkpoint.get('state_dict', checkpoint)
+    weights = weights_of(checkpoint, path)
     # tools/test.py --tta wraps the model in the config that it leaves in work_dir
     model_cfg = cfg.model.get('module', cfg.model)
-    model = revert_sync_batchnorm(MODELS.build(model_cfg))
+    model = revert_sync_batchnorm(build_model(model_cfg))
     try:
         model.load_state_dict(weights)
     except (RuntimeError, TypeError, AttributeError) as error:
@@ -201,7 +200,24 @@ def load_model(cfg: Config, path: str | Path) -> tuple[torch.nn.Module, dict]:
             f"{path}: not the weights of this config's model ({reason}); give the "
             'config that it was trained with'
         ) from error
-    return model, (checkpoint.get('meta') or {}).get('dataset_meta') or {}
+    if bad := non_finite(model):
+        raise ValueError(f'{path}: {bad}')
+    return model, dataset_meta_of(checkpoint)
+
+
+def build_model(cfg: Config) -> torch.nn.Module:
+    """Build the model of a config.
+
+    Raises:
+        ValueError: If one of its settings can't be used.
+    """
+    try:
+        return MODELS.build(cfg)
+    except Exception as error:  # of any layer, by a setting of any kind
+        reason = ' '.join(str(error).split()) or type(error).__name__
+        raise ValueError(
+            f"the config's model can not be built ({type(error).__name__}: {reason})"
+        ) from error
 
 
 def _to_tensor(images: Sequence[np.ndarray]) -> Tensor:

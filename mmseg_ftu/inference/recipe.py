@@ -142,7 +142,8 @@ def check_pipeline(cfg: Config) -> None:
 def _recipe_of_one(
     cfg: Config, meta: Mapping, stain_target: str | Path | None, size_given: bool
 ) -> Recipe:
-    preparation = meta.get('preparation') or {}
+    preparation = meta.get('preparation')
+    preparation = preparation if isinstance(preparation, Mapping) else {}
     stain = preparation.get('stain')
     if stain_target is not None:
         stain = (

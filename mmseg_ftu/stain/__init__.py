@@ -1,4 +1,6 @@
-"""Stain normalisation: numpy, OpenCV and torch only."""
+"""Stain normalisation: numpy and OpenCV only; torch where batches are asked for."""
+
+from typing import Any
 
 from .histogram import ColourHistogram
 from .mosaic import choose_images, join_tiles, typical_tile, typical_tiles
@@ -8,7 +10,6 @@ from .policy import FailureCount, StainFitError
 from .reinhard import ReinhardNormalizer
 from .stain_fit import Fit, LabFit, StainFit
 from .target import METHODS, load_target, normalizer_of, stain_id
-from .torch_apply import apply_torch, fit_sources_torch
 from .two_stains import MacenkoNormalizer, VahadaneNormalizer
 
 __all__ = [
@@ -36,3 +37,12 @@ __all__ = [
     'typical_tile',
     'typical_tiles',
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what works on batches, and with it torch, when it is asked for."""
+    if name in ('apply_torch', 'fit_sources_torch'):
+        from . import torch_apply
+
+        return getattr(torch_apply, name)
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

@@ -29,6 +29,7 @@ default_hooks = dict(
     sync_buffers=dict(type='SyncSavedBuffersHook'),
     keep_gradients=dict(type='KeepGradientsHook'),
     check_finite=dict(type='CheckFiniteLossHook'),
+    check_weights=dict(type='CheckWeightsHook'),
     check_stain=dict(type='CheckStainHook'),
     check_fold=dict(type='CheckFoldHook'),
     check_schedule=dict(type='CheckScheduleHook'),
