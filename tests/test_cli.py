@@ -78,6 +78,10 @@ def test_help_loads_nothing_heavy():
         ('model = dict()', ['--cfg-options', 'foo'], 'foo: write KEY=VALUE'),
         ('model = dict()', ['--cfg-options', '=1'], '=1: write KEY=VALUE'),
         ('model = dict()', ['--batch-size', '0'], 'batch_size=0: give at least 1'),
+        ('model = dict()', ['--scales', '1e9'], 'give positive factors up to 8'),
+        ('model = dict()', ['--size', '100000000'], 'give 16384 px at most'),
+        ('model = dict()', ['--pixel-size', '1e-300'], 'give um/px, 0.01 to 100'),
+        ('model = dict()', ['--simplify', 'inf'], 'simplify=inf: give 0 or more'),
     ],
 )
 def test_wrong_arguments_of_predict(tmp_path, capsys, content, options, message):

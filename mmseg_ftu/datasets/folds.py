@@ -37,6 +37,8 @@ def assign_folds(frame: pd.DataFrame, folds: int = 5, seed: int = 0) -> pd.Serie
         ValueError: If columns are missing, ids repeat, or there are fewer groups than
             folds.
     """
+    if seed < 0:
+        raise ValueError(f'seed of the folds is {seed}: give 0 or more')
     missing = [name for name in ('id', 'organ') if name not in frame]
     if missing:
         raise ValueError(f'frame lacks the columns {missing}')

@@ -147,12 +147,17 @@ def evaluate_colour_baseline(data_root: str | Path, fold: int = 0) -> pd.DataFra
         ValueError: The fold holds no image, or an organ occurs in it alone.
     """
     root = Path(data_root)
+    if not (root / 'folds.csv').is_file():
+        raise ValueError(
+            f'{root}: holds no folds.csv; prepare it with tools/prepare_pairs.py or '
+            'tools/prepare_hubmap.py'
+        )
     table = pd.read_csv(root / 'folds.csv', dtype={'id': str})
     held_out = table.fold == fold
     if not held_out.any():
         raise ValueError(
             f'{root / "folds.csv"}: no image of fold {fold}; '
-            f'choose one of {sorted(table.fold.unique())}'
+            f'choose one of {sorted(table.fold.unique().tolist())}'
         )
     rows, scores = [], []
     for organ, tested in table[held_out].groupby('organ'):
@@ -192,7 +197,10 @@ def compare_with_colour(
         require_own(out, is_own_csv('organ', 'images', 'channel', 'blur'))
     table = evaluate_colour_baseline(data_root, fold)
     if result is not None:
-        scores = pd.read_csv(result / 'dice_per_image.csv', dtype={'img_id': str})
+        file = result / 'dice_per_image.csv'
+        if not file.is_file():
+            raise ValueError(f'{file} is not there: give a folder of test.py --out')
+        scores = pd.read_csv(file, dtype={'img_id': str})
         if len(scores) != table.images.iloc[-1]:
             raise ValueError(
                 f'{result}: holds {len(scores)} images, fold {fold} of {data_root} has '

@@ -7,6 +7,7 @@ DIR/probabilities/ID.tif, overlays/ID.jpg, geojson/ID.geojson, submission.csv
 DIR/records/ID.json     one image that is done, with its files, or why it failed
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -67,7 +68,7 @@ class FileOptions:
             raise ValueError(f'save {list(self.kinds)}: choose from {", ".join(KINDS)}')
         for name in ('max_hole_um2', 'min_area_um2', 'min_area_px', 'simplify'):
             value = getattr(self, name)
-            if value is not None and not value >= 0:
+            if value is not None and not 0 <= value < math.inf:
                 raise ValueError(f'{name}={value}: give 0 or more')
         if self.max_hole_um2 is not None and not self.fill_holes:
             raise ValueError(

@@ -12,6 +12,7 @@ from .reading import SLIDE_SUFFIXES
 
 SUFFIXES = {*FORMAT_OF_SUFFIX, *SLIDE_SUFFIXES}
 SPELLING = {name.lower(): name for name in (*ORGANS, *DATA_SOURCES)}
+LEAST, MOST = 0.01, 100.0  # um/px; light resolves no less, nor a section more
 TABLE_COLUMNS = ('id', 'organ', 'data_source', 'pixel_size')
 SHAPE_COLUMNS = ('img_height', 'img_width')
 
@@ -69,8 +70,10 @@ def list_jobs(
     Raises:
         ValueError: If nothing is found, an id occurs twice, or a table is faulty.
     """
-    if pixel_size is not None and not 0 < pixel_size < float('inf'):
-        raise ValueError(f'pixel_size={pixel_size}: give a positive number of um/px')
+    if pixel_size is not None and not LEAST <= pixel_size <= MOST:
+        raise ValueError(
+            f'pixel_size={pixel_size}: give um/px, {LEAST} to {MOST} (of histology)'
+        )
     place = Path(path)
     if (place / 'test.csv').is_file():
         jobs = _competition(place)

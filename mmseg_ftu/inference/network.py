@@ -21,6 +21,7 @@ from ..preparation.resizing import resize_image
 from ..safe_checkpoints import dataset_meta_of, download, load_local, weights_of
 from .choices import VIEWS
 
+LARGEST_SCALE = 8  # times the size of training
 LONGEST_REASON = 300  # characters; torch names every key that is missing
 
 
@@ -261,7 +262,9 @@ def _check_views(
         raise ValueError(f'views {list(views)}: choose of {", ".join(VIEWS)}')
     if len(set(views)) < len(views):
         raise ValueError(f'views {list(views)}: one occurs twice')
-    if not scales or not all(0 < scale < float('inf') for scale in scales):
-        raise ValueError(f'scales {list(scales)}: give positive factors')
+    if not scales or not all(0 < scale <= LARGEST_SCALE for scale in scales):
+        raise ValueError(
+            f'scales {list(scales)}: give positive factors up to {LARGEST_SCALE}'
+        )
     if batch_size < 1:
         raise ValueError(f'batch_size={batch_size}: give at least 1')

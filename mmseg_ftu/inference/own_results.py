@@ -52,6 +52,17 @@ def digests_of(folder: Path, names: Iterable[str]) -> dict[str, str]:
     return {name: hash_file(folder / name) for name in names}
 
 
+def refuse_links(folder: Path) -> None:
+    """Raise ValueError if a folder for results is a link: they would land elsewhere."""
+    for part in PARTS:
+        if (folder / part).is_symlink():
+            there = (folder / part).resolve()
+            raise ValueError(
+                f'{folder / part} is a link to {there}, and results would be written '
+                'there: remove the link, or give another --output'
+            )
+
+
 def changed_since(folder: Path, record: Mapping) -> list[str]:
     """Return the files of a record that have another content than on record.
 

@@ -34,6 +34,7 @@ from .recipe import recipe_of
 from .tiles import Tile, blend, check_tile, count_tiles, tile_rows
 
 DEFAULT_TILE = 768  # px, the size of the paper's images
+LARGEST_SIZE = 16384  # px; larger images are seen in tiles
 AHEAD = 8  # tiles that wait in memory for the network
 
 
@@ -147,6 +148,8 @@ class FTUPredictor:
         self.thresholds = thresholds_of(cfg) if thresholds is None else thresholds
         check_thresholds(self.thresholds)
         _check_choice('upsample', self.upsample, UPSAMPLINGS)
+        if size is not None and size > LARGEST_SIZE:
+            raise ValueError(f'size={size}: give {LARGEST_SIZE} px at most')
         _check_positive(size=size, training_pixel_size=training_pixel_size, tile=tile)
         device = device or get_device()
         self.network = Network(

@@ -25,6 +25,7 @@ from .own_results import (
     digests_of,
     listed_files,
     refuse_foreign,
+    refuse_links,
     remove_empty_parts,
     remove_results,
     set_aside,
@@ -67,6 +68,7 @@ class PredictionFolder:
         self._claims = Claims(self._records)
         self._users = InUse(self._records / '.in_use')
         read_settings(path)  # before anything is written into a folder of others
+        refuse_links(path)
         path.mkdir(parents=True, exist_ok=True)
         with self._locked():
             self._begin()

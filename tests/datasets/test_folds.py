@@ -131,3 +131,8 @@ def test_donor_groups_without_the_columns():
 def test_refuses(columns, folds, message):
     with pytest.raises(ValueError, match=message):
         assign_folds(pd.DataFrame(columns), folds)
+
+
+def test_a_negative_seed_is_named(real):
+    with pytest.raises(ValueError, match='seed of the folds is -1: give 0 or more'):
+        assign_folds(real, seed=-1)

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -698,16 +699,26 @@ def test_faulty_options_are_named(arguments, message):
         FileOptions(**arguments)
 
 
+def poison(model, value):
+    """Let a model answer this, as overflow in half precision does."""
+    model.decode_head.conv_seg.bias.data.fill_(value)
+
+
+def test_weights_that_are_not_finite_are_refused(tmp_path):
+    model = dark(small_config(1))
+    poison(model, float('nan'))
+    path = save(model, tmp_path / 'nan.pth')
+    with pytest.raises(ValueError, match=r'nan\.pth: 1 of its weights are not finite'):
+        FTUPredictor(small_config(1), path)
+
+
 @pytest.mark.parametrize('broken', [0, 1])
 def test_a_network_that_answers_nan_fails_its_images_by_name(tmp_path, images, broken):
     """One such member spoils an ensemble: its probabilities can't be averaged."""
-    paths = []
-    for i in range(2):
-        model = dark(small_config(1))
-        if i == broken:
-            model.decode_head.conv_seg.bias.data.fill_(float('nan'))
-        paths.append(save(model, tmp_path / f'member{i}.pth'))
+    model = dark(small_config(1))
+    paths = [save(model, tmp_path / f'member{i}.pth') for i in range(2)]
     predictor = FTUPredictor(small_config(1), paths)
+    poison(predictor.network.models[broken], float('nan'))
     folder = PredictionFolder(tmp_path / 'out', {}, {})
     jobs = list_jobs(str(images))
     summary = predict_folder(predictor, jobs, folder, FileOptions(('masks',)))
@@ -719,9 +730,10 @@ def test_a_network_that_answers_nan_fails_its_images_by_name(tmp_path, images, b
 
 
 def test_infinite_logits_are_no_certainty(tmp_path, images):
-    model = dark(small_config(1))
-    model.decode_head.conv_seg.bias.data.fill_(float('inf'))
-    predictor = FTUPredictor(small_config(1), save(model, tmp_path / 'inf.pth'))
+    predictor = FTUPredictor(
+        small_config(1), save(dark(small_config(1)), tmp_path / 'inf.pth')
+    )
+    poison(predictor.network.models[0], float('inf'))
     with pytest.raises(ValueError, match='NaN or infinity'):
         predictor(images / '0.png')
 
@@ -805,3 +817,15 @@ def test_a_size_on_record_that_the_image_can_not_have(run, images, tmp_path):
     summary = run(jobs, kinds=('masks',))
     assert summary.done == 1
     assert 'no resized copy of the 100 x 80 px on record' in summary.failed['b']
+
+
+@pytest.mark.parametrize('part', ['masks', 'probabilities'])
+def test_results_are_not_written_through_links(run, images, tmp_path, part):
+    run(list_jobs(str(images))[:1])
+    other = tmp_path / 'truth'
+    other.mkdir()
+    shutil.rmtree(tmp_path / 'out' / part)
+    (tmp_path / 'out' / part).symlink_to(other)
+    with pytest.raises(ValueError, match=rf'{part} is a link to .*truth'):
+        run(list_jobs(str(images)))
+    assert not [*other.iterdir()]
