@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import torch
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
-from mmengine.model import is_model_wrapper
+from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 from torch import nn
@@ -84,7 +84,7 @@ def plain(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 def unwrapped(model: nn.Module) -> nn.Module:
     """Return the model inside wrappers: of processes, of test-time augmentation."""
-    while is_model_wrapper(model):
+    while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
         model = model.module
     return model
 
