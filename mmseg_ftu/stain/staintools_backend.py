@@ -57,6 +57,8 @@ class StaintoolsVahadane:
         )
         if reason is not None:
             return StainFit(reason)
+        if not compatible and tissue.black:
+            image = image[image.max(axis=2) >= tissue.black][:, None]
         stains = self._extract(image.copy())  # it writes into its argument
         reason = check_stains(stains)
         if reason is not None:

@@ -7,7 +7,10 @@ glass surrounds the tissue.
 Where a section is stained so faintly that most of it is lighter than that, strengths
 are measured on more: on what is darker than a fraction of the section's own dark
 colours. The darkest nuclei alone would pass for the whole section. What is lighter
-than 90 % is always glass.
+than 80 % and has hardly any colour is always glass, and so is what is lighter than
+90 %. So neither the share nor the brightness of the glass moves the result.
+
+Black pixels, which a reader filled in or a scanner left, are no tissue either.
 """
 
 from dataclasses import dataclass
@@ -20,11 +23,16 @@ from .policy import BLACK, NO_TISSUE, NO_TISSUE_COMPATIBLE
 LEAST_TISSUE = 0.001  # of the pixels; less may as well be dust
 LEAST_PIXELS = 256  # of tissue; a 99th percentile of fewer is a matter of luck
 LEAST_COMPATIBLE = 0.01  # of the pixels, where strengths are measured on glass too
-#: A border that a reader filled in, not pigment, if it covers more than that.
-MOST_BLACK = 0.01  # of the tissue
+#: Black pixels in dark tissue stay, if they are rarer than that and than dark ones.
+MOST_BLACK = 0.0005  # of the tissue
+MOST_BLACK_COMPATIBLE = 0.01  # of the pixels
 BLACK_LEVELS = 4  # cells, so intensities below 8 in all channels
-BORDER_LEVELS = 24  # what JPEG makes of it: below 48; tissue lets more light through
+BORDER_LEVELS = 24  # what JPEG makes of black: below 48
+FADED = 0.25  # of the darkest shade: so rare is the lightest that JPEG makes of black
 GLASS_LEVELS = 100  # cells: a colour of 200 and more in all channels may be glass
+#: Cells between the channels of a pale colour of tissue, so 20 intensities. Glass of
+#: real images has up to 16 after JPEG, light tissue mostly 25 up.
+LEAST_COLOUR = 10
 
 GLASS_LUMINANCE = luminance_of(0.9)
 DARK = 0.1  # the darkest part of the tissue, which tells how strongly it is stained
@@ -46,11 +54,13 @@ class Tissue:
             lighter ones where the section is pale; or those of the whole image without
             a black border, to be compatible.
         reason: Why the image cannot be fitted; None if it can.
+        black: Colours below this intensity in all channels are left out; 0 if none are.
     """
 
     cells: ColourCells
     measured: ColourCells
     reason: str | None
+    black: int
 
 
 def find_tissue(cells: ColourCells, compatible: bool = False) -> Tissue:
@@ -64,31 +74,61 @@ def find_tissue(cells: ColourCells, compatible: bool = False) -> Tissue:
     total = cells.counts.sum()
     weights = cells.tissue() * cells.counts
     brightest = cells.levels.max(axis=0)
-    black = cells.counts[brightest < BLACK_LEVELS].sum()
-    has_border = black > MOST_BLACK * (total if compatible else weights.sum())
-    if has_border:
-        kept = np.flatnonzero(brightest >= BORDER_LEVELS)
+    rule = _compatible_edge if compatible else _black_edge
+    edge = rule(brightest, cells.counts, weights.sum())
+    if edge:
+        kept = np.flatnonzero(brightest >= edge)
         cells, weights = cells.take(kept, cells.counts[kept]), weights[kept]
     pixels = cells.counts.sum()
     least = LEAST_COMPATIBLE if compatible else LEAST_TISSUE
     reason = None
-    if has_border and pixels < least * total:
+    if edge and pixels < least * total:
         reason = BLACK
     elif not total or _is_too_little(weights.sum(), pixels, compatible):
         reason = NO_TISSUE_COMPATIBLE if compatible else NO_TISSUE
     used = np.flatnonzero(weights)
     tissue = cells.take(used, weights[used])
     if compatible or reason:
-        return Tissue(tissue, cells, reason)
-    return Tissue(tissue, _with_pale(cells, tissue), None)
+        return Tissue(tissue, cells, reason, 2 * edge)
+    return Tissue(tissue, _with_pale(cells, tissue), None, 2 * edge)
 
 
 def without_glass(cells: ColourCells) -> np.ndarray:
-    """Return ``counts`` with zero for the colours that are bright in all channels.
+    """Return ``counts`` with zero for colours bright or black in all channels.
 
     That leaves tissue, and colours as bright as yellow that no stain has.
     """
-    return cells.counts * (cells.levels.min(axis=0) < GLASS_LEVELS)
+    glass = cells.levels.min(axis=0) >= GLASS_LEVELS
+    return cells.counts * ~(glass | (cells.levels.max(axis=0) < BLACK_LEVELS))
+
+
+def _black_edge(brightest: np.ndarray, counts: np.ndarray, tissue: float) -> int:
+    """Return the level below which colours are black, not tissue; 0 if none are.
+
+    Dark tissue is the rarer, the darker it is. What JPEG makes of a black border is
+    the rarer, the lighter it is, and fades away before tissue begins. So the edge is
+    at the rarest of the dark shades.
+
+    Args:
+        brightest: ``(n,)``, the level of each colour's brightest channel, in cells.
+        counts: ``(n,)``, how often each occurs.
+        tissue: How many pixels are tissue, with the black ones.
+    """
+    dark = np.flatnonzero(brightest < BORDER_LEVELS + BLACK_LEVELS)
+    steps = BORDER_LEVELS // BLACK_LEVELS
+    shades = np.bincount(brightest[dark] // BLACK_LEVELS, counts[dark], steps + 1)
+    if shades[0] <= min(shades[1], MOST_BLACK * tissue):
+        return 0
+    rarest = 1 + int(np.argmin(shades[1:]))
+    if shades[rarest] > FADED * shades[1]:  # so they are of dark tissue
+        return BLACK_LEVELS
+    return BLACK_LEVELS * rarest
+
+
+def _compatible_edge(brightest: np.ndarray, counts: np.ndarray, _: float) -> int:
+    """Return the former edge, where black covers more than 1 % of all pixels."""
+    black = counts[brightest < BLACK_LEVELS].sum()
+    return BORDER_LEVELS if black > MOST_BLACK_COMPATIBLE * counts.sum() else 0
 
 
 def _is_too_little(tissue: float, pixels: float, compatible: bool) -> bool:
@@ -99,7 +139,11 @@ def _is_too_little(tissue: float, pixels: float, compatible: bool) -> bool:
 
 
 def _with_pale(cells: ColourCells, tissue: ColourCells) -> ColourCells:
-    """Return the tissue, or more of the cells where a section is pale."""
+    """Return the tissue, or more of the coloured cells where a section is pale."""
+    light = cells.luminance >= TISSUE_LUMINANCE
+    colour = np.ptp(cells.levels, axis=0)
+    kept = np.flatnonzero(~light | (colour >= LEAST_COLOUR))
+    cells = cells.take(kept, cells.counts[kept])
     edge = _pale_edge(cells)
     if edge <= TISSUE_LUMINANCE:
         return tissue
@@ -108,7 +152,7 @@ def _with_pale(cells: ColourCells, tissue: ColourCells) -> ColourCells:
 
 
 def _pale_edge(cells: ColourCells) -> float:
-    """Return the luminance of the edge of tissue, that of 80 % to that of 90 % L.
+    """Return the luminance of the edge of coloured cells, of 80 % to 90 % L.
 
     The density at the edge is ``RELATIVE`` times the density that the darkest tenth of
     the tissue exceeds.
