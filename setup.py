@@ -1,4 +1,4 @@
-"""What pyproject.toml cannot say: the wheel carries the configs for mim and mmengine."""
+"""What pyproject.toml cannot say: the wheel carries configs for mim and mmengine."""
 
 import shutil
 from pathlib import Path

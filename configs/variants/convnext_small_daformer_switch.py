@@ -1,4 +1,4 @@
-# ConvNeXt-Small of mmpretrain (the competition's second place used ConvNeXt beside CoaT)
+# ConvNeXt-Small of mmpretrain (used by the second place of the competition beside CoaT)
 # with the DAFormer decoder: how any backbone of mmpretrain takes part. Its four maps
 # have the strides 4 to 32 of the other models, so head and switch apply unchanged.
 _base_ = ['../ftu/mit_daformer_switch.py']
