@@ -32,7 +32,8 @@ from mmengine.registry import DefaultScope
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
-from mmseg_ftu.datasets import EpochSeededSampler, SeededPipelineMixin, rle
+from mmseg_ftu.datasets import EpochSeededSampler, SeededPipelineMixin
+from mmseg_ftu.masks import rle
 from mmseg_ftu.preparation.competition import prepare_hubmap
 
 CONFIG = Path(__file__).parents[1] / 'configs/_base_/datasets/hubmap_768x768.py'

@@ -37,11 +37,11 @@ from mmseg.apis import inference_model
 from mmseg.registry import MODELS
 from peak_memory import peak_mib
 
-from mmseg_ftu.inference.files import FileOptions
-from mmseg_ftu.inference.inputs import list_jobs
+from mmseg_ftu.inference.jobs import list_jobs
+from mmseg_ftu.inference.outputs import FileOptions
+from mmseg_ftu.inference.predict_folder import predict_folder
+from mmseg_ftu.inference.prediction_folder import PredictionFolder
 from mmseg_ftu.inference.predictor import FTUPredictor
-from mmseg_ftu.inference.records import PredictionFolder
-from mmseg_ftu.inference.run import predict_folder
 
 ROOT = Path(__file__).resolve().parents[1]
 FULL_MODEL = ROOT / 'configs/ftu/coat_daformer.py'

@@ -9,7 +9,7 @@ import os
 import sys
 from typing import Any
 
-from .version import __version__
+from mmseg_ftu.version import __version__
 
 # albumentations would ask the network for updates when mmseg imports it
 os.environ.setdefault('NO_ALBUMENTATIONS_UPDATE', '1')
@@ -20,7 +20,7 @@ __all__ = ['FTUPredictor', '__version__']
 def __getattr__(name: str) -> Any:
     """Import the predictor, and with it torch, when it is asked for."""
     if name == 'FTUPredictor':
-        from .inference import FTUPredictor
+        from mmseg_ftu.inference import FTUPredictor
 
         return FTUPredictor
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
@@ -28,4 +28,4 @@ def __getattr__(name: str) -> Any:
 
 # Configs and scripts of before `plugin` name the package alone, with mmengine there.
 if 'mmengine.config' in sys.modules:
-    from . import plugin  # noqa: F401
+    from mmseg_ftu import plugin  # noqa: F401

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import NoReturn
 
-from .version import __version__
+from mmseg_ftu.version import __version__
 
 #: Command -> its module in ``mmseg_ftu.commands``; ``tools/`` has the same names.
 COMMANDS = {

@@ -4,34 +4,34 @@ From then on mmengine reads checkpoints only in ways that run no code from them,
 for what mmseg's and mmengine's own functions load.
 """
 
-from .dependencies import check_dependencies, quiet_imports
+from mmseg_ftu.dependencies import check_dependencies, quiet_imports
 
 with quiet_imports():
     check_dependencies()
-    from . import (
-        check_finite_loss_hook,
-        check_fold_hook,
-        check_schedule_hook,
-        check_stain_hook,
-        check_weights_hook,
-        draw_predictions_hook,
-        keep_gradients_hook,
-        keep_preparation_hook,
-        models,
-        resume,
-        switched_aux_loss,
-        sync_saved_buffers_hook,
-        visualizer,
-    )
-    from .checkpoint_schemes import refuse_unsafe_checkpoints
-    from .datasets import (
+    from mmseg_ftu import models, switched_aux_loss
+    from mmseg_ftu.datasets import (
         at_least_two_batch_sampler,
         hubmap,
         same_shape_batch_sampler,
         seeding,
         transforms,
     )
-    from .evaluation import ftu_dice_metric
+    from mmseg_ftu.engine import (
+        check_finite_loss_hook,
+        check_fold_hook,
+        check_schedule_hook,
+        check_stain_hook,
+        check_weights_hook,
+        keep_gradients_hook,
+        resume,
+        sync_saved_buffers_hook,
+        visualizer,
+    )
+    from mmseg_ftu.engine import (
+        preparation_hook as keep_preparation_hook,
+    )
+    from mmseg_ftu.engine.checkpoint_schemes import refuse_unsafe_checkpoints
+    from mmseg_ftu.evaluation import draw_predictions_hook, ftu_dice_metric
 
 refuse_unsafe_checkpoints()
 

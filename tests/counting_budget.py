@@ -1,6 +1,6 @@
 """A pixel budget for tests, which remembers how it was used."""
 
-from mmseg_ftu.preparation.pixel_budget import PixelBudget
+from mmseg_ftu.io.pixel_budget import PixelBudget
 
 
 class CountingBudget(PixelBudget):

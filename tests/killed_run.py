@@ -20,7 +20,7 @@ from mmengine.hooks import Hook
 from mmengine.registry import init_default_scope
 from tiny_run import build, tiny_config
 
-from mmseg_ftu.safe_checkpoints import load_local
+from mmseg_ftu.engine.safe_checkpoints import load_local
 
 
 class ScriptedScoresHook(Hook):

@@ -19,7 +19,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
-from mmseg_ftu.apis import build_runner
+from mmseg_ftu.engine.runner import build_runner
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 WIDTHS = [16, 16, 24, 24]

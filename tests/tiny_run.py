@@ -18,7 +18,7 @@ from mmseg.structures import SegDataSample
 from torch import nn
 from torch.utils.data import Dataset
 
-from mmseg_ftu.apis import build_runner
+from mmseg_ftu.engine.runner import build_runner
 from mmseg_ftu.switched_aux_loss import find_auxiliary_head
 
 WIDTHS = [8, 12, 16]

@@ -39,6 +39,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(**options: Any) -> None:
     """Run the command."""
-    from mmseg_ftu.evaluation.compare import evaluate_predictions
+    from mmseg_ftu.evaluation.evaluate import evaluate_predictions
 
     print(evaluate_predictions(**options))

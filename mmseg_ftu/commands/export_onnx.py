@@ -17,6 +17,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(**options: Any) -> None:
     """Run the command."""
     import mmseg_ftu.plugin  # noqa: F401 (first: it keeps imports quiet)
-    from mmseg_ftu.onnx_export import export_onnx
+    from mmseg_ftu.export.onnx import export_onnx
 
     export_onnx(**take_cfg_options(options))

@@ -16,6 +16,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(**options: Any) -> None:
     """Run the command."""
-    from mmseg_ftu.preparation.sample_tissue import write_sample_data
+    from mmseg_ftu.sample_tissue import write_sample_data
 
     print(write_sample_data(**options))

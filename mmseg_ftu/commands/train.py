@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(**options: Any) -> None:
     """Run the command."""
     import mmseg_ftu.plugin  # noqa: F401 (first: it keeps imports quiet)
-    from mmseg_ftu.apis import train
+    from mmseg_ftu.engine.runner import train
 
     os.environ.setdefault('LOCAL_RANK', str(options.pop('local_rank')))
     train(**take_cfg_options(options))

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from mmseg.registry import DATA_SAMPLERS
 from torch.utils.data import BatchSampler, Sampler
 
-from .seeding import SeededIndex
+from mmseg_ftu.datasets.seeding import SeededIndex
 
 
 @DATA_SAMPLERS.register_module()

@@ -15,12 +15,12 @@ from mmengine.fileio import exists, get_text
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
-from ..preparation.resizing import target_shape
-from ..stain import stain_id
-from .fold_record import folds_id, image_key, parse_fold
-from .same_shape_batch_sampler import shape_after
-from .seeding import SeededPipelineMixin
-from .transforms.stain import StainNormalize
+from mmseg_ftu.datasets.fold_record import folds_id, image_key, parse_fold
+from mmseg_ftu.datasets.same_shape_batch_sampler import shape_after
+from mmseg_ftu.datasets.seeding import SeededPipelineMixin
+from mmseg_ftu.datasets.transforms.stain import StainNormalize
+from mmseg_ftu.io.resizing import target_shape
+from mmseg_ftu.stain import stain_id
 
 MASK_DIRS = {'training': 'masks', 'original': 'masks_original'}
 SPLITS = ('train', 'val', 'all')

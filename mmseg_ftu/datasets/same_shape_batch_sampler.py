@@ -12,8 +12,8 @@ from mmseg.datasets.transforms import LoadAnnotations, PackSegInputs
 from mmseg.registry import DATA_SAMPLERS
 from torch.utils.data import BatchSampler, Sampler
 
-from .transforms.restore_original_shape import RestoreOriginalShape
-from .transforms.stain import StainNormalize
+from mmseg_ftu.datasets.transforms.restore_original_shape import RestoreOriginalShape
+from mmseg_ftu.datasets.transforms.stain import StainNormalize
 
 KEEPS_SHAPE = (
     *(LoadImageFromFile, LoadAnnotations, PackSegInputs),

@@ -2,7 +2,11 @@
 
 from typing import Any
 
-from .thresholds import PAPER_THRESHOLDS, load_thresholds, threshold_for
+from mmseg_ftu.thresholds import (
+    PAPER_THRESHOLDS,
+    load_thresholds,
+    threshold_for,
+)
 
 __all__ = ['PAPER_THRESHOLDS', 'FTUDiceMetric', 'load_thresholds', 'threshold_for']
 
@@ -10,7 +14,7 @@ __all__ = ['PAPER_THRESHOLDS', 'FTUDiceMetric', 'load_thresholds', 'threshold_fo
 def __getattr__(name: str) -> Any:
     """Import the metric, and with it OpenMMLab, when it is asked for."""
     if name == 'FTUDiceMetric':
-        from .ftu_dice_metric import FTUDiceMetric
+        from mmseg_ftu.evaluation.ftu_dice_metric import FTUDiceMetric
 
         return FTUDiceMetric
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

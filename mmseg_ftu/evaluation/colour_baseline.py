@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 from prettytable import PrettyTable
 
-from mmseg_ftu.preparation.atomic_files import write_bytes
-from mmseg_ftu.preparation.own_files import is_own_csv, require_own
+from mmseg_ftu.io.atomic_files import write_bytes
+from mmseg_ftu.io.own_files import is_own_csv, require_own
 
 # Optical densities (RGB) of haematoxylin, eosin and DAB: Ruifrok & Johnston 2001,
 # Anal Quant Cytol Histol 23:291.

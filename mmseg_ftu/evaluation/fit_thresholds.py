@@ -15,15 +15,14 @@ import pandas as pd
 from prettytable import PrettyTable
 from tqdm import tqdm
 
-from mmseg_ftu.preparation.atomic_files import write_bytes
-from mmseg_ftu.preparation.own_files import is_own_json, require_own
-
-from .held_out import refuse_training_images
-from .mask_sources import MaskSource, open_masks
-from .pairing import image_details, listed, refuse_other_sizes
-from .threshold_curve import dice_curve
-from .threshold_fit import Fit, fit_group
-from .thresholds import LAYOUT, PAPER_THRESHOLDS, threshold_for
+from mmseg_ftu.evaluation.dice_curve import dice_curve
+from mmseg_ftu.evaluation.held_out import refuse_training_images
+from mmseg_ftu.evaluation.mask_sources import MaskSource, open_masks
+from mmseg_ftu.evaluation.pairing import image_details, listed, refuse_other_sizes
+from mmseg_ftu.evaluation.threshold_fit import Fit, fit_group
+from mmseg_ftu.io.atomic_files import write_bytes
+from mmseg_ftu.io.own_files import is_own_json, require_own
+from mmseg_ftu.thresholds import LAYOUT, PAPER_THRESHOLDS, threshold_for
 
 DIGITS = 6  # of the file; thresholds differ by 1 / 255
 

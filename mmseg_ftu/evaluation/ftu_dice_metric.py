@@ -20,11 +20,11 @@ from mmseg.registry import METRICS
 from mmseg.structures import SegDataSample
 from prettytable import PrettyTable
 
-from ..preparation.atomic_files import write_bytes, write_png
-from ..preparation.own_files import ListedFolder, is_own_csv, require_own
-from .config_thresholds import read_thresholds
-from .dice import dice
-from .thresholds import PAPER_THRESHOLDS, threshold_for
+from mmseg_ftu.engine.config_thresholds import read_thresholds
+from mmseg_ftu.evaluation.dice import dice
+from mmseg_ftu.io.atomic_files import write_bytes, write_png
+from mmseg_ftu.io.own_files import ListedFolder, is_own_csv, require_own
+from mmseg_ftu.thresholds import PAPER_THRESHOLDS, threshold_for
 
 CSV_NAME = 'dice_per_image.csv'
 COLUMNS = ('img_id', 'organ', 'data_source', 'threshold', 'dice', 'val_loss_bce')

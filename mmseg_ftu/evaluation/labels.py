@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mmseg_ftu.preparation.image_io import read_mask
+from mmseg_ftu.io.images import read_mask
 
 WORDS = ('auto', 'nonzero')
 

@@ -13,13 +13,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mmseg_ftu.datasets import rle
-from mmseg_ftu.preparation.image_io import read_size
-from mmseg_ftu.preparation.raster import RefusedError
-from mmseg_ftu.preparation.tiff import read_tiff
-
-from .labels import Labels
-from .mask_tables import (
+from mmseg_ftu.evaluation.labels import Labels
+from mmseg_ftu.evaluation.mask_tables import (
     SIZES,
     files_by_id,
     known_columns,
@@ -28,6 +23,10 @@ from .mask_tables import (
     refuse_missing,
     run_lengths,
 )
+from mmseg_ftu.io.images import read_size
+from mmseg_ftu.io.raster import RefusedError
+from mmseg_ftu.io.tiff import read_tiff
+from mmseg_ftu.masks import rle
 
 PREPARED = Labels((1,), 255)
 

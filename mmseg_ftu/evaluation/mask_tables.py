@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from mmseg_ftu.preparation.image_io import find_images
-from mmseg_ftu.preparation.tables import read_table, repeated_ids
+from mmseg_ftu.io.images import find_images
+from mmseg_ftu.io.tables import read_table, repeated_ids
 
 TEXTS = ('organ', 'data_source')
 SIZES = ('height', 'width')

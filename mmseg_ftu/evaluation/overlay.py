@@ -6,8 +6,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mmseg_ftu.preparation.atomic_files import write_bytes
-from mmseg_ftu.preparation.own_files import is_own_picture, mark_picture, require_own
+from mmseg_ftu.io.atomic_files import write_bytes
+from mmseg_ftu.io.own_files import is_own_picture, mark_picture, require_own
 
 MASK_COLOUR = (0, 200, 0)  # RGB, what the annotator drew
 PREDICTION_COLOUR = (255, 220, 0)  # RGB, what the model says

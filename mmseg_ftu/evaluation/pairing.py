@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from .mask_sources import MaskSource
+from mmseg_ftu.evaluation.mask_sources import MaskSource
 
 LISTED = 10  # ids in a message
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .threshold_curve import THRESHOLDS, level_of
+from mmseg_ftu.evaluation.dice_curve import THRESHOLDS, level_of
 
 # With fewer, one image is more than a tenth of the mean, and a bootstrap interval is
 # known to be too narrow.

@@ -8,7 +8,7 @@ __all__ = ['FTUPredictor', 'Prediction']
 def __getattr__(name: str) -> Any:
     """Import the predictor, and with it torch, when it is asked for."""
     if name in __all__:
-        from . import predictor
+        from mmseg_ftu.inference import predictor
 
         return getattr(predictor, name)
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

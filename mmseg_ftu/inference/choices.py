@@ -3,6 +3,8 @@
 The command line offers these; nothing here needs torch.
 """
 
+from mmseg_ftu.masks.geojson import OBJECT_TYPES
+
 #: The eight symmetries of a square: transposed or not, then flipped along (H, W).
 VIEWS = {
     'identity': (False, ()),
@@ -14,11 +16,20 @@ VIEWS = {
     'rot270': (True, (-1,)),
     'antitranspose': (True, (-2, -1)),
 }
+__all__ = [
+    'KINDS',
+    'LEAST_TISSUE',
+    'MASK_FORMATS',
+    'MODES',
+    'OBJECT_TYPES',
+    'UPSAMPLINGS',
+    'VIEWS',
+]
+
 MODES = ('auto', 'whole', 'tiles')
 UPSAMPLINGS = ('bilinear', 'half_nearest')
 KINDS = ('masks', 'overlays', 'geojson', 'probabilities', 'submission')
 MASK_FORMATS = ('auto', 'png', 'tif')
-OBJECT_TYPES = ('annotation', 'detection')
 # Networks are unsure of tiles that are nearly all glass; 5 % of a tile of 768 px at
 # 1.56 um/px is a fragment of 270 x 270 um.
 LEAST_TISSUE = 0.05  # share of a tile, 0..1

@@ -12,7 +12,7 @@ import socket
 from collections.abc import Iterable
 from pathlib import Path
 
-from ..preparation.locks import take_lock
+from mmseg_ftu.io.locks import take_lock
 
 
 class Claims:

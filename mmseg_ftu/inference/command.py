@@ -12,17 +12,17 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.logging import print_log
 
-from ..evaluation.config_thresholds import thresholds_of
-from ..evaluation.thresholds import organ_alone, source_without_entry
-from ..preparation.own_files import refuse_nesting
-from .files import FileOptions
-from .inputs import Job, list_jobs
-from .prediction_settings import read_settings
-from .predictor import FTUPredictor
-from .provenance import describe_checkpoints, versions
-from .records import PredictionFolder
-from .run import Summary, launched_as, predict_folder
-from .trained_images import check_trained_images
+from mmseg_ftu.engine.config_thresholds import thresholds_of
+from mmseg_ftu.inference.jobs import Job, list_jobs
+from mmseg_ftu.inference.outputs import FileOptions
+from mmseg_ftu.inference.predict_folder import Summary, launched_as, predict_folder
+from mmseg_ftu.inference.prediction_folder import PredictionFolder
+from mmseg_ftu.inference.prediction_settings import read_settings
+from mmseg_ftu.inference.predictor import FTUPredictor
+from mmseg_ftu.inference.provenance import describe_checkpoints, versions
+from mmseg_ftu.inference.trained_images import check_trained_images
+from mmseg_ftu.io.own_files import refuse_nesting
+from mmseg_ftu.thresholds import organ_alone, source_without_entry
 
 
 def predict(

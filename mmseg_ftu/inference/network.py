@@ -14,12 +14,17 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
-from ..check_weights_hook import non_finite
-from ..models import BinaryEncoderDecoder
-from ..models.mirrored_padding import MirroredPadding, take_over_padding
-from ..preparation.resizing import resize_image
-from ..safe_checkpoints import dataset_meta_of, download, load_local, weights_of
-from .choices import VIEWS
+from mmseg_ftu.engine.check_weights_hook import non_finite
+from mmseg_ftu.engine.safe_checkpoints import (
+    dataset_meta_of,
+    download,
+    load_local,
+    weights_of,
+)
+from mmseg_ftu.inference.choices import VIEWS
+from mmseg_ftu.io.resizing import resize_image
+from mmseg_ftu.models import BinaryEncoderDecoder
+from mmseg_ftu.models.mirrored_padding import MirroredPadding, take_over_padding
 
 LARGEST_SCALE = 8  # times the size of training
 LONGEST_REASON = 300  # characters; torch names every key that is missing

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
-from .provenance import hash_file
+from mmseg_ftu.inference.provenance import hash_file
 
 PARTS = ('masks', 'overlays', 'geojson', 'probabilities')  # made by write_files
 

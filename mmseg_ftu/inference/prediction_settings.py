@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
-from ..preparation.atomic_files import write_bytes
-from ..preparation.own_files import is_empty
+from mmseg_ftu.io.atomic_files import write_bytes
+from mmseg_ftu.io.own_files import is_empty
 
 FILE = 'prediction.json'
 MADE_BY = 'mmseg_ftu'

@@ -5,8 +5,8 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..preparation.atomic_files import write_bytes
-from .writers import write_submission
+from mmseg_ftu.inference.writers import write_submission
+from mmseg_ftu.io.atomic_files import write_bytes
 
 COLUMNS = (
     *('id', 'path', 'organ', 'data_source', 'pixel_size', 'height', 'width'),

@@ -14,24 +14,24 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from tqdm import tqdm
 
-from ..evaluation.config_thresholds import fill_in_thresholds, thresholds_of
-from ..evaluation.thresholds import check_thresholds, threshold_for
-from ..models.stain_data_preprocessor import StainDataPreProcessor
-from ..read_config import read_config
-from ..stain import tissue_mask
-from ..stain.rgb import check_rgb
-from ..stain.target import stain_id
-from .choices import LEAST_TISSUE, UPSAMPLINGS
-from .inputs import Job
-from .loading import Loaded, Loader
-from .network import Network
-from .prefetch import ordered_map
-from .probability_file import ProbabilityFile
-from .probability_map import ProbabilityMap
-from .provenance import hash_config
-from .reading import ArraySource
-from .recipe import recipe_of
-from .tiles import Tile, blend, check_tile, count_tiles, tile_rows
+from mmseg_ftu.engine.config_thresholds import fill_in_thresholds, thresholds_of
+from mmseg_ftu.engine.read_config import read_config
+from mmseg_ftu.inference.checkpoint_recipe import recipe_of
+from mmseg_ftu.inference.choices import LEAST_TISSUE, UPSAMPLINGS
+from mmseg_ftu.inference.jobs import Job
+from mmseg_ftu.inference.loader import Loaded, Loader
+from mmseg_ftu.inference.network import Network
+from mmseg_ftu.inference.probability_file import ProbabilityFile
+from mmseg_ftu.inference.probability_map import ProbabilityMap
+from mmseg_ftu.inference.provenance import hash_config
+from mmseg_ftu.inference.tiles import Tile, blend, check_tile, count_tiles, tile_rows
+from mmseg_ftu.io.sources import ArraySource
+from mmseg_ftu.io.threads import ordered_map
+from mmseg_ftu.models.stain_data_preprocessor import StainDataPreProcessor
+from mmseg_ftu.stain import tissue_mask
+from mmseg_ftu.stain.rgb import check_rgb
+from mmseg_ftu.stain.target import stain_id
+from mmseg_ftu.thresholds import check_thresholds, threshold_for
 
 DEFAULT_TILE = 768  # px, the size of the paper's images
 LARGEST_SIZE = 16384  # px; larger images are seen in tiles

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .choices import UPSAMPLINGS
-from .runs import STRIP_PIXELS, RunMask
-from .upsample import ArrayRows, RowSource, upsample_rows
+from mmseg_ftu.inference.choices import UPSAMPLINGS
+from mmseg_ftu.inference.upsample import ArrayRows, RowSource, upsample_rows
+from mmseg_ftu.masks.run_mask import STRIP_PIXELS, RunMask
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from mmengine.config import Config
 
-from ..safe_checkpoints import download
-from ..version import __version__
+from mmseg_ftu.engine.safe_checkpoints import download
+from mmseg_ftu.version import __version__
 
 #: What prediction reads of a config. Others (data, schedule, hooks) change no result,
 #: and some of them differ with environment variables.

@@ -3,8 +3,8 @@
 import sys
 from collections.abc import Mapping, Sequence
 
-from ..datasets.fold_record import describe, image_key, shown, trained_on
-from .inputs import Job
+from mmseg_ftu.datasets.fold_record import describe, image_key, shown, trained_on
+from mmseg_ftu.inference.jobs import Job
 
 
 def check_trained_images(

@@ -14,7 +14,7 @@ from typing import Protocol
 import cv2
 import numpy as np
 
-from .choices import UPSAMPLINGS
+from mmseg_ftu.inference.choices import UPSAMPLINGS
 
 
 class RowSource(Protocol):

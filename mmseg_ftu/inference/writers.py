@@ -12,9 +12,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ..preparation.atomic_files import write_bytes
-from .runs import RunMask, checked_strips
-from .tiled_tiff import write_tiled_tiff
+from mmseg_ftu.io.atomic_files import write_bytes
+from mmseg_ftu.io.tiled_tiff import write_tiled_tiff
+from mmseg_ftu.masks.run_mask import RunMask, checked_strips
 
 MAX_PNG_SIDE = 8192  # px; a PNG is held in memory as a whole, here and by its readers
 MAX_OVERLAY_SIDE = 2048  # px

@@ -22,8 +22,8 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
-from ..switched_aux_loss import downsample_mask, weighted_bce
-from .mirrored_padding import check_training_size, take_over_padding
+from mmseg_ftu.models.mirrored_padding import check_training_size, take_over_padding
+from mmseg_ftu.switched_aux_loss import downsample_mask, weighted_bce
 
 CLAMP = 2**-24  # 1 - 2**-24 is the largest float32 below 1; 16.6 nats
 ONE_IMAGE = (

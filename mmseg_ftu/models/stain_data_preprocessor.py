@@ -8,7 +8,7 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
-from ..stain import FailureCount, apply_torch, fit_sources_torch, load_target
+from mmseg_ftu.stain import FailureCount, apply_torch, fit_sources_torch, load_target
 
 
 @MODELS.register_module()

@@ -8,12 +8,17 @@ from typing import Any
 import pandas as pd
 from tqdm import tqdm
 
-from mmseg_ftu.datasets.folds import assign_folds
-
-from .image_io import read_image
-from .pixel_budget import PixelBudget, pixels_of
-from .records import Fault, FileMask, Record, RleMask, records_table
-from .resizing import is_resized_copy
+from mmseg_ftu.io.images import read_image
+from mmseg_ftu.io.pixel_budget import PixelBudget, pixels_of
+from mmseg_ftu.io.resizing import is_resized_copy
+from mmseg_ftu.preparation.folds import assign_folds
+from mmseg_ftu.preparation.records import (
+    Fault,
+    FileMask,
+    Record,
+    RleMask,
+    records_table,
+)
 
 EMPTY_MASK = 'the mask is empty; mend it or remove the image'
 

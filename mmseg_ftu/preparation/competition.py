@@ -8,12 +8,18 @@ from pathlib import Path
 
 import pandas as pd
 
-from .cache import prepare_folder
-from .checking import mask_faults
-from .image_io import find_images
-from .raster import MAX_PIXELS
-from .records import Fault, PreparationError, Record, RleMask
-from .tables import id_fault, number_fault, read_table, repeated_ids, whole_number
+from mmseg_ftu.io.images import find_images
+from mmseg_ftu.io.raster import MAX_PIXELS
+from mmseg_ftu.io.tables import (
+    id_fault,
+    number_fault,
+    read_table,
+    repeated_ids,
+    whole_number,
+)
+from mmseg_ftu.preparation.checking import mask_faults
+from mmseg_ftu.preparation.prepare_folder import prepare_folder
+from mmseg_ftu.preparation.records import Fault, PreparationError, Record, RleMask
 
 ORGANS = ('kidney', 'largeintestine', 'lung', 'prostate', 'spleen')
 DATA_SOURCES = ('HPA', 'Hubmap')  # as spelt in the competition's files

@@ -9,9 +9,9 @@ The images that they name are the tool's own; other files are never touched.
 import json
 from pathlib import Path
 
-from .atomic_files import write_bytes
-from .own_files import is_empty
-from .records import PreparationError
+from mmseg_ftu.io.atomic_files import write_bytes
+from mmseg_ftu.io.own_files import is_empty
+from mmseg_ftu.preparation.records import PreparationError
 
 MANIFEST, PROGRESS = 'manifest.json', 'progress.jsonl'
 MADE_BY = 'mmseg_ftu'

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from .image_io import find_images
-from .records import PreparationError
-from .tables import read_table
+from mmseg_ftu.io.images import find_images
+from mmseg_ftu.io.tables import read_table
+from mmseg_ftu.preparation.records import PreparationError
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,16 @@ import re
 from dataclasses import fields
 from pathlib import Path
 
-from .cache import prepare_folder
-from .image_io import read_size
-from .pair_files import PairFolders, common_details, find_pairs, read_index
-from .records import Fault, FileMask, Record
-from .tables import id_fault, number_fault, repeated_ids
+from mmseg_ftu.io.images import read_size
+from mmseg_ftu.io.tables import id_fault, number_fault, repeated_ids
+from mmseg_ftu.preparation.pair_files import (
+    PairFolders,
+    common_details,
+    find_pairs,
+    read_index,
+)
+from mmseg_ftu.preparation.prepare_folder import prepare_folder
+from mmseg_ftu.preparation.records import Fault, FileMask, Record
 
 PLAIN_WORD = re.compile(r'[A-Za-z][A-Za-z0-9_-]*')
 

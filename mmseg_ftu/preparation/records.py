@@ -8,10 +8,9 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from mmseg_ftu.datasets import rle
-from mmseg_ftu.datasets.folds import donor_groups
-
-from .image_io import read_mask
+from mmseg_ftu.io.images import read_mask
+from mmseg_ftu.masks import rle
+from mmseg_ftu.preparation.folds import donor_groups
 
 
 class PreparationError(ValueError):

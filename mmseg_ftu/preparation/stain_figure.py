@@ -6,14 +6,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from mmseg_ftu.io.atomic_files import write_bytes
+from mmseg_ftu.io.images import read_image
+from mmseg_ftu.io.own_files import is_own_picture, mark_picture, require_own
+from mmseg_ftu.io.resizing import resize_image, target_shape
+from mmseg_ftu.preparation.records import PreparationError
+from mmseg_ftu.preparation.stain_target import LARGEST_SIZE, list_sources
 from mmseg_ftu.stain import Normalizer, VahadaneNormalizer, load_target
-
-from .atomic_files import write_bytes
-from .image_io import read_image
-from .own_files import is_own_picture, mark_picture, require_own
-from .records import PreparationError
-from .resizing import resize_image, target_shape
-from .stain_target import LARGEST_SIZE, list_sources
 
 CAPTION = 26  # px
 GAP = 6  # px

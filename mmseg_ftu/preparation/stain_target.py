@@ -13,6 +13,21 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mmseg_ftu.io.atomic_files import encode_png, write_bytes
+from mmseg_ftu.io.images import find_images, read_image
+from mmseg_ftu.io.own_files import (
+    is_own_json,
+    is_own_picture,
+    mark_picture,
+    refuse_among,
+    require_own,
+)
+from mmseg_ftu.io.pixel_budget import PixelBudget, pixels_of
+from mmseg_ftu.io.raster import MAX_PIXELS
+from mmseg_ftu.io.resizing import resize_image, target_shape
+from mmseg_ftu.preparation.checking import each
+from mmseg_ftu.preparation.competition import list_records
+from mmseg_ftu.preparation.records import PreparationError
 from mmseg_ftu.stain import (
     METHODS,
     StainFit,
@@ -23,22 +38,6 @@ from mmseg_ftu.stain import (
 )
 from mmseg_ftu.stain.mosaic import TILE_SIZE, TILES
 from mmseg_ftu.stain.target import KINDS
-
-from .atomic_files import encode_png, write_bytes
-from .checking import each
-from .competition import list_records
-from .image_io import find_images, read_image
-from .own_files import (
-    is_own_json,
-    is_own_picture,
-    mark_picture,
-    refuse_among,
-    require_own,
-)
-from .pixel_budget import PixelBudget, pixels_of
-from .raster import MAX_PIXELS
-from .records import PreparationError
-from .resizing import resize_image, target_shape
 
 LARGEST_SIZE = math.isqrt(MAX_PIXELS)  # px, as in preparation
 LARGEST_MOSAIC = 4096  # px a side, 50 MB

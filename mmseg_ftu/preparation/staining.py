@@ -11,12 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
+from mmseg_ftu.io.images import read_image
+from mmseg_ftu.io.resizing import resize_image
+from mmseg_ftu.preparation.records import PreparationError
 from mmseg_ftu.stain import METHODS, load_target, normalizer_of, stain_id
 from mmseg_ftu.stain.normalizer import Normalizer
-
-from .image_io import read_image
-from .records import PreparationError
-from .resizing import resize_image
 
 ORDERS = ('resize-first', 'stain-first')
 POLICIES = ('identity', 'target')

@@ -6,6 +6,6 @@ page itself is in ``templates``: HTML (Jinja2, all text escaped), CSS and plain
 JavaScript, which are written into the page so that it needs no other file.
 """
 
-from .page import write_report
+from mmseg_ftu.report.page import write_report
 
 __all__ = ['write_report']

@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from mmseg_ftu.evaluation.compare import score_image
-from mmseg_ftu.evaluation.comparison_table import mean_interval
+from mmseg_ftu.evaluation.evaluate import score_image
 from mmseg_ftu.evaluation.mask_sources import MaskSource
 from mmseg_ftu.evaluation.pairing import image_details, read_pair
-from mmseg_ftu.preparation.tables import read_table
+from mmseg_ftu.evaluation.score_table import mean_interval
+from mmseg_ftu.io.tables import read_table
 
 # Tables that a folder may hold with figures of its images, and their column of ids.
 TABLES = {'predictions.csv': 'id', 'dice_per_image.csv': 'img_id'}

@@ -4,8 +4,8 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from .cases import Group
-from .curves import LOSSES, Curves
+from mmseg_ftu.report.cases import Group
+from mmseg_ftu.report.curves import LOSSES, Curves
 
 STRIP_WIDTH, STRIP_HEIGHT = 560, 40  # view box of a strip
 DOT_RADIUS = 4

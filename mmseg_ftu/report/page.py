@@ -16,14 +16,13 @@ from tqdm import tqdm
 from mmseg_ftu.evaluation.held_out import TrainingCheck, checkpoints_of
 from mmseg_ftu.evaluation.labels import Labels
 from mmseg_ftu.evaluation.mask_sources import MaskSource, open_masks
-from mmseg_ftu.preparation.atomic_files import write_bytes
-from mmseg_ftu.preparation.own_files import is_own_report, require_own
+from mmseg_ftu.io.atomic_files import write_bytes
+from mmseg_ftu.io.own_files import is_own_report, require_own
+from mmseg_ftu.report import charts
+from mmseg_ftu.report.cases import Group, Scores, group_by_organ, score_images
+from mmseg_ftu.report.curves import read_curves
+from mmseg_ftu.report.pictures import Picture, draw_picture
 from mmseg_ftu.version import __version__
-
-from . import charts
-from .cases import Group, Scores, group_by_organ, score_images
-from .curves import read_curves
-from .pictures import Picture, draw_picture
 
 # What prediction.json is expected to hold, in the order of the page; the rest follows.
 SETTINGS = ('config', 'checkpoints', 'views', 'thresholds', 'versions')

@@ -15,8 +15,8 @@ import tifffile
 
 from mmseg_ftu.evaluation.mask_sources import MaskSource
 from mmseg_ftu.evaluation.pairing import read_pair
-from mmseg_ftu.preparation.image_io import read_image
-from mmseg_ftu.preparation.raster import IGNORE_LABEL
+from mmseg_ftu.io.images import read_image
+from mmseg_ftu.io.raster import IGNORE_LABEL
 
 JPEG_QUALITY = 82
 COVERED = 254  # a layer's value for pixels wholly foreground; 255 is ignored ones

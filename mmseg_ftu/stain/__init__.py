@@ -2,15 +2,20 @@
 
 from typing import Any
 
-from .histogram import ColourHistogram
-from .mosaic import choose_images, join_tiles, typical_tile, typical_tiles
-from .normalizer import Normalizer
-from .optical_density import concentrations, optical_density, tissue_mask
-from .policy import FailureCount, StainFitError
-from .reinhard import ReinhardNormalizer
-from .stain_fit import Fit, LabFit, StainFit
-from .target import METHODS, load_target, normalizer_of, stain_id
-from .two_stains import MacenkoNormalizer, VahadaneNormalizer
+from mmseg_ftu.stain.histogram import ColourHistogram
+from mmseg_ftu.stain.mosaic import (
+    choose_images,
+    join_tiles,
+    typical_tile,
+    typical_tiles,
+)
+from mmseg_ftu.stain.normalizer import Normalizer
+from mmseg_ftu.stain.optical_density import concentrations, optical_density, tissue_mask
+from mmseg_ftu.stain.policy import FailureCount, StainFitError
+from mmseg_ftu.stain.reinhard import ReinhardNormalizer
+from mmseg_ftu.stain.stain_fit import Fit, LabFit, StainFit
+from mmseg_ftu.stain.target import METHODS, load_target, normalizer_of, stain_id
+from mmseg_ftu.stain.two_stains import MacenkoNormalizer, VahadaneNormalizer
 
 __all__ = [
     'METHODS',
@@ -42,7 +47,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """Import what works on batches, and with it torch, when it is asked for."""
     if name in ('apply_torch', 'fit_sources_torch'):
-        from . import torch_apply
+        from mmseg_ftu.stain import torch_apply
 
         return getattr(torch_apply, name)
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

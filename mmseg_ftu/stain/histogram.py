@@ -19,8 +19,8 @@ from functools import cached_property
 import cv2
 import numpy as np
 
-from .optical_density import DENSITY, TISSUE_LUMINOSITY
-from .rgb import check_rgb, row_blocks
+from mmseg_ftu.stain.optical_density import DENSITY, TISSUE_LUMINOSITY
+from mmseg_ftu.stain.rgb import check_rgb, row_blocks
 
 CELLS = 128  # per channel
 BLOCK = 1 << 23  # px; calcHist counts in float32, exact up to 2^24

@@ -7,7 +7,7 @@ between the 1st and the 99th percentile, haematoxylin first.
 
 import numpy as np
 
-from .percentile import weighted_percentile
+from mmseg_ftu.stain.percentile import weighted_percentile
 
 ANGULAR_PERCENTILE = 99  # staintools: MacenkoStainExtractor
 

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from .histogram import ColourHistogram
-from .optical_density import optical_density, tissue_mask
-from .percentile import weighted_percentile
-from .rgb import check_rgb, row_blocks
-from .stain_fit import StainFit
+from mmseg_ftu.stain.histogram import ColourHistogram
+from mmseg_ftu.stain.optical_density import optical_density, tissue_mask
+from mmseg_ftu.stain.percentile import weighted_percentile
+from mmseg_ftu.stain.rgb import check_rgb, row_blocks
+from mmseg_ftu.stain.stain_fit import StainFit
 
 TILES = 8  # a side
 TILE_SIZE = 32  # px

@@ -21,10 +21,10 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
-from .histogram import ColourHistogram
-from .policy import POLICIES, StainFitError
-from .rgb import check_rgb
-from .stain_fit import Fit
+from mmseg_ftu.stain.histogram import ColourHistogram
+from mmseg_ftu.stain.policy import POLICIES, StainFitError
+from mmseg_ftu.stain.rgb import check_rgb
+from mmseg_ftu.stain.stain_fit import Fit
 
 #: Version of a state that measures over tissue, and of one that is `compatible`, as
 #: all were before. The number is part of ``stain_id``.

@@ -14,7 +14,7 @@ from functools import cache
 
 import numpy as np
 
-from .optical_density import codes
+from mmseg_ftu.stain.optical_density import codes
 
 PENALTY = 0.1  # staintools: VahadaneStainExtractor(regularizer)
 PARALLEL = 1 - 1e-8  # cosine beyond which two stains can't be told apart

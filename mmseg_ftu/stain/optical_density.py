@@ -9,7 +9,7 @@ L of CIE Lab, concentrations are a non-negative lasso.
 import cv2
 import numpy as np
 
-from .rgb import check_rgb
+from mmseg_ftu.stain.rgb import check_rgb
 
 TISSUE_LUMINOSITY = 0.8  # staintools: LuminosityThresholdTissueLocator
 APPLY_PENALTY = 0.01  # staintools: get_concentrations(regularizer)

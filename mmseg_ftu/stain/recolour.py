@@ -13,8 +13,8 @@ operations in one; what else was tried is in docs/stain.md.
 import cv2
 import numpy as np
 
-from .optical_density import APPLY_PENALTY, DENSITY, code_system
-from .rgb import row_blocks
+from mmseg_ftu.stain.optical_density import APPLY_PENALTY, DENSITY, code_system
+from mmseg_ftu.stain.rgb import row_blocks
 
 BLOCK = 1 << 15  # px: its 12 float32 a pixel stay in the second-level cache
 ROWS = 1 << 20  # px that are made contiguous at once where the image isn't

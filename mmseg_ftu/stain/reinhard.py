@@ -9,13 +9,13 @@ with the tissue.
 import cv2
 import numpy as np
 
-from .histogram import ColourCells, ColourHistogram
-from .normalizer import Normalizer, Pixels
-from .policy import FAINT_COLOUR
-from .recolour import ROWS
-from .rgb import row_blocks
-from .stain_fit import LabFit
-from .tissue import find_tissue
+from mmseg_ftu.stain.histogram import ColourCells, ColourHistogram
+from mmseg_ftu.stain.normalizer import Normalizer, Pixels
+from mmseg_ftu.stain.policy import FAINT_COLOUR
+from mmseg_ftu.stain.recolour import ROWS
+from mmseg_ftu.stain.rgb import row_blocks
+from mmseg_ftu.stain.stain_fit import LabFit
+from mmseg_ftu.stain.tissue import find_tissue
 
 LEAST_STD = 0.5  # of L, a and b; less is rounding, and division would blow it up
 

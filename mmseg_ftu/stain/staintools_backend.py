@@ -5,13 +5,13 @@ An optional extra, as SPAMS is under the GPL. Imported only when asked for.
 
 import numpy as np
 
-from .histogram import ColourHistogram
-from .normalizer import Pixels
-from .optical_density import tissue_mask
-from .policy import check_colours, check_stains, check_strengths
-from .rgb import check_rgb
-from .stain_fit import StainFit
-from .tissue import find_tissue
+from mmseg_ftu.stain.histogram import ColourHistogram
+from mmseg_ftu.stain.normalizer import Pixels
+from mmseg_ftu.stain.optical_density import tissue_mask
+from mmseg_ftu.stain.policy import check_colours, check_stains, check_strengths
+from mmseg_ftu.stain.rgb import check_rgb
+from mmseg_ftu.stain.stain_fit import StainFit
+from mmseg_ftu.stain.tissue import find_tissue
 
 
 class StaintoolsVahadane:

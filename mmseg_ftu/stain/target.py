@@ -7,9 +7,9 @@ import json
 import warnings
 from pathlib import Path
 
-from .normalizer import Normalizer
-from .reinhard import ReinhardNormalizer
-from .two_stains import MacenkoNormalizer, VahadaneNormalizer
+from mmseg_ftu.stain.normalizer import Normalizer
+from mmseg_ftu.stain.reinhard import ReinhardNormalizer
+from mmseg_ftu.stain.two_stains import MacenkoNormalizer, VahadaneNormalizer
 
 METHODS: dict[str, type[Normalizer]] = {
     'vahadane': VahadaneNormalizer,

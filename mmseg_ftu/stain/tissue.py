@@ -17,8 +17,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .histogram import TISSUE_LUMINANCE, ColourCells, luminance_of
-from .policy import BLACK, NO_TISSUE, NO_TISSUE_COMPATIBLE
+from mmseg_ftu.stain.histogram import TISSUE_LUMINANCE, ColourCells, luminance_of
+from mmseg_ftu.stain.policy import BLACK, NO_TISSUE, NO_TISSUE_COMPATIBLE
 
 LEAST_TISSUE = 0.001  # of the pixels; less may as well be dust
 LEAST_PIXELS = 256  # of tissue; a 99th percentile of fewer is a matter of luck

@@ -6,11 +6,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .histogram import CELLS, ColourHistogram
-from .normalizer import Normalizer
-from .optical_density import APPLY_PENALTY, code_system
-from .stain_fit import Fit, StainFit
-from .two_stains import paint_of
+from mmseg_ftu.stain.histogram import CELLS, ColourHistogram
+from mmseg_ftu.stain.normalizer import Normalizer
+from mmseg_ftu.stain.optical_density import APPLY_PENALTY, code_system
+from mmseg_ftu.stain.stain_fit import Fit, StainFit
+from mmseg_ftu.stain.two_stains import paint_of
 
 FLOOR = 0.001  # as the numpy version: 255 * exp(0) stays 255
 

@@ -5,22 +5,22 @@ from typing import Any
 
 import numpy as np
 
-from .histogram import ColourHistogram
-from .macenko import macenko_stains
-from .normalizer import Normalizer, Pixels
-from .optical_density import APPLY_PENALTY, codes
-from .percentile import weighted_percentile
-from .policy import (
+from mmseg_ftu.stain.histogram import ColourHistogram
+from mmseg_ftu.stain.macenko import macenko_stains
+from mmseg_ftu.stain.normalizer import Normalizer, Pixels
+from mmseg_ftu.stain.optical_density import APPLY_PENALTY, codes
+from mmseg_ftu.stain.percentile import weighted_percentile
+from mmseg_ftu.stain.policy import (
     StainFitError,
     check_colours,
     check_stains,
     check_strengths,
     keeps_brightness,
 )
-from .recolour import recolour
-from .stain_fit import StainFit
-from .tissue import find_tissue, without_glass
-from .vahadane import vahadane_stains
+from mmseg_ftu.stain.recolour import recolour
+from mmseg_ftu.stain.stain_fit import StainFit
+from mmseg_ftu.stain.tissue import find_tissue, without_glass
+from mmseg_ftu.stain.vahadane import vahadane_stains
 
 STRENGTH_PERCENTILE = 99  # staintools: StainNormalizer
 BACKENDS = ('exact', 'staintools')
@@ -126,7 +126,7 @@ class VahadaneNormalizer(TwoStainNormalizer):
         self.backend = backend
         self._original: Any = None
         if backend == 'staintools':
-            from .staintools_backend import StaintoolsVahadane
+            from mmseg_ftu.stain.staintools_backend import StaintoolsVahadane
 
             self._original = StaintoolsVahadane()
 

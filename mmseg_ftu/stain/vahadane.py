@@ -20,8 +20,14 @@ over the sample, those by moments take 10.
 
 import numpy as np
 
-from .macenko import macenko_stains, order_stains
-from .objective import Curvature, Objective, curvature_of, objective_of, on_sphere
+from mmseg_ftu.stain.macenko import macenko_stains, order_stains
+from mmseg_ftu.stain.objective import (
+    Curvature,
+    Objective,
+    curvature_of,
+    objective_of,
+    on_sphere,
+)
 
 SAMPLE = 2000  # colours that the search begins with
 COARSEST = 24  # the sample takes at least every so many colours

@@ -6,7 +6,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from mmseg_ftu.apis import build_runner
+from mmseg_ftu.engine.runner import build_runner
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs' / 'ftu'
 SWITCHED = sorted(CONFIGS.glob('*_switch.py'))

@@ -2,11 +2,7 @@ import pytest
 from mmengine.dataset import DefaultSampler
 from mmengine.runner import Runner
 
-from mmseg_ftu.datasets import (
-    AtLeastTwoBatchSampler,
-    EpochSeededSampler,
-    HuBMAPDataset,
-)
+from mmseg_ftu.datasets import AtLeastTwoBatchSampler, EpochSeededSampler, HuBMAPDataset
 
 PIPELINE = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations')]
 

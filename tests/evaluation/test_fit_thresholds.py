@@ -10,14 +10,14 @@ from mmseg_ftu.datasets import HuBMAPDataset
 from mmseg_ftu.datasets.fold_record import fold_record
 from mmseg_ftu.evaluation import PAPER_THRESHOLDS, load_thresholds, threshold_for
 from mmseg_ftu.evaluation.dice import dice
+from mmseg_ftu.evaluation.dice_curve import THRESHOLDS, dice_curve, level_of
 from mmseg_ftu.evaluation.fit_thresholds import fit_and_write, fit_thresholds
 from mmseg_ftu.evaluation.mask_sources import open_masks
-from mmseg_ftu.evaluation.threshold_curve import THRESHOLDS, dice_curve, level_of
 from mmseg_ftu.evaluation.threshold_fit import FEW_IMAGES, fit_group
 
 
 def test_curve_equals_a_slow_count_of_the_real_probabilities(monkeypatch):
-    monkeypatch.setattr('mmseg_ftu.evaluation.threshold_curve.STRIP', 60)
+    monkeypatch.setattr('mmseg_ftu.evaluation.dice_curve.STRIP', 60)
     rng = np.random.default_rng(0)
     real = rng.random((23, 17))
     mask = rng.choice([0, 1, 255], real.shape).astype(np.uint8)

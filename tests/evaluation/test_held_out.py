@@ -8,7 +8,7 @@ import tifffile
 
 from mmseg_ftu.datasets import HuBMAPDataset
 from mmseg_ftu.datasets.fold_record import fold_record
-from mmseg_ftu.evaluation.compare import compare
+from mmseg_ftu.evaluation.evaluate import compare
 from mmseg_ftu.evaluation.fit_thresholds import fit_and_write, fit_thresholds
 from mmseg_ftu.evaluation.mask_sources import open_masks
 

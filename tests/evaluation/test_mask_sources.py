@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 import tifffile
 
-from mmseg_ftu.datasets import rle
 from mmseg_ftu.evaluation.mask_sources import open_masks
+from mmseg_ftu.masks import rle
 
 MASK = np.array([[0, 1, 1], [0, 0, 1]], np.uint8)
 

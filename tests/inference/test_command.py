@@ -15,13 +15,13 @@ from mmseg.apis import inference_model, init_model
 from small_models import constant, save, section_target, small_config
 
 from mmseg_ftu import FTUPredictor
-from mmseg_ftu.apis import evaluate, train
+from mmseg_ftu.engine.runner import evaluate, train
 from mmseg_ftu.evaluation.fit_thresholds import fit_thresholds
 from mmseg_ftu.inference.command import predict
 from mmseg_ftu.inference.provenance import hash_config
 from mmseg_ftu.preparation.competition import prepare_hubmap
-from mmseg_ftu.preparation.sample_tissue import write_sample_data
 from mmseg_ftu.preparation.staining import stain_settings
+from mmseg_ftu.sample_tissue import write_sample_data
 
 TABLE = 'test_evaluator.thresholds'
 

@@ -19,14 +19,14 @@ from small_models import (
 )
 
 from mmseg_ftu import FTUPredictor
-from mmseg_ftu.inference import reading
 from mmseg_ftu.inference.choices import VIEWS
-from mmseg_ftu.inference.inputs import Job, list_jobs
+from mmseg_ftu.inference.jobs import Job, list_jobs
+from mmseg_ftu.io import sources
+from mmseg_ftu.io.images import read_image
+from mmseg_ftu.io.resizing import resize_image
 from mmseg_ftu.preparation.competition import prepare_hubmap
-from mmseg_ftu.preparation.image_io import read_image
-from mmseg_ftu.preparation.resizing import resize_image
-from mmseg_ftu.preparation.sample_tissue import write_sample_data
 from mmseg_ftu.preparation.staining import ORDERS, stain_settings
+from mmseg_ftu.sample_tissue import write_sample_data
 from mmseg_ftu.stain import load_target
 
 
@@ -294,7 +294,7 @@ def test_tiles_need_pixel_sizes(predictor, trained, given, message):
 def test_auto_cuts_slides_and_long_images_only(predictor, monkeypatch):
     predict = predictor(dark(small_config(1)), size=96, pixel_size=1)
     assert predict(tissue(), pixel_size=1).tiles == (1, 1)
-    monkeypatch.setattr('mmseg_ftu.inference.loading.TILED_FROM', 400)
+    monkeypatch.setattr('mmseg_ftu.inference.loader.TILED_FROM', 400)
     found = predict(tissue(), pixel_size=1)
     assert found.tiles[1] > 1
     assert found.loaded.image is None
@@ -365,7 +365,7 @@ def test_files_read_in_parts_see_the_same(predictor, raw, shown, monkeypatch, or
     predict = predictor(constant(small_config(), 0.5), size=64, stain=stain)
     job, *_ = list_jobs(str(raw / 'raw' / 'train_images'))
     (whole,) = shown(predict, job)
-    monkeypatch.setattr(reading, 'WHOLE_PIXELS', 100)
+    monkeypatch.setattr(sources, 'WHOLE_PIXELS', 100)
     (parts,) = shown(predict, job)
     assert np.abs(parts.astype(int) - whole).max() <= 2
     assert np.abs(parts.astype(int) - whole).mean() < 0.1

@@ -9,9 +9,6 @@ import numpy as np
 import pytest
 import tifffile
 
-from mmseg_ftu.datasets import rle
-from mmseg_ftu.inference.boundary import encode_columns
-from mmseg_ftu.inference.runs import RunMask
 from mmseg_ftu.inference.writers import (
     mask_suffix,
     shrink_mask,
@@ -20,8 +17,11 @@ from mmseg_ftu.inference.writers import (
     write_probability,
     write_submission,
 )
-from mmseg_ftu.preparation.atomic_files import remove_leftovers
-from mmseg_ftu.preparation.image_io import read_mask
+from mmseg_ftu.io.atomic_files import remove_leftovers
+from mmseg_ftu.io.images import read_mask
+from mmseg_ftu.masks import rle
+from mmseg_ftu.masks.boundary import encode_columns
+from mmseg_ftu.masks.run_mask import RunMask
 
 
 def random_mask(shape, density=0.4, seed=0):
@@ -57,7 +57,7 @@ def test_the_tiff_is_tiled_and_says_how_large_a_pixel_is(tmp_path):
 
 
 def test_above_4_gb_the_tiff_is_a_big_one(tmp_path, monkeypatch):
-    monkeypatch.setattr('mmseg_ftu.inference.tiled_tiff.BIG_TIFF_PIXELS', 100)
+    monkeypatch.setattr('mmseg_ftu.io.tiled_tiff.BIG_TIFF_PIXELS', 100)
     mask = random_mask((20, 20))
     write_mask(tmp_path / 'a.tif', [mask], mask.shape)
     with tifffile.TiffFile(tmp_path / 'a.tif') as file:

@@ -15,8 +15,8 @@ import pytest
 import tifffile
 
 from mmseg_ftu.cli import run_command
-from mmseg_ftu.datasets import rle
-from mmseg_ftu.preparation import cache
+from mmseg_ftu.masks import rle
+from mmseg_ftu.preparation import prepare_folder
 from mmseg_ftu.preparation.competition import ORGANS, prepare_hubmap
 from mmseg_ftu.preparation.records import PreparationError
 
@@ -138,7 +138,9 @@ def test_same_size_is_exact(source, target):
         rgb = tifffile.imread(source / 'train_images' / f'{number:04d}.tiff')
         image = cv2.imread(target / 'images' / f'{number:04d}.png')[..., ::-1]
         np.testing.assert_array_equal(image, rgb)
-        masks = [target / kind / f'{number:04d}.png' for kind in cache.FOLDERS[1:]]
+        masks = [
+            target / kind / f'{number:04d}.png' for kind in prepare_folder.FOLDERS[1:]
+        ]
         assert masks[0].read_bytes() == masks[1].read_bytes()
 
 
@@ -452,7 +454,7 @@ def test_files_of_others_in_a_prepared_folder_stay(source, target, overwrite):
     prepare(source, target)
     mine = [
         target / kind / f'{name}.png'
-        for kind in cache.FOLDERS
+        for kind in prepare_folder.FOLDERS
         for name in ('x', '0042')
     ]
     for path in [*mine, target / 'images' / 'notes.tmp']:
@@ -517,7 +519,7 @@ def test_target_that_is_a_file(source, target):
 def test_an_error_while_writing_can_be_resumed(source, target, monkeypatch, workers):
     fresh = target.with_name('fresh')
     prepare(source, fresh)
-    write, calls = cache.write_png, []
+    write, calls = prepare_folder.write_png, []
 
     def fail_later(path, pixels):
         calls.append(path)
@@ -525,7 +527,7 @@ def test_an_error_while_writing_can_be_resumed(source, target, monkeypatch, work
             raise OSError(28, 'No space left on device', str(path))
         write(path, pixels)
 
-    monkeypatch.setattr(cache, 'write_png', fail_later)
+    monkeypatch.setattr(prepare_folder, 'write_png', fail_later)
     assert run_tool(source, target, workers) == 2
     assert not (target / 'manifest.json').exists()
     monkeypatch.undo()
@@ -541,7 +543,7 @@ def test_ctrl_c_is_clean(source, target, monkeypatch, capsys):
     def interrupt(path, pixels):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cache, 'write_png', interrupt)
+    monkeypatch.setattr(prepare_folder, 'write_png', interrupt)
     assert run_tool(source, target, 2) == 130
     assert 'run the same command again' in capsys.readouterr().err
 

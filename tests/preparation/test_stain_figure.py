@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from sections import UNFIT, section
 
-from mmseg_ftu.preparation.resizing import resize_image
-from mmseg_ftu.preparation.sample_tissue import write_sample_data
+from mmseg_ftu.io.resizing import resize_image
 from mmseg_ftu.preparation.stain_figure import draw_stains
+from mmseg_ftu.sample_tissue import write_sample_data
 from mmseg_ftu.stain import VahadaneNormalizer
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from mmseg_ftu.datasets import HuBMAPDataset
+from mmseg_ftu.io.resizing import resize_image
 from mmseg_ftu.preparation.competition import prepare_hubmap
 from mmseg_ftu.preparation.records import PreparationError
-from mmseg_ftu.preparation.resizing import resize_image
-from mmseg_ftu.preparation.sample_tissue import write_sample_data
 from mmseg_ftu.preparation.stain_target import make_stain_target
 from mmseg_ftu.preparation.staining import stain_settings
+from mmseg_ftu.sample_tissue import write_sample_data
 from mmseg_ftu.stain import VahadaneNormalizer, load_target
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mmseg_ftu.evaluation.compare import compare
+from mmseg_ftu.evaluation.evaluate import compare
 from mmseg_ftu.evaluation.mask_sources import open_masks
 from mmseg_ftu.report.cases import UNKNOWN_ORGAN, group_by_organ, score_images
 

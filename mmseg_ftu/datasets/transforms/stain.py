@@ -16,7 +16,7 @@ from mmcv.transforms.utils import cache_randomness
 from mmengine.logging import print_log
 from mmseg.registry import TRANSFORMS
 
-from ...stain import FailureCount, StainFit, VahadaneNormalizer, load_target
+from mmseg_ftu.stain import FailureCount, StainFit, VahadaneNormalizer, load_target
 
 CHANNEL_ORDERS = ('bgr', 'rgb')
 

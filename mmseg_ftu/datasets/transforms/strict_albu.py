@@ -21,7 +21,7 @@ from mmcv.transforms.utils import cache_randomness
 from mmseg.registry import TRANSFORMS
 from pydantic import ValidationError
 
-from .elastic_deformation import ElasticDeformation
+from mmseg_ftu.datasets.transforms.elastic_deformation import ElasticDeformation
 
 # SelectiveChannelTransform leaves the mask behind when it moves pixels, ReplayCompose
 # adds keys, and an inner Compose takes options that don't apply to pipelines.

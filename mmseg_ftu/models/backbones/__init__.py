@@ -4,11 +4,11 @@ All keep one contract: a list of maps, shallow to deep, with ``out_channels`` an
 ``strides``; any image size; weights that are loaded completely or not at all.
 """
 
-from .coat import CoaT
-from .efficientnet import EfficientNet
-from .mit import MiT
-from .pretrained import PretrainedBackbone
-from .pvt_v2 import PVTv2
-from .resnet import FTUResNet
+from mmseg_ftu.models.backbones.coat import CoaT
+from mmseg_ftu.models.backbones.efficientnet import EfficientNet
+from mmseg_ftu.models.backbones.mit import MiT
+from mmseg_ftu.models.backbones.pretrained import PretrainedBackbone
+from mmseg_ftu.models.backbones.pvt_v2 import PVTv2
+from mmseg_ftu.models.backbones.resnet import FTUResNet
 
 __all__ = ['CoaT', 'EfficientNet', 'FTUResNet', 'MiT', 'PVTv2', 'PretrainedBackbone']

@@ -43,8 +43,7 @@ from timm.models.coat import (
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from ..mirrored_padding import mirror, round_up
-from .coat_variants import (
+from mmseg_ftu.models.backbones.coat_variants import (
     ARCHS,
     NUM_HEADS,
     UNUSED,
@@ -52,8 +51,9 @@ from .coat_variants import (
     read_arch,
     resolve_arch,
 )
-from .pretrained import PretrainedBackbone
-from .weight_files import StateDict
+from mmseg_ftu.models.backbones.pretrained import PretrainedBackbone
+from mmseg_ftu.models.backbones.weight_files import StateDict
+from mmseg_ftu.models.mirrored_padding import mirror, round_up
 
 Size = tuple[int, int]
 

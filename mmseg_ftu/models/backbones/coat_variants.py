@@ -7,7 +7,7 @@ explained in ``coat.py``.
 import re
 from collections.abc import Mapping
 
-from .weight_files import StateDict
+from mmseg_ftu.models.backbones.weight_files import StateDict
 
 ARCH_KEYS = ('embed_dims', 'serial_depths', 'mlp_ratios', 'parallel_depth')
 ARCHS = {

@@ -15,9 +15,9 @@ import torch
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from .checkpointing import CheckpointedSequential
-from .pretrained import PretrainedBackbone
-from .weight_files import StateDict
+from mmseg_ftu.models.backbones.checkpointing import CheckpointedSequential
+from mmseg_ftu.models.backbones.pretrained import PretrainedBackbone
+from mmseg_ftu.models.backbones.weight_files import StateDict
 
 ARCHS = ('b0', 'b1', 'b2', 'b3', 'b4', 'b5')
 UNUSED = ('conv_head.', 'bn2.', 'classifier.')  # of classification

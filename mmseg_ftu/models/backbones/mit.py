@@ -15,7 +15,7 @@ Weights, each named in ``init_cfg.checkpoint``:
 
 from mmseg.registry import MODELS
 
-from .mix_transformer import Arch, MixTransformer
+from mmseg_ftu.models.backbones.mix_transformer import Arch, MixTransformer
 
 WIDTHS = (64, 128, 320, 512)
 HEADS = (1, 2, 5, 8)

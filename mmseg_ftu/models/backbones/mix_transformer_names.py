@@ -6,7 +6,7 @@ their names), timm's PVTv2, whose stages are named as ours, and mmseg's MiT.
 
 import re
 
-from .weight_files import StateDict
+from mmseg_ftu.models.backbones.weight_files import StateDict
 
 # Tried in this order on each name.
 RENAMES = (

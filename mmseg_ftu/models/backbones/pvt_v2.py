@@ -7,7 +7,7 @@ https://arxiv.org/abs/2106.13797. For the same weights the maps are those of tim
 
 from mmseg.registry import MODELS
 
-from .mix_transformer import Arch, MixTransformer
+from mmseg_ftu.models.backbones.mix_transformer import Arch, MixTransformer
 
 WIDTHS = (64, 128, 320, 512)
 HEADS = (1, 2, 5, 8)

@@ -13,9 +13,9 @@ from mmseg.models.backbones import ResNet as MMSegResNet
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from .checkpointing import CheckpointedSequential
-from .pretrained import PretrainedBackbone
-from .weight_files import StateDict
+from mmseg_ftu.models.backbones.checkpointing import CheckpointedSequential
+from mmseg_ftu.models.backbones.pretrained import PretrainedBackbone
+from mmseg_ftu.models.backbones.weight_files import StateDict
 
 STRIDES = (4, 8, 16, 32)  # px, of the four stages without dilation
 

@@ -2,7 +2,7 @@
 
 Sources: ``timm://<model>.<tag>`` (Hugging Face cache, safetensors), an http(s) URL, or
 a local file (``.safetensors``, otherwise the format of ``torch.save``, which
-``mmseg_ftu/safe_checkpoints.py`` reads without running code from it).
+``mmseg_ftu/engine/safe_checkpoints.py`` reads without running code from it).
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,7 +16,12 @@ from safetensors import SafetensorError
 from timm.models import get_pretrained_cfg, list_pretrained
 from torch import Tensor
 
-from ...safe_checkpoints import DamagedCheckpointError, damaged, download, load_local
+from mmseg_ftu.engine.safe_checkpoints import (
+    DamagedCheckpointError,
+    damaged,
+    download,
+    load_local,
+)
 
 StateDict = dict[str, Tensor]
 

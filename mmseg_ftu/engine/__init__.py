@@ -1,0 +1,1 @@
+"""What a run needs: runner, hooks, checkpoints that run no code, resuming."""

@@ -1,0 +1,110 @@
+"""Refuse a checkpoint whose weights are not those of the model."""
+
+import logging
+from collections.abc import Mapping
+
+import torch
+from mmengine.hooks import Hook
+from mmengine.logging import print_log
+from mmengine.model import BaseTTAModel, is_model_wrapper
+from mmengine.runner import Runner
+from mmseg.registry import HOOKS
+from torch import nn
+
+from mmseg_ftu.engine.safe_checkpoints import weights_of
+
+NAMED = 3  # names in a message
+
+
+@HOOKS.register_module()
+class CheckWeightsHook(Hook):
+    """Compare names and shapes of a checkpoint's weights with the model's.
+
+    mmengine loads what fits and leaves the rest as it is. Runs when a checkpoint is
+    loaded (``after_load_checkpoint``), before the weights are copied: a test or a
+    resumed training needs all of them, and of weights to start from (``load_from``) the
+    log says which do not fit. A test needs weights that are finite.
+
+    Raises:
+        ValueError: Weights are missing, unknown, of another shape or not finite, or
+            none of those to start from fits.
+    """
+
+    priority = 'VERY_HIGH'
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Compare the checkpoint with the model."""
+        testing = not isinstance(runner._test_loop, (dict, type(None)))
+        name = getattr(runner, '_load_from', None) or 'the checkpoint'
+        weights = weights_of(checkpoint, name)
+        model = unwrapped(runner.model)
+        faults, fitting = compare(weights, model.state_dict())
+        if testing and not faults:
+            model_names = dict(model.named_parameters())
+            bad = [n for n, w in plain(weights).items() if n in model_names and _bad(w)]
+            if bad:
+                faults = [f'{len(bad)} are not finite ({_listed(bad)})']
+        if not faults:
+            return
+        text = f'{name}: not the weights of this model: {"; ".join(faults)}'
+        if testing or runner._resume or not fitting:
+            raise ValueError(f'{text}. Give the config that it was trained with')
+        print_log(f'CheckWeightsHook: {text}', 'current', logging.WARNING)
+
+
+def compare(
+    weights: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor]
+) -> tuple[list[str], int]:
+    """Say what does not fit, and count what does.
+
+    Args:
+        weights: Of the checkpoint.
+        expected: The model's.
+    """
+    weights = plain(weights)
+    missing = [name for name in expected if name not in weights]
+    unknown = [name for name in weights if name not in expected]
+    common = [name for name in expected if name in weights]
+    other = [n for n in common if _shape(weights[n]) != _shape(expected[n])]
+    said = (
+        (missing, 'are missing'),
+        (unknown, 'are unknown'),
+        (other, 'have another shape'),
+    )
+    faults = [
+        f'{len(names)} {what} ({_listed(names)})' for names, what in said if names
+    ]
+    return faults, len(common) - len(other)
+
+
+def plain(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return weights by their names without the prefix of a parallel wrapper."""
+    return {str(name).removeprefix('module.'): w for name, w in weights.items()}
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """Return the model inside wrappers: of processes, of test-time augmentation."""
+    while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
+        model = model.module
+    return model
+
+
+def non_finite(model: nn.Module) -> str | None:
+    """Say which parameters of a model hold NaN or infinity, None if none does."""
+    bad = [name for name, weight in model.named_parameters() if _bad(weight)]
+    if not bad:
+        return None
+    return f'{len(bad)} of its weights are not finite ({_listed(bad)})'
+
+
+def _bad(weight: torch.Tensor) -> bool:
+    return not torch.isfinite(weight).all()
+
+
+def _shape(weight: object) -> tuple[int, ...] | None:
+    return tuple(weight.shape) if isinstance(weight, torch.Tensor) else None
+
+
+def _listed(names: list[str]) -> str:
+    more = ', ...' if len(names) > NAMED else ''
+    return ', '.join(names[:NAMED]) + more

@@ -1,0 +1,184 @@
+"""Checkpoints as files: written whole and proved, found again, cleaned up.
+
+mmengine (0.10) writes them in place, so that a full disk or a kill leaves half a file,
+and resumes from whatever ``last_checkpoint`` names.
+"""
+
+import io
+import logging
+import os
+import re
+import socket
+import time
+from pathlib import Path
+
+from mmengine.fileio import LocalBackend, register_backend
+from mmengine.logging import print_log
+
+from mmseg_ftu.engine.safe_checkpoints import (
+    DamagedCheckpointError,
+    RefusedCheckpointError,
+    load_local,
+    load_stream,
+)
+
+# `.epoch_3.pth.1234@node7`, and without the host from older versions of this package
+PARTIAL = re.compile(r'\.(?:.+\.pth?|last_checkpoint)\.(\d+)(?:@(.+))?')
+A_DAY = 24 * 60 * 60  # s; no write takes that long
+
+
+class AtomicBackend(LocalBackend):
+    """Local files that appear whole or not at all."""
+
+    def put(self, obj: bytes, filepath: str | Path) -> None:
+        """Write beside the target, flush to disk, then rename."""
+        path = Path(filepath)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f'.{path.name}.{os.getpid()}@{socket.gethostname()}')
+        try:
+            with partial.open('wb') as stream:
+                stream.write(obj)
+                stream.flush()
+                os.fsync(stream.fileno())
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+class CheckpointBackend(AtomicBackend):
+    """The same for checkpoints that ``--resume`` and ``tools/test.py`` will read."""
+
+    def put(self, obj: bytes, filepath: str | Path) -> None:
+        """Prove that the bytes can be read, then write them.
+
+        Raises:
+            ValueError: If the checkpoint would be refused; nothing is written.
+        """
+        try:
+            load_stream(io.BytesIO(obj), str(filepath), 'meta')
+        except RefusedCheckpointError as error:
+            raise ValueError(
+                f'this run could not be resumed from {filepath}, so it is not '
+                f'written: {error}. Let hooks keep only numbers, '
+                'strings, lists, dicts, arrays and tensors in runner.message_hub and '
+                'in checkpoints'
+            ) from error
+        super().put(obj, filepath)
+
+
+register_backend('atomic', AtomicBackend, force=True)
+register_backend('checkpoint', CheckpointBackend, force=True)
+
+
+def remove_partials(folder: Path) -> None:
+    """Remove what killed processes left half written, not what a live one writes.
+
+    Whether a process of another machine lives can't be seen from here: its files go
+    when they are older than a day.
+    """
+    for path in folder.glob('.*'):
+        match = PARTIAL.fullmatch(path.name)
+        if match and is_abandoned(path, int(match[1]), match[2]):
+            path.unlink(missing_ok=True)
+            print_log(f'{path}: left half written by a killed run, removed', 'current')
+
+
+def is_abandoned(path: Path, pid: int, host: str | None) -> bool:
+    """Tell whether the process that writes ``path`` is gone."""
+    if host not in (None, socket.gethostname()):
+        return time.time() - path.stat().st_mtime > A_DAY
+    if pid == os.getpid():  # of an earlier process, as this one writes nothing now
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:  # of another user
+        return False
+    return False
+
+
+def step_pattern(template: str, prefix: str = '') -> re.Pattern:
+    """Return the pattern of the files of ``epoch_{}.pth``, with the number as group."""
+    before, after = template.split('{}')
+    return re.compile(f'{re.escape(prefix + before)}(\\d+){re.escape(after)}')
+
+
+def numbered_files(folder: Path, pattern: re.Pattern) -> dict[int, Path]:
+    """Return the files of a pattern in a folder by their number."""
+    files = folder.iterdir() if folder.is_dir() else ()
+    found = [(pattern.fullmatch(path.name), path) for path in files]
+    return {int(match[1]): path for match, path in found if match}
+
+
+def find_resumable(work_dir: Path, folder: Path, template: str) -> Path | None:
+    """Find the newest intact checkpoint of a run.
+
+    That is the one of which ``last_checkpoint`` speaks, wherever the folder has been
+    moved to, or the newest before it that is intact; without a usable
+    ``last_checkpoint`` the one with the highest number.
+
+    Args:
+        work_dir: Where ``last_checkpoint`` is.
+        folder: Where the checkpoints are.
+        template: Their name, with ``{}`` for the number.
+
+    Returns:
+        Its path, or None if there is none at all.
+
+    Raises:
+        ValueError: If all are damaged, or one holds more than plain data.
+    """
+    pattern = step_pattern(template)
+    files = numbered_files(folder, pattern)
+    named = named_checkpoint(work_dir, folder)
+    steps = sorted(files, reverse=True)
+    candidates = [files[step] for step in steps]
+    if named is not None:
+        match = pattern.fullmatch(named.name)
+        last = int(match[1]) if match else float('inf')
+        candidates = [named, *(files[step] for step in steps if step < last)]
+    damages = []
+    for path in candidates:
+        damage = damage_of(path)
+        if damage is None:
+            if damages:
+                warn(f'going on from {path} instead; what followed is trained again')
+            return path
+        warn(damage)
+        damages.append(damage)
+    if damages:
+        raise ValueError(
+            f'--resume: no intact checkpoint in {folder}: {"; ".join(damages)}. Put '
+            'one there, or train from the beginning without --resume'
+        )
+    return None
+
+
+def named_checkpoint(work_dir: Path, folder: Path) -> Path | None:
+    """Return the file of which ``last_checkpoint`` speaks, if there is one."""
+    note = work_dir / 'last_checkpoint'
+    if not note.is_file():
+        return None
+    text = note.read_text(errors='replace').strip()
+    if text:
+        # a copied folder's note holds the path of the original, which must stay as is
+        for path in (folder / Path(text).name, Path(text)):
+            if path.is_file():
+                return path
+    warn(f'{note} names {text!r}, which is not there; looking at the files instead')
+    return None
+
+
+def damage_of(path: Path) -> str | None:
+    """Say what is wrong with a file, or None; content that is refused raises."""
+    try:
+        load_local(path, 'meta')
+    except DamagedCheckpointError as error:
+        return str(error)
+    return None
+
+
+def warn(text: str) -> None:
+    """Warn in the log of the run."""
+    print_log(text, 'current', logging.WARNING)

@@ -1,0 +1,198 @@
+"""What ``tools/train.py`` and ``tools/test.py`` do, callable from Python.
+
+The arguments are those of mmseg's own tools.
+"""
+
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.runner import Runner
+
+from mmseg_ftu.engine.config_thresholds import fill_in_thresholds, set_thresholds
+from mmseg_ftu.engine.read_config import read_config
+from mmseg_ftu.engine.work_dir import default_work_dir, refuse_unheard
+from mmseg_ftu.io.own_files import ListedFolder, lies_in, refuse_nesting
+
+
+def train(
+    config: str,
+    work_dir: str | None = None,
+    resume: bool = False,
+    amp: bool = False,
+    cfg_options: dict | None = None,
+    launcher: str = 'none',
+) -> Runner:
+    """Train a segmentor.
+
+    Args:
+        config: Path of the config.
+        work_dir: Where logs and checkpoints go; None is that of `default_work_dir`.
+        resume: Go on from the newest intact checkpoint in ``work_dir``.
+        amp: Train in mixed precision (needs an accelerator).
+        cfg_options: Settings that override the config's, dotted keys.
+        launcher: ``none``, ``pytorch``, ``slurm`` or ``mpi``.
+
+    Returns:
+        The runner, after training.
+
+    Raises:
+        ValueError: If ``amp`` is asked for on a CPU, if the work dir holds checkpoints
+            and ``resume`` is not given, or none of them is intact.
+        FloatingPointError: If the loss or the weights become infinite or NaN.
+    """
+    cfg = load_config(config, work_dir, cfg_options, launcher)
+    refuse_run_in_data(cfg)
+    if not resume:
+        refuse_other_run(cfg.work_dir)
+    if amp:
+        use_amp(cfg)
+    cfg.resume = resume
+    runner = build_runner(cfg)
+    runner.train()
+    return runner
+
+
+def evaluate(
+    config: str,
+    checkpoint: str,
+    work_dir: str | None = None,
+    out: str | None = None,
+    show: bool = False,
+    show_dir: str | None = None,
+    wait_time: float = 2,
+    cfg_options: dict | None = None,
+    launcher: str = 'none',
+    tta: bool = False,
+    thresholds: str | None = None,
+) -> dict[str, float]:
+    """Evaluate a checkpoint.
+
+    Args:
+        config: Path of the config.
+        checkpoint: Path or URL of the weights.
+        work_dir: Where logs go; None is that of `default_work_dir`.
+        out: Folder for predicted masks and the per-image table; new, empty or made
+            by an earlier test.
+        show: Show each prediction in a window.
+        show_dir: Folder for a picture of each prediction, ``<id>.png``: mask (green)
+            and prediction (yellow, at the threshold that scores it) outlined. New,
+            empty or made by an earlier test.
+        wait_time: How long each window stays (s).
+        cfg_options: Settings that override the config's, dotted keys.
+        launcher: ``none``, ``pytorch``, ``slurm`` or ``mpi``.
+        tta: Average over the views of the config's ``tta_pipeline``.
+        thresholds: JSON of thresholds to use instead of the config's, see
+            ``mmseg_ftu.evaluation.load_thresholds``; what ``cfg_options`` say of
+            ``test_evaluator.thresholds`` goes over it.
+
+    Returns:
+        The metrics.
+
+    Raises:
+        ValueError: If ``out`` or ``show_dir`` holds files of others, or lies in the
+            data or they in it.
+    """
+    cfg = load_config(config, work_dir, cfg_options, launcher)
+    cfg.load_from = checkpoint
+    hooks = cfg.setdefault('default_hooks', {})  # of mmseg's own configs, too
+    hooks.setdefault('check_weights', dict(type='CheckWeightsHook'))
+    for folder in filter(None, (out, show_dir)):
+        refuse_nesting(Path(folder), data_folders(cfg))
+        ListedFolder(Path(folder))
+    if show or show_dir:
+        hook = dict(type='DrawPredictionsHook', draw=True, folder=show_dir)
+        cfg.default_hooks.visualization = hook | dict(show=show, wait_time=wait_time)
+    if tta:
+        cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+        cfg.model = dict(cfg.tta_model, module=cfg.model)
+    if out is not None:
+        cfg.test_evaluator.output_dir = out
+    if thresholds is not None:
+        set_thresholds(cfg, thresholds, cfg_options)
+    return build_runner(cfg).test()
+
+
+def refuse_other_run(work_dir: str) -> None:
+    """Raise ValueError if a folder holds checkpoints, which a new run would replace."""
+    found = sorted(path.name for path in Path(work_dir).glob('*.pth'))
+    if found:
+        raise ValueError(
+            f'{work_dir} holds the checkpoints of an earlier run ({", ".join(found)}): '
+            'go on with it by --resume, name another --work-dir, or remove them'
+        )
+
+
+def refuse_run_in_data(cfg: Config) -> None:
+    """Raise ValueError if the work dir lies in a folder of images."""
+    for folder in data_folders(cfg, 'train_dataloader'):
+        if lies_in(Path(cfg.work_dir), folder):
+            raise ValueError(
+                f'--work-dir {cfg.work_dir} lies in the data, {folder}: name another'
+            )
+
+
+def data_folders(cfg: Config, loader: str = 'test_dataloader') -> list[Path]:
+    """Return the folders that a loader of a config reads."""
+    dataset = cfg[loader].dataset
+    parts = dataset.get('datasets') or [dataset]
+    return [Path(part.data_root) for part in parts if part.get('data_root')]
+
+
+def load_config(
+    config: str,
+    work_dir: str | None = None,
+    cfg_options: dict | None = None,
+    launcher: str = 'none',
+) -> Config:
+    """Read a config and apply what the command line says.
+
+    Raises:
+        ValueError: If ``cfg_options`` hold a ``fold`` or a ``data_root`` that reaches
+            no data set, or the fold is not a number.
+    """
+    cfg = read_config(config)
+    fill_in_thresholds(cfg)
+    cfg.launcher = launcher
+    cfg.merge_from_dict(cfg_options or {})
+    for name, variable in (('fold', 'FOLD'), ('data_root', 'FTU_DATA')):
+        if name in (cfg_options or {}):
+            refuse_unheard(cfg, name, variable)
+    cfg.work_dir = work_dir or cfg.get('work_dir') or default_work_dir(cfg, config)
+    return cfg
+
+
+def use_amp(cfg: Config) -> None:
+    """Switch the config's optimizer wrapper to automatic mixed precision."""
+    if get_device() == 'cpu':
+        raise ValueError(
+            '--amp needs an accelerator and this machine has none: leave it out'
+        )
+    wrapper = cfg.optim_wrapper.setdefault('type', 'OptimWrapper')
+    if wrapper not in ('OptimWrapper', 'AmpOptimWrapper'):
+        raise ValueError(f'--amp can not be combined with optim_wrapper.type={wrapper}')
+    cfg.optim_wrapper.type = 'AmpOptimWrapper'
+    cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+
+
+def build_runner(cfg: Config) -> Runner:
+    """Build the runner, with distributed CPUs set up."""
+    if cfg.get('launcher') == 'pytorch' and get_device() == 'cpu':
+        distribute_over_cpus(cfg)
+    return Runner.from_cfg(cfg)
+
+
+def distribute_over_cpus(cfg: Config) -> None:
+    """Let ``torchrun`` processes without an accelerator talk through gloo.
+
+    mmengine's own set-up calls CUDA whatever the machine has.
+    """
+    if not torch.distributed.is_initialized():
+        torch.distributed.init_process_group('gloo')
+    cfg.model_wrapper_cfg = dict(
+        type='MMDistributedDataParallel',
+        device_ids=None,
+        broadcast_buffers=False,
+        find_unused_parameters=cfg.get('find_unused_parameters', False),
+    )

@@ -1,0 +1,220 @@
+"""Export a trained segmentor to ONNX, and prove that it computes the same.
+
+The graph takes RGB images as they are, 0..255, and gives foreground probabilities, so
+that whoever runs it needs neither this package nor the normalisation's numbers. What
+stays outside is named in the file's metadata: the size the model was trained at, the
+stain step of the data it was trained on, the thresholds.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from mmengine.config import Config
+from mmengine.logging import print_log
+from mmengine.registry import init_default_scope
+from mmengine.runner import load_checkpoint
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+
+from mmseg_ftu.engine.runner import load_config
+from mmseg_ftu.engine.safe_checkpoints import dataset_meta_of
+from mmseg_ftu.io.atomic_files import write_bytes
+from mmseg_ftu.io.own_files import is_own_onnx, require_own
+from mmseg_ftu.models import BinaryEncoderDecoder
+from mmseg_ftu.version import __version__
+
+OPSET = 20
+TOLERANCE = 1e-4  # of a probability
+MIN_SIZE, MAX_SIZE = 64, 16384  # px, of height and width
+TRACED_SHAPE = (2, 3, 128, 160)  # 1 would be taken for a constant
+# Other sizes than the one the graph was traced at, odd ones among them.
+CHECKED_SHAPES = ((1, 3, 256, 256), (2, 3, 200, 301), (1, 3, MIN_SIZE, 97))
+
+
+class Probability(nn.Module):
+    """Images ``(N, 3, H, W)``, RGB, 0..255, to probabilities ``(N, 1, H, W)``.
+
+    Args:
+        model: Trained segmentor.
+        stain: Name of the stain normalisation that it was trained on.
+    """
+
+    def __init__(self, model: BinaryEncoderDecoder, stain: str) -> None:
+        super().__init__()
+        self.stain = stain
+        self.backbone = model.backbone
+        self.decode_head = model.decode_head
+        self.align_corners = model.align_corners
+        self.padding = model.padding
+        preprocessor = model.data_preprocessor
+        self.register_buffer('mean', preprocessor.mean.clone())
+        self.register_buffer('std', preprocessor.std.clone())
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Compute the probability of foreground."""
+        x = (image - self.mean) / self.std
+        return self.padding(self._logits, x).sigmoid()
+
+    def _logits(self, x: Tensor) -> Tensor:
+        logits = self.decode_head(self.backbone(x))
+        return F.interpolate(
+            logits, x.shape[2:], mode='bilinear', align_corners=self.align_corners
+        )
+
+
+def export_onnx(
+    config: str, checkpoint: str, out: str, cfg_options: dict | None = None
+) -> float:
+    """Write ``out`` if its probabilities equal PyTorch's.
+
+    Args:
+        config: Path of the config.
+        checkpoint: Path or URL of the weights.
+        out: Path of the ``.onnx`` file.
+        cfg_options: Settings that override the config's, dotted keys.
+
+    Returns:
+        The largest difference to PyTorch over the checked images.
+
+    Raises:
+        ImportError: Without the extra ``[onnx]``.
+        ValueError: The model is none of ours, the graph computes something else or
+            does not run at all sizes, or ``out`` is a file that this function did not
+            write.
+    """
+    require_own(Path(out), is_own_onnx)
+    onnx = import_onnx()
+    cfg = load_config(config, None, cfg_options)
+    model = load_model(cfg, checkpoint)
+    proto = make_graph(model)
+    onnx.helper.set_model_props(proto, describe(cfg, config, checkpoint, model.stain))
+    content = proto.SerializeToString()
+    difference = compare(model, content)
+    if not difference < TOLERANCE:
+        raise ValueError(
+            f'the ONNX graph of {config} differs from PyTorch by {difference:.1e} in '
+            f'probability (allowed: {TOLERANCE:.0e}), so {out} was not written'
+        )
+    Path(out).parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(Path(out), content)
+    print_log(
+        f'wrote {out} ({len(content) / 2**20:.0f} MiB); largest difference to PyTorch '
+        f'{difference:.1e} at {len(CHECKED_SHAPES)} sizes',
+        'current',
+    )
+    return difference
+
+
+def make_graph(model: Probability):
+    """Return the ONNX graph of a model, for any batch size and image size."""
+    # A map of one cell would be captured as a special case, so the captured range
+    # begins above. The graph serves one cell too: `compare` tries `MIN_SIZE`.
+    least = max(MIN_SIZE, model.padding.divisor + 1)
+    program = torch.onnx.export(
+        model,
+        (example_image(TRACED_SHAPE),),
+        dynamo=True,
+        opset_version=OPSET,
+        input_names=['image'],
+        output_names=['probability'],
+        dynamic_shapes=(
+            {
+                0: torch.export.Dim('batch', min=1, max=1024),
+                2: torch.export.Dim('height', min=least, max=MAX_SIZE),
+                3: torch.export.Dim('width', min=least, max=MAX_SIZE),
+            },
+        ),
+        verbose=False,
+    )
+    return program.model_proto
+
+
+def import_onnx():
+    """Import what exporting needs, or say how to install it."""
+    try:
+        import onnx
+        import onnxruntime  # noqa: F401
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise ImportError(
+            f"{error.name} is missing: pip install 'mmseg_ftu[onnx]'"
+        ) from error
+    return onnx
+
+
+def load_model(cfg: Config, checkpoint: str) -> Probability:
+    """Build the config's model with a checkpoint's weights, for evaluation."""
+    init_default_scope('mmseg')
+    cfg.model.backbone.init_cfg = None
+    model = MODELS.build(cfg.model)
+    if not isinstance(model, BinaryEncoderDecoder):
+        raise ValueError(
+            f'model.type is {type(model).__name__}, but only BinaryEncoderDecoder (one '
+            'output channel) can be exported'
+        )
+    if not cfg.model.data_preprocessor.get('bgr_to_rgb'):
+        raise ValueError(
+            'model.data_preprocessor.bgr_to_rgb is not set: the exported graph takes '
+            'RGB, and this model was trained on BGR'
+        )
+    try:
+        loaded = load_checkpoint(model, checkpoint, map_location='cpu', strict=True)
+    except RuntimeError as error:
+        raise ValueError(
+            f'{checkpoint} does not belong to this config: {error}'
+        ) from error
+    return Probability(model, dataset_meta_of(loaded).get('stain', 'unknown')).eval()
+
+
+def example_image(shape: tuple[int, ...]) -> Tensor:
+    """Draw an image with structure at several scales, RGB 0..255."""
+    generator = torch.Generator().manual_seed(0)
+    image = torch.zeros(shape)
+    for cells in (4, 16, 64):
+        noise = torch.rand(*shape[:2], cells, cells, generator=generator)
+        image += F.interpolate(noise, shape[2:], mode='bilinear') / 3
+    return (image * 255).round()
+
+
+def compare(model: Probability, content: bytes) -> float:
+    """Return the largest difference between onnxruntime and PyTorch.
+
+    Raises:
+        ValueError: If the graph does not run at one of `CHECKED_SHAPES`.
+    """
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(content, providers=['CPUExecutionProvider'])
+    differences = []
+    for shape in CHECKED_SHAPES:
+        image = example_image(shape)
+        with torch.inference_mode():
+            expected = model(image).numpy()
+        try:
+            (got,) = session.run(None, {'image': image.numpy()})
+        except Exception as error:  # onnxruntime's have no public base class
+            raise ValueError(
+                f'the ONNX graph does not run on an image of shape {shape}: {error}'
+            ) from error
+        differences.append(np.abs(expected - got).max())
+    return float(np.max(differences))
+
+
+def describe(cfg: Config, config: str, checkpoint: str, stain: str) -> dict[str, str]:
+    """Return the metadata that goes into the file."""
+    evaluator = cfg.get('test_evaluator') or {}
+    return dict(
+        producer=f'mmseg_ftu {__version__}',
+        config=Path(config).name,
+        checkpoint=Path(checkpoint).name,
+        input='RGB, float32, 0..255, (N, 3, H, W)',
+        output='probability of foreground, float32, 0..1, (N, 1, H, W)',
+        training_size=json.dumps(cfg.get('img_scale') or cfg.get('crop_size')),
+        threshold=json.dumps(cfg.model.decode_head.threshold),
+        thresholds=json.dumps(evaluator.get('thresholds', 'paper')),
+        # outside the graph: normalise the image first, as the training data were
+        stain=stain,
+    )

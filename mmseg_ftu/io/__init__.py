@@ -1,0 +1,1 @@
+"""Images, TIFFs, slides, tables, files that appear whole, threads; no OpenMMLab."""

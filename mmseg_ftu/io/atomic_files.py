@@ -1,0 +1,109 @@
+"""Writing files in one step, so that a crash never leaves half a file."""
+
+import fcntl
+import os
+import re
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from mmseg_ftu.io.locks import is_at, take_lock
+
+TEMPORARY = re.compile(r'\..+\.[0-9a-f]{8}\.tmp')
+SHOWN = 40  # characters of a file's name that its temporary file has
+# Images are stored for fast reading: not compressed and, where OpenCV can be told so,
+# without PNG's row filters. 768 x 768 tissue with cv2.imread: 2.5 ms (1.8 MB), with
+# filters 8 to 14 ms, compressed 18 ms and more (1.0 MB).
+IMAGE_OPTIONS = [cv2.IMWRITE_PNG_COMPRESSION, 0]
+if hasattr(cv2, 'IMWRITE_PNG_FILTER'):
+    IMAGE_OPTIONS += [cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE]
+MASK_OPTIONS = [cv2.IMWRITE_PNG_COMPRESSION, 1]  # masks compress well at any level
+
+
+def write_png(path: Path, pixels: np.ndarray) -> None:
+    """Write a PNG; an older one is replaced.
+
+    Args:
+        path: Target file.
+        pixels: RGB ``(H, W, 3)`` or mask ``(H, W)``, uint8.
+    """
+    write_bytes(path, encode_png(pixels))
+
+
+def encode_png(pixels: np.ndarray) -> bytes:
+    """Return the PNG of an RGB image ``(H, W, 3)`` or mask ``(H, W)``, uint8."""
+    options = MASK_OPTIONS
+    if pixels.ndim == 3:
+        pixels, options = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), IMAGE_OPTIONS
+    _, encoded = cv2.imencode('.png', pixels, options)
+    return encoded.tobytes()
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file by way of a temporary one beside it."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give the name of a temporary file that becomes ``path`` at the end.
+
+    Each call has a name of its own, so several processes may write the same file. After
+    an exception the temporary file is removed and an older file stays. A killed process
+    leaves at most the temporary file, which `remove_leftovers` removes.
+    """
+    temporary, lock = _begin_temporary(path)
+    try:
+        yield temporary
+        with open(temporary, 'rb+') as file:
+            os.fsync(file.fileno())  # else a power cut may keep the name without bytes
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+        os.close(lock)
+
+
+def remove_leftovers(folder: Path, name: str = '') -> None:
+    """Remove temporary files of `replacing` whose process has died.
+
+    A process locks its temporary file while it writes, so those of a living one stay,
+    also those of other machines. On disks without locks all of them stay.
+
+    Args:
+        folder: Where they lie.
+        name: Of the file that they were to become; all files if empty.
+    """
+    if not folder.is_dir():
+        return
+    start = f'.{name[:SHOWN]}.' if name else '.'
+    for path in folder.iterdir():
+        if path.name.startswith(start) and is_temporary(path.name):
+            with suppress(OSError):
+                lock = take_lock(path, create=False)
+                if lock is not None:
+                    path.unlink(missing_ok=True)
+                    os.close(lock)
+
+
+def is_temporary(name: str) -> bool:
+    """Tell whether `replacing` makes files of such a name."""
+    return TEMPORARY.fullmatch(name) is not None
+
+
+def _begin_temporary(path: Path) -> tuple[Path, int]:
+    """Make a temporary file beside a path; returns it and its open descriptor."""
+    while True:
+        # the beginning of the name is enough to recognise it, and never too long
+        name = f'.{path.name[:SHOWN]}.{secrets.token_hex(4)}.tmp'
+        temporary = path.with_name(name)
+        handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+        with suppress(OSError):  # a disk without locks, on which nothing is removed
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if is_at(handle, temporary):  # else `remove_leftovers` was quicker
+            return temporary, handle
+        os.close(handle)

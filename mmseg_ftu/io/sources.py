@@ -1,0 +1,199 @@
+"""Open an image of any kind: small files whole, large ones and slides region by region.
+
+Slides go through OpenSlide, pyramids and large TIFFs through tifffile's segments,
+everything else through the exact reader that preparation uses, so that a file is read
+in the same way for training and for prediction, or refused with its name.
+"""
+
+from collections.abc import Callable
+from math import prod
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import openslide
+import tifffile
+
+from mmseg_ftu.io.images import read_image
+from mmseg_ftu.io.pixel_budget import pixels_of
+from mmseg_ftu.io.pixel_size import (
+    GENERIC,
+    UNKNOWN,
+    PixelSize,
+    slide_pixel_size,
+    tiff_pixel_size,
+)
+from mmseg_ftu.io.tiff import single_image, size_of_series
+from mmseg_ftu.io.tiff_regions import TiffRegions
+
+SLIDE_SUFFIXES = (
+    *('.svs', '.ndpi', '.vms', '.vmu', '.scn', '.mrxs', '.svslide', '.bif'),
+    *('.dcm', '.czi'),
+)
+TIFF_SUFFIXES = ('.tif', '.tiff')
+WHOLE_PIXELS = 36_000_000  # a 6000 x 6000 image takes 108 MB
+
+
+class Source(Protocol):
+    """An open image.
+
+    Attributes:
+        shape: Height and width of level 0, px.
+        pixel_size: Of level 0, um/px; None where the file doesn't say.
+        pixel_size_fault: Why what the file says is not used, if so.
+        levels: Heights and widths of the levels, largest first.
+        is_slide: Whether it is a slide: a pyramid, or of a scanner's format.
+        by_rows: Whether it is stored in strips, so that whole rows are read best.
+    """
+
+    shape: tuple[int, int]
+    pixel_size: float | None
+    pixel_size_fault: str | None
+    levels: list[tuple[int, int]]
+    is_slide: bool
+    by_rows: bool
+
+    def read(
+        self, level: int, top: int, left: int, height: int, width: int
+    ) -> np.ndarray:
+        """Read a region given in px of its level; RGB uint8 ``(height, width, 3)``."""
+
+    def close(self) -> None:
+        """Close the file."""
+
+
+class ArraySource:
+    """An image in memory; see `Source`."""
+
+    is_slide = False
+    by_rows = False
+
+    def __init__(self, image: np.ndarray, size: PixelSize = UNKNOWN) -> None:
+        self.image = image
+        self.pixel_size, self.pixel_size_fault = size
+        self.shape = image.shape[:2]
+        self.levels = [self.shape]
+
+    def read(
+        self, level: int, top: int, left: int, height: int, width: int
+    ) -> np.ndarray:
+        """Return a view of the region."""
+        return self.image[top : top + height, left : left + width]
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+class SlideSource:
+    """A slide, read through OpenSlide; see `Source`. What wasn't scanned is white."""
+
+    is_slide = True
+    by_rows = False
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self.slide = openslide.OpenSlide(str(path))
+        except openslide.OpenSlideError as error:
+            raise ValueError(
+                f'{path}: OpenSlide can not open it ({error}); fetch or export it again'
+            ) from error
+        self.levels = [(h, w) for w, h in self.slide.level_dimensions]
+        self.shape = self.levels[0]
+        self.pixel_size, self.pixel_size_fault = slide_pixel_size(self.slide)
+
+    def read(
+        self, level: int, top: int, left: int, height: int, width: int
+    ) -> np.ndarray:
+        """Read a region."""
+        scale_y = self.shape[0] / self.levels[level][0]
+        scale_x = self.shape[1] / self.levels[level][1]
+        corner = round(left * scale_x), round(top * scale_y)
+        try:
+            region = self.slide.read_region(corner, level, (width, height))
+        except openslide.OpenSlideError as error:
+            raise ValueError(
+                f'{self.path}: damaged at row {corner[1]}, column {corner[0]} '
+                f'({error}); fetch it again'
+            ) from error
+        rgba = np.asarray(region)
+        if rgba[..., 3].min() == 255:
+            return np.ascontiguousarray(rgba[..., :3])
+        alpha = rgba[..., 3:].astype(np.uint16)
+        blended = (rgba[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255
+        return blended.astype(np.uint8)
+
+    def close(self) -> None:
+        """Close the file."""
+        self.slide.close()
+
+
+class Plan(NamedTuple):
+    """How a file is opened.
+
+    Attributes:
+        pixels: Decoded at once by opening it; 0 where it is read region by region.
+        open: Opens it; raises ValueError or OSError as `open_source` does.
+    """
+
+    pixels: int
+    open: Callable[[], Source]
+
+
+def open_source(path: Path) -> Source:
+    """Open an image or a slide.
+
+    Args:
+        path: TIFF, PNG, JPEG or BMP, or a format of OpenSlide.
+
+    Raises:
+        ValueError: If the file is damaged, or no upright opaque RGB image.
+        OSError: If it can't be opened.
+    """
+    return plan_source(path).open()
+
+
+def plan_source(path: Path) -> Plan:
+    """Look at the header of an image and say how it is opened.
+
+    Args:
+        path: As of `open_source`.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f'{path}: no such file')
+    suffix = path.suffix.lower()
+    if suffix in SLIDE_SUFFIXES and path.stat().st_size:
+        return Plan(0, lambda: SlideSource(path))
+    if suffix in TIFF_SUFFIXES and path.stat().st_size:
+        return _plan_tiff(path)
+    return Plan(pixels_of(path), lambda: ArraySource(read_image(path)))
+
+
+def _plan_tiff(path: Path) -> Plan:
+    try:
+        with tifffile.TiffFile(path) as file:
+            is_pyramid = bool(file.series) and len(file.series[0].levels) > 1
+            scanner = openslide.OpenSlide.detect_format(str(path))
+            if is_pyramid and scanner not in (None, GENERIC):
+                return Plan(0, lambda: SlideSource(path))
+            series, _ = single_image(file, limit=None)
+            pixels, is_pyramid = prod(size_of_series(series)), len(series.levels) > 1
+    except Exception:  # the exact reader names what is wrong
+        return Plan(0, lambda: ArraySource(read_image(path)))
+    size = tiff_pixel_size(path)
+    if pixels > WHOLE_PIXELS:
+        return Plan(0, lambda: TiffRegions(path, size))
+    if is_pyramid:
+        return Plan(pixels, lambda: _open_small_pyramid(path, size))
+    return Plan(pixels, lambda: ArraySource(read_image(path), size))
+
+
+def _open_small_pyramid(path: Path, size: PixelSize) -> Source:
+    try:
+        return TiffRegions(path, size)
+    except ValueError:  # e.g. of 16 bits, which can be read whole
+        return ArraySource(read_image(path), size)

@@ -1,0 +1,78 @@
+"""Tables that come with a data set: reading them and checking their cells."""
+
+import math
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+
+LONGEST_ID = 200  # bytes; file systems allow 255 for the name with all additions
+FORBIDDEN_IN_IDS = '/\\:*?"<>|'  # separators, and what Windows doesn't allow
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Read a csv file as stripped text; blank cells are ``''``.
+
+    Raises:
+        ValueError: If it is no table or has no rows.
+        OSError: If it can't be opened.
+    """
+    try:
+        frame = pd.read_csv(
+            path, dtype=str, keep_default_na=False, encoding='utf-8-sig'
+        )
+    except (
+        ValueError
+    ) as error:  # pandas' parser errors are ValueErrors, so is Unicode's
+        raise ValueError(f'{path}: is no readable csv table ({error})') from None
+    if frame.empty:
+        raise ValueError(f'{path} has no rows')
+    frame.columns = frame.columns.str.strip()
+    return frame.fillna('').apply(lambda column: column.str.strip())
+
+
+def id_fault(name: str) -> str | None:
+    """Say why an id can't name a file, or return None."""
+    if not name.strip():
+        return 'the id is empty'
+    if name != name.strip() or name.startswith('.') or name.endswith('.'):
+        return f'the id {name!r} begins or ends with a blank or a full stop; rename it'
+    if any(char in FORBIDDEN_IN_IDS or not char.isprintable() for char in name):
+        return f'the id {name!r} is no plain file name; rename it'
+    if len(name.encode()) > LONGEST_ID:
+        return f'the id {name!r} is longer than {LONGEST_ID} bytes; shorten it'
+    return None
+
+
+def repeated_ids(names: Iterable[str]) -> set[str]:
+    """Return ids that occur twice or differ by case only, as some disks ignore case."""
+    names = pd.Series(list(names), dtype=object)
+    return set(names[names.str.casefold().duplicated(keep=False)])
+
+
+def number_fault(name: str, text: str, zero: bool = False) -> str | None:
+    """Say why a cell is neither blank nor a positive number, or return None.
+
+    Args:
+        name: Column, for the message.
+        text: Cell.
+        zero: Accept 0 too.
+    """
+    try:
+        if not text or 0 < float(text) < math.inf or (zero and float(text) == 0):
+            return None
+    except ValueError:
+        pass
+    return f'{name} is {text!r}; give a positive number or leave it blank'
+
+
+def whole_number(text: str) -> int:
+    """Return a whole number, also where pandas has written it as ``3000.0``.
+
+    Raises:
+        ValueError: If it is none.
+    """
+    number = float(text)
+    if not number.is_integer():
+        raise ValueError(f'{text!r} is not a whole number')
+    return int(number)

@@ -1,0 +1,213 @@
+"""Regions of a TIFF file that is too large to be read whole, or a pyramid.
+
+The levels of a pyramid are pages of their own or SubIFDs of the full-size page, as in
+OME-TIFF. The channels of a pixel are stored together, or each in a plane or page.
+"""
+
+import threading
+from collections.abc import Iterator
+from math import prod
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import tifffile
+
+from mmseg_ftu.io.pixel_size import UNKNOWN, PixelSize
+from mmseg_ftu.io.raster import Raster, RefusedError, opaque_rgb
+from mmseg_ftu.io.tiff import (
+    axes_of,
+    check_segments,
+    kind_of_page,
+    single_image,
+    size_of_series,
+)
+
+STRIP_PIXELS = 64_000_000  # a file whose strips are larger has to be stored in tiles
+
+
+class Plane(NamedTuple):
+    """Where some channels of a level are stored.
+
+    Attributes:
+        page: The page, or a frame, which is a page that knows only its data.
+        first: Its first tile or strip of these channels.
+        channels: Of the pixel.
+    """
+
+    page: tifffile.TiffPage | tifffile.TiffFrame
+    first: int
+    channels: slice
+
+
+class Level:
+    """One level of a pyramid, or the only one.
+
+    Raises:
+        RefusedError: If it isn't 8-bit RGB or can't be read in parts.
+    """
+
+    def __init__(self, series: tifffile.TiffPageSeries) -> None:
+        page = self.page = series.keyframe
+        self.shape = page.imagelength, page.imagewidth
+        self.axes = axes_of(series)
+        self.segment = min(page.rowsperstrip, page.imagelength), page.imagewidth
+        if page.is_tiled:
+            self.segment = page.tilelength, page.tilewidth
+        # of strips that aren't compressed, single rows can be read
+        self.has_rows = page.compression == 1 and not page.is_tiled
+        self.has_rows &= page.fillorder == 1 and page.predictor == 1
+        if self.has_rows and len(page.dataoffsets) == 1 and self.axes != 'SYX':
+            self.segment = self.shape  # in one piece, whatever it says
+        elif len(page.dataoffsets) < prod(page.chunked):
+            raise RefusedError('lacks strips or tiles; export it again')
+        self.planes = self._planes(series)
+        self.kind = self._kind()
+
+    def _planes(self, series: tifffile.TiffPageSeries) -> list[Plane]:
+        pages = list(series.pages)
+        if self.axes == 'CYX':
+            return [Plane(p, 0, slice(i, i + 1)) for i, p in enumerate(pages)]
+        if self.axes == 'SYX':
+            count = len(self.page.dataoffsets) // self.page.samplesperpixel
+            channels = range(self.page.samplesperpixel)
+            return [Plane(pages[0], i * count, slice(i, i + 1)) for i in channels]
+        return [Plane(pages[0], 0, slice(None))]
+
+    def _kind(self) -> str:
+        page = self.page
+        height, width = self.segment
+        self.channels = page.samplesperpixel
+        if self.axes == 'CYX':
+            self.channels = len(self.planes)
+        kind = kind_of_page(page, self.axes, np.empty((1, 1, self.channels), np.uint8))
+        if kind not in ('RGB', 'RGBA') or page.dtype != np.uint8:
+            raise RefusedError(
+                f'is too large to be read at once and of axes {self.axes}, '
+                f'{page.dtype}; save it as tiled 8-bit RGB'
+            )
+        if not self.has_rows and height * width > STRIP_PIXELS:
+            raise RefusedError(
+                f'is compressed in pieces of {height} x {width} px, too large to be '
+                'read in parts; save it as a tiled TIFF'
+            )
+        return kind
+
+    def touched(
+        self, top: int, left: int, height: int, width: int
+    ) -> Iterator[tuple[int, int, int, int, int]]:
+        """Yield index, top, left, height and width of the segments of a region.
+
+        Of strips that have rows, the rows of the region.
+        """
+        rows, columns = self.segment
+        across = -(-self.shape[1] // columns)
+        for i in range(top // rows, -(-(top + height) // rows)):
+            for j in range(left // columns, -(-(left + width) // columns)):
+                y, end = i * rows, min((i + 1) * rows, self.shape[0])
+                if self.has_rows:
+                    y, end = max(y, top), min(end, top + height)
+                x = j * columns
+                yield i * across + j, y, x, end - y, min(columns, self.shape[1] - x)
+
+
+class TiffRegions:
+    """A TIFF, read by its tiles or strips; see `reading.Source`.
+
+    Raises:
+        ValueError: If the file is damaged, not 8-bit RGB, or in one compressed strip
+            so large that reading a part means reading all.
+    """
+
+    def __init__(self, path: Path, size: PixelSize = UNKNOWN) -> None:
+        self.path = path
+        self.pixel_size, self.pixel_size_fault = size
+        self.file = tifffile.TiffFile(path)
+        self.lock = threading.Lock()
+        try:
+            series, _ = single_image(self.file, limit=None)
+            check_segments(series, path.stat().st_size)
+            first = Level(series)
+            further = usable_levels(series, path.stat().st_size)
+        except RefusedError as error:
+            self.file.close()
+            raise ValueError(f'{path}: {error}') from None
+        self._levels = [first, *further]
+        self.shape, self.levels = first.shape, [x.shape for x in self._levels]
+        self.by_rows = not first.page.is_tiled
+        self.is_slide = bool(further)
+
+    def read(
+        self, level: int, top: int, left: int, height: int, width: int
+    ) -> np.ndarray:
+        """Read a region, decoding the tiles or strips that it touches."""
+        of_level = self._levels[level]
+        out = np.zeros((height, width, of_level.channels), np.uint8)
+        for index, y, x, rows, columns in of_level.touched(top, left, height, width):
+            y0, y1 = max(y, top), min(y + rows, top + height)
+            x0, x1 = max(x, left), min(x + columns, left + width)
+            for plane in of_level.planes:
+                pixels = self._segment(of_level, plane, index, y, rows)
+                out[y0 - top : y1 - top, x0 - left : x1 - left, plane.channels] = (
+                    pixels[y0 - y : y1 - y, x0 - x : x1 - x]
+                )
+        try:
+            return opaque_rgb(Raster(out, of_level.kind))
+        except RefusedError as error:
+            raise ValueError(f'{self.path}: {error}') from None
+
+    def _segment(
+        self, level: Level, plane: Plane, index: int, top: int, height: int
+    ) -> np.ndarray:
+        """Read a tile or a strip, or its rows from ``top`` on, ``(h, w, c)``."""
+        page, key = plane.page, level.page
+        start, count = page.dataoffsets[plane.first + index], 0
+        if level.has_rows:
+            channels = 1 if len(level.planes) > 1 else level.channels
+            shape = height, level.shape[1], channels
+            start += (top % level.segment[0]) * shape[1] * channels
+            count = height * shape[1] * channels
+        else:
+            count = page.databytecounts[plane.first + index]
+        with self.lock:
+            self.file.filehandle.seek(start)
+            data = self.file.filehandle.read(count)
+        try:
+            if level.has_rows:
+                return np.frombuffer(data, np.uint8).reshape(shape)
+            tables = page.jpegtables or key.jpegtables
+            tile = key.decode(data, plane.first + index, jpegtables=tables)[0]
+            return tile.reshape(tile.shape[-3:])
+        except Exception as error:  # decoders raise whatever their C libraries say
+            raise ValueError(
+                f'{self.path}: tile or strip {plane.first + index} cannot be decoded '
+                f'({type(error).__name__}: {error}); fetch or export it again'
+            ) from error
+
+    def close(self) -> None:
+        """Close the file."""
+        self.file.close()
+
+
+def usable_levels(series: tifffile.TiffPageSeries, file_size: int) -> list[Level]:
+    """Return the smaller levels that hold the same image as the first.
+
+    What is no such level is left out; reading then takes a larger one, which is slower
+    and as right.
+    """
+    levels, last = [], size_of_series(series)
+    height, width = last
+    for other in series.levels[1:]:
+        h, w = size_of_series(other)
+        is_alike = abs(h - height * w / width) <= 1 or abs(w - width * h / height) <= 1
+        if not (is_alike and h < last[0] and w < last[1]):
+            continue
+        if axes_of(other) != axes_of(series):
+            continue
+        try:
+            check_segments(other, file_size)
+            levels.append(Level(other))
+        except RefusedError:
+            continue
+        last = h, w
+    return levels

@@ -1,0 +1,165 @@
+"""The image as the network sees it: at working resolution, of any size, on disk.
+
+A slide is brought to working resolution once, block by block, and kept in a temporary
+file. Each working pixel averages the area that it covers, whatever the block, so that
+the result is that of resizing the whole image, which is what preparation does.
+"""
+
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from mmseg_ftu.io.sources import Source
+
+BLOCK = 512  # working px a side that are made at once
+THUMBNAIL_BLOCK = 128  # the same of a small picture, as each px stands for many
+
+
+class WorkingImage:
+    """RGB at working resolution in a temporary file, a `reading.Source` itself.
+
+    Args:
+        shape: Height and width, px.
+        folder: Where the file lies while it is needed; it vanishes with the object.
+    """
+
+    pixel_size = pixel_size_fault = None
+    is_slide = False
+    by_rows = True
+
+    def __init__(self, shape: tuple[int, int], folder: Path | None = None) -> None:
+        self.shape, self.levels = shape, [shape]
+        self._file = tempfile.TemporaryFile(  # noqa: SIM115 lives as long as this
+            dir=folder, prefix='.working-'
+        )
+        self._file.truncate(shape[0] * shape[1] * 3)
+        self._lock = threading.Lock()
+
+    def write(self, top: int, left: int, block: np.ndarray) -> None:
+        """Store a block ``(h, w, 3)`` uint8."""
+        with self._lock:
+            for y, row in enumerate(np.ascontiguousarray(block), start=top):
+                self._file.seek((y * self.shape[1] + left) * 3)
+                self._file.write(row.data)
+
+    def read(
+        self, level: int, top: int, left: int, height: int, width: int
+    ) -> np.ndarray:
+        """Read a part as ``(height, width, 3)`` uint8; there is level 0 only."""
+        out = np.empty((height, width, 3), np.uint8)
+        with self._lock:
+            for y, row in enumerate(out, start=top):
+                self._file.seek((y * self.shape[1] + left) * 3)
+                self._file.readinto(row.data)
+        return out
+
+    def close(self) -> None:
+        """Remove the file."""
+        self._file.close()
+
+
+def blocks(
+    shape: tuple[int, int], side: int = BLOCK, by_rows: bool = False
+) -> Iterator[tuple[int, int, int, int]]:
+    """Yield (top, left, height, width) of blocks that cover a shape.
+
+    Args:
+        shape: Height and width, px.
+        side: Of a block, px.
+        by_rows: Make the blocks as wide as the shape, of about as many pixels.
+    """
+    down, across = side, side
+    if by_rows:
+        down, across = max(1, side * side // shape[1]), shape[1]
+    for top in range(0, shape[0], down):
+        for left in range(0, shape[1], across):
+            yield top, left, min(down, shape[0] - top), min(across, shape[1] - left)
+
+
+def read_resized(source: Source, shape: tuple[int, int]) -> np.ndarray:
+    """Read a whole image at another size, block by block; RGB uint8."""
+    out = np.empty((*shape, 3), np.uint8)
+    for box in blocks(shape, THUMBNAIL_BLOCK, source.by_rows):
+        top, left, height, width = box
+        part = out[top : top + height, left : left + width]
+        part[:] = read_scaled(source, shape, box)
+    return out
+
+
+def read_scaled(
+    source: Source, shape: tuple[int, int], box: tuple[int, int, int, int]
+) -> np.ndarray:
+    """Read a part of an image as if it had been resized.
+
+    Args:
+        source: The image.
+        shape: Height and width of the whole resized image, px.
+        box: Top, left, height and width of the part, in px of the resized image.
+
+    Returns:
+        RGB uint8 ``(height, width, 3)``, within one grey level of that part of
+        ``cv2.resize`` of the level used (INTER_AREA down, INTER_LINEAR up).
+    """
+    top, left, height, width = box
+    level = _best_level(source.levels, shape)
+    full = source.levels[level]
+    if full == shape:
+        return source.read(level, top, left, height, width)
+    first_row, rows = resize_weights(full[0], shape[0], top, top + height)
+    first_column, columns = resize_weights(full[1], shape[1], left, left + width)
+    region = source.read(
+        level, first_row, first_column, rows.shape[1], columns.shape[1]
+    )
+    lines = rows @ region.reshape(region.shape[0], -1).astype(np.float32)
+    lines = lines.reshape(height, -1, 3).transpose(1, 0, 2).reshape(-1, height * 3)
+    pixels = (columns @ lines).reshape(width, height, 3).transpose(1, 0, 2)
+    return np.rint(pixels).clip(0, 255).astype(np.uint8)
+
+
+def resize_weights(
+    size: int, new_size: int, start: int, stop: int
+) -> tuple[int, csr_array]:
+    """Return how pixels of a line make up those of the resized line.
+
+    Args:
+        size: Length of the line, px.
+        new_size: Length of the resized line, px.
+        start: First pixel wanted of the resized line.
+        stop: The one after the last.
+
+    Returns:
+        The first pixel needed, and ``(stop - start, n)`` float32 weights of the n
+        pixels from there; rows sum to one.
+    """
+    scale = size / new_size
+    place = np.arange(start, stop)
+    if scale >= 1:
+        begin, end = place * scale, np.minimum((place + 1) * scale, size)
+        low, high = np.floor(begin).astype(int), np.ceil(end - 1e-9).astype(int)
+    else:
+        centre = (place + 0.5) * scale - 0.5
+        low = np.floor(centre).astype(int)
+        high = low + 2
+    counts = high - low
+    row = np.repeat(np.arange(len(place)), counts)
+    offset = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    pixel = low[row] + offset
+    if scale >= 1:
+        weight = np.minimum(pixel + 1, end[row]) - np.maximum(pixel, begin[row])
+        weight /= (end - begin)[row]
+    else:
+        weight = 1 - np.abs(pixel - centre[row])
+        pixel = np.clip(pixel, 0, size - 1)
+    first = int(pixel.min())
+    shape = len(place), int(pixel.max()) + 1 - first
+    return first, csr_array((weight.astype(np.float32), (row, pixel - first)), shape)
+
+
+def _best_level(levels: list[tuple[int, int]], shape: tuple[int, int]) -> int:
+    """Return the smallest level that isn't smaller than the shape."""
+    fitting = [i for i, (h, w) in enumerate(levels) if h >= shape[0] and w >= shape[1]]
+    return fitting[-1] if fitting else 0

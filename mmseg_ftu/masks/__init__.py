@@ -1,0 +1,1 @@
+"""From pixels to units: run lengths, objects, outlines, GeoJSON; no OpenMMLab."""

@@ -1,0 +1,200 @@
+"""Connected objects of a mask: filled, filtered and measured.
+
+Runs of neighbouring rows that overlap are joined in a graph whose components are the
+objects, so no image of labels is ever held. Equal to ``scipy.ndimage``'s ``label`` (in
+the same order) and ``binary_fill_holes``.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from mmseg_ftu.masks.run_mask import RunMask, checked_strips
+
+
+@dataclass(frozen=True)
+class Objects:
+    """The objects of a mask, in the order of their first pixels.
+
+    Args:
+        mask: The mask they make up.
+        labels: (R,) object of each run of the mask, 0-based.
+        area: (N,) px.
+        top: (N,) first row.
+        bottom: (N,) row after the last.
+        left: (N,) first column.
+        right: (N,) column after the last.
+    """
+
+    mask: RunMask
+    labels: np.ndarray
+    area: np.ndarray
+    top: np.ndarray
+    bottom: np.ndarray
+    left: np.ndarray
+    right: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.area)
+
+    @property
+    def touches_border(self) -> np.ndarray:
+        """Whether the object reaches the image's border, (N,) bool."""
+        height, width = self.mask.shape
+        inside = (self.top > 0) & (self.bottom < height)
+        return ~(inside & (self.left > 0) & (self.right < width))
+
+    def select(self, keep: np.ndarray) -> 'Objects':
+        """Return some of the objects; ``keep`` is (N,) bool."""
+        new_label = np.cumsum(keep) - 1
+        kept_runs = keep[self.labels]
+        columns = (self.area, self.top, self.bottom, self.left, self.right)
+        return Objects(
+            self.mask.select(kept_runs),
+            new_label[self.labels[kept_runs]],
+            *(column[keep] for column in columns),
+        )
+
+
+def find_objects(mask: RunMask, connectivity: int = 8) -> Objects:
+    """Find the connected objects of a mask.
+
+    Args:
+        mask: The mask.
+        connectivity: 8, where pixels that touch at a corner are one object, or 4.
+
+    Raises:
+        ValueError: If the connectivity is another number.
+    """
+    labels = label_runs(mask, connectivity)
+    count = int(labels.max(initial=-1)) + 1
+    top, left = np.full((2, count), np.iinfo(np.int32).max, np.int32)
+    bottom, right = np.zeros((2, count), np.int32)
+    np.minimum.at(top, labels, mask.rows)
+    np.maximum.at(bottom, labels, mask.rows + 1)
+    np.minimum.at(left, labels, mask.starts)
+    np.maximum.at(right, labels, mask.stops)
+    area = np.bincount(labels, mask.lengths, count).astype(np.int64)
+    return Objects(mask, labels, area, top, bottom, left, right)
+
+
+def label_runs(mask: RunMask, connectivity: int) -> np.ndarray:
+    """Return the object of each run, (R,), numbered from 0 by first pixels."""
+    if connectivity not in (4, 8):
+        raise ValueError(f'connectivity {connectivity}: must be 4 or 8')
+    total = len(mask)
+    if not total:
+        return np.zeros(0, np.int64)
+    # Runs of the row above that overlap run i (for 8: or touch it at a corner) are
+    # neighbours in the list: first[i] <= j < last[i].
+    reach = 1 if connectivity == 8 else 0
+    row_length = mask.shape[1] + 3  # so that reaching out never meets the next row
+    base = mask.rows * np.int64(row_length)
+    above = base - row_length
+    first = np.searchsorted(base + mask.stops, above + mask.starts - reach, 'right')
+    last = np.searchsorted(base + mask.starts, above + mask.stops + reach, 'left')
+    counts = np.maximum(last - first, 0)
+    below = np.repeat(np.arange(total), counts)
+    offset = np.arange(len(below)) - np.repeat(np.cumsum(counts) - counts, counts)
+    graph = coo_array(
+        (np.ones(len(below), bool), (below, np.repeat(first, counts) + offset)),
+        shape=(total, total),
+    )
+    count, labels = connected_components(graph, directed=False)
+    first_run = np.empty(count, np.int64)
+    first_run[labels[::-1]] = np.arange(total)[::-1]  # the last one written stays
+    rank = np.empty(count, np.int64)
+    rank[np.argsort(first_run)] = np.arange(count)
+    return rank[labels]
+
+
+def fill_holes(mask: RunMask, max_hole_px: float | None = None) -> RunMask:
+    """Fill the holes of a mask: background that can't reach the image's border.
+
+    An island in a hole becomes part of the object around it.
+
+    Args:
+        mask: The mask.
+        max_hole_px: Leave larger holes open; px of background. None fills all.
+    """
+    gaps = mask.gaps()
+    regions = find_objects(gaps, connectivity=4)  # as objects are 8-connected
+    hole = ~regions.touches_border
+    if max_hole_px is not None:
+        hole &= regions.area <= max_hole_px
+    if not hole.any():
+        return mask
+    return gaps.select(~hole[regions.labels]).gaps()
+
+
+def clean_objects(
+    mask: RunMask,
+    *,
+    fill: bool = False,
+    max_hole_um2: float | None = None,
+    min_area_um2: float | None = None,
+    min_area_px: float | None = None,
+    pixel_size: float | None = None,
+) -> Objects:
+    """Fill holes, then drop small objects.
+
+    Args:
+        mask: The mask.
+        fill: Whether to fill holes.
+        max_hole_um2: Leave larger holes open, um^2; None fills all.
+        min_area_um2: Drop smaller objects, um^2; None drops none.
+        min_area_px: The same in px; where both are given, both must be met.
+        pixel_size: Of the mask, um/px; None if unknown.
+
+    Raises:
+        ValueError: If a limit in um^2 comes without a pixel size, or is negative.
+    """
+    limits = {'max_hole_um2': max_hole_um2, 'min_area_um2': min_area_um2}
+    for name, limit in (*limits.items(), ('min_area_px', min_area_px)):
+        if limit is not None and not limit >= 0:
+            raise ValueError(f'{name} {limit}: must be 0 or more')
+        if limit is not None and name in limits and not pixel_size:
+            raise ValueError(
+                f'{name} {limit} needs the pixel size, which is unknown: give it '
+                '(um/px), or give the limit in px'
+            )
+    if fill:
+        mask = fill_holes(
+            mask, None if max_hole_um2 is None else max_hole_um2 / pixel_size**2
+        )
+    objects = find_objects(mask)
+    min_px = min_area_px or 0
+    if min_area_um2 is not None:
+        min_px = max(min_px, min_area_um2 / pixel_size**2)
+    return objects if min_px <= 1 else objects.select(objects.area >= min_px)
+
+
+def mean_probability(objects: Objects, strips: Iterable[np.ndarray]) -> np.ndarray:
+    """Average a map over each object.
+
+    Args:
+        objects: The objects.
+        strips: The map at the mask's size from top to bottom, each (n, W) float.
+
+    Returns:
+        (N,) float64.
+
+    Raises:
+        ValueError: If the strips don't make up the mask's shape.
+    """
+    mask = objects.mask
+    sums = np.zeros(len(mask))
+    for y, strip in checked_strips(strips, mask.shape):
+        first, last = np.searchsorted(mask.rows, [y, y + len(strip)])
+        if first == last:
+            continue
+        edges = np.stack([mask.starts[first:last], mask.stops[first:last]], axis=1)
+        edges = edges + (mask.rows[first:last, None] - np.int64(y)) * mask.shape[1]
+        edges = edges.ravel()
+        if edges[-1] == strip.size:  # reduceat wants no index at the end
+            edges = edges[:-1]
+        sums[first:last] = np.add.reduceat(strip.ravel(), edges)[::2]
+    return np.bincount(objects.labels, sums, len(objects)) / objects.area

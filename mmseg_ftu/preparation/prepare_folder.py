@@ -1,0 +1,262 @@
+"""Check all records, then write the prepared folder.
+
+Two passes: the first decodes every image and mask and collects all faults, the second
+decodes again and writes. Decoding twice costs seconds (9.4 GB of uncompressed TIFF, the
+second time mostly out of the system's cache), and of a source with faults nothing at
+all is written.
+
+A run that is interrupted goes on where it was; see ``journal``.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+
+from mmseg_ftu.io.atomic_files import remove_leftovers, write_bytes, write_png
+from mmseg_ftu.io.images import read_image
+from mmseg_ftu.io.pixel_budget import PixelBudget
+from mmseg_ftu.io.raster import MAX_PIXELS
+from mmseg_ftu.io.resizing import INTERPOLATION, resize_mask, target_shape
+from mmseg_ftu.preparation.checking import add_folds, check_pixels, decoded_pixels, each
+from mmseg_ftu.preparation.journal import Journal
+from mmseg_ftu.preparation.records import Fault, PreparationError, Record, file_key
+from mmseg_ftu.preparation.staining import finisher, stain_summary
+from mmseg_ftu.version import __version__
+
+FOLDERS = ('images', 'masks', 'masks_original')
+LARGEST_SIZE = math.isqrt(MAX_PIXELS)
+LAYOUT = 1  # raise it when other pixels would be written for the same source
+
+
+def prepare_folder(
+    source: Path,
+    folder: Path,
+    records: list[Record],
+    faults: list[Fault],
+    settings: dict,
+    workers: int,
+    overwrite: bool,
+    budget: PixelBudget | None = None,
+) -> str:
+    """Write the prepared folder, or what of it is missing or outdated.
+
+    Args:
+        source: Where from, to keep the two apart.
+        folder: Where to; new, empty, or made by an earlier run.
+        records: The images.
+        faults: Faults found while listing them.
+        settings: ``size`` (px or None), ``folds``, ``seed``, ``resized``, ``empty``
+            (refuse, keep or skip), ``stain`` (of ``stain_settings``) and whatever
+            else shaped the records; kept in the manifest.
+        workers: Threads; 0 works in the calling one.
+        overwrite: Accept a folder begun with other settings.
+        budget: Bounds what the threads decode at once; None takes the default.
+
+    Returns:
+        A summary for people.
+
+    Raises:
+        PreparationError: With all faults, before anything is written.
+    """
+    _refuse_numbers(settings['size'], workers)
+    _refuse_nesting(source, folder)
+    journal = Journal(folder)
+    journal.require(settings, overwrite)
+    made_of = {record.id: _fingerprint(record, settings) for record in records}
+    current = {
+        name: made
+        for name, made in made_of.items()
+        if journal.fingerprints.get(name) == made
+        and _has_files(folder, name, journal.sizes.get(name))
+    }
+    _refuse_others(folder, journal, made_of.keys() - current.keys(), overwrite)
+    budget = budget or PixelBudget()
+    table = _checked_table(records, current, faults, settings, workers, budget)
+    outdated = set(table['id']) - set(current)
+    todo = [record for record in records if record.id in outdated]
+    csv = table.to_csv(index=False, lineterminator='\n').encode()
+    if not todo and _is_finished(folder, journal, csv, settings):
+        return f'{folder} is finished already, nothing to do.\n{_summary(table)}'
+    folder.mkdir(parents=True, exist_ok=True)
+    journal.begin(settings, current, outdated)
+    for name in FOLDERS:
+        (folder / name).mkdir(exist_ok=True)
+        remove_leftovers(folder / name)
+    remove_leftovers(folder)
+    write = budget.limit(_writer(folder, settings), decoded_pixels)
+    for record, failure in each(write, todo, workers, 'writing'):
+        sizes = [path.stat().st_size for path in _files(folder, record.id)]
+        journal.add(record.id, made_of[record.id], sizes, failure)
+    _remove_strays(folder, journal, set(table['id']))
+    write_bytes(folder / 'folds.csv', csv)
+    journal.finish(_manifest(table, len(records), settings))
+    summary = f'{folder}: wrote {len(todo)} of {len(table)} images.\n{_summary(table)}'
+    return summary + stain_summary(settings, journal.stain_failures)
+
+
+def _checked_table(
+    records: list[Record],
+    current: dict[str, str],
+    faults: list[Fault],
+    settings: dict,
+    workers: int,
+    budget: PixelBudget,
+) -> pd.DataFrame:
+    """Check what isn't up to date, and return ``folds.csv`` without skipped records."""
+    unchecked = [record for record in records if record.id not in current]
+    found, skipped = check_pixels(unchecked, settings, workers, budget)
+    faults = faults + found
+    kept = [record for record in records if record.id not in skipped]
+    try:
+        table = add_folds(kept, settings)
+    except ValueError as error:  # beside other faults it may be their consequence
+        faults = faults or [Fault(0, str(error))]
+    if faults:
+        lines = [text for _, text in sorted(faults)]
+        count = f'{len(lines)} fault' + 's' * (len(lines) > 1)
+        raise PreparationError('\n'.join([*lines, f'{count}; nothing was written.']))
+    return table
+
+
+def _refuse_numbers(size: int | None, workers: int) -> None:
+    """Raise where a number makes no sense; folds are checked by ``assign_folds``."""
+    if size is not None and not 1 <= size <= LARGEST_SIZE:
+        raise PreparationError(f'--size {size}: give 1 to {LARGEST_SIZE} px')
+    if workers < 0:
+        raise PreparationError(f'--workers {workers}: give 0 or more')
+
+
+def _refuse_nesting(source: Path, folder: Path) -> None:
+    """Raise where one of the folders is, or lies in, the other."""
+    source, target = source.resolve(), folder.resolve()
+    if source.is_relative_to(target) or target.is_relative_to(source):
+        raise PreparationError(
+            f'{folder} is, holds or lies in the source folder {source}; name a folder '
+            'beside it'
+        )
+
+
+def _fingerprint(record: Record, settings: dict) -> str:
+    """Return a text that changes with anything that the three files depend on."""
+    parts = [LAYOUT, record.shape, file_key(record.image), record.mask.key()]
+    parts += [settings[name] for name in ('size', 'resized', 'empty')]  # check again
+    if settings.get('stain'):
+        parts.append(settings['stain'])
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _files(folder: Path, name: str) -> list[Path]:
+    """Return the files of an image, in the order of `FOLDERS`."""
+    return [folder / kind / f'{name}.png' for kind in FOLDERS]
+
+
+def _has_files(folder: Path, name: str, sizes: list[int] | None) -> bool:
+    """Tell whether all files of an image are there, of the sizes on record."""
+    files = _files(folder, name)
+    if not all(path.is_file() for path in files):
+        return False
+    return sizes is None or [path.stat().st_size for path in files] == sizes
+
+
+def _refuse_others(
+    folder: Path, journal: Journal, names: Iterable[str], overwrite: bool
+) -> None:
+    """Raise where an image would replace files that the tool did not write.
+
+    Nor those that were edited or damaged since, unless ``overwrite`` is given.
+    """
+    for name in sorted(names):
+        sizes = journal.sizes.get(name, [None] * len(FOLDERS))
+        for path, size in zip(_files(folder, name), sizes, strict=True):
+            if not path.exists():
+                continue
+            if not journal.is_own(name):
+                raise PreparationError(
+                    f'{path} is in the way and was not written by this tool: move it '
+                    'away, or name another folder'
+                )
+            if size not in (None, path.stat().st_size) and not overwrite:
+                raise PreparationError(
+                    f'{path} was edited or damaged since it was prepared: it has '
+                    f'{path.stat().st_size} bytes and had {size}; move it away, or '
+                    'pass --overwrite to make it again'
+                )
+
+
+def _is_finished(folder: Path, journal: Journal, csv: bytes, settings: dict) -> bool:
+    """Tell whether the folder is complete and of the same rows and settings."""
+    path = folder / 'folds.csv'
+    same_rows = path.is_file() and path.read_bytes() == csv
+    return journal.finished and same_rows and journal.settings == settings
+
+
+def _writer(folder: Path, settings: dict) -> Callable[[Record], str | None]:
+    """Return the function that writes the three files of a record.
+
+    It returns why the image couldn't be stain-normalised, if so.
+    """
+    finish = finisher(settings.get('stain'))
+
+    def write(record: Record) -> str | None:
+        shape = target_shape(record.shape, settings['size'])
+        image, mask = read_image(record.image), record.mask.read()
+        name = f'{record.id}.png'
+        image, failure = finish(image, shape)
+        write_png(folder / 'images' / name, image)
+        write_png(folder / 'masks' / name, resize_mask(mask, shape))
+        write_png(folder / 'masks_original' / name, mask)
+        return failure
+
+    return write
+
+
+def _remove_strays(folder: Path, journal: Journal, ids: set[str]) -> None:
+    """Remove the tool's own files of images that are no longer listed."""
+    for kind in FOLDERS:
+        for path in (folder / kind).glob('*.png'):
+            if path.stem not in ids and journal.is_own(path.stem):
+                path.unlink()
+
+
+def _manifest(table: pd.DataFrame, listed: int, settings: dict) -> dict:
+    """Describe how the folder was made."""
+    return {
+        'layout': LAYOUT,
+        'settings': settings,
+        'interpolation': INTERPOLATION,
+        'counts': {
+            'images': len(table),
+            'left_out_as_empty': listed - len(table),
+            'groups': int(table['group'].nunique()),
+            'by_organ': _counts(table['organ']),
+            'by_data_source': _counts(table['data_source']),
+            'by_fold': _counts(table['fold']),
+        },
+        'versions': {
+            'mmseg_ftu': __version__,
+            'numpy': np.__version__,
+            'opencv': cv2.__version__,
+        },
+    }
+
+
+def _counts(column: pd.Series) -> dict[str, int]:
+    """Count values, in sorted order."""
+    counts = column.value_counts().sort_index()
+    return {str(value): int(count) for value, count in counts.items()}
+
+
+def _summary(table: pd.DataFrame) -> str:
+    """Show the images of each organ and fold."""
+    counts = pd.crosstab(table['organ'], table['fold'], margins=True)
+    groups = table['group'].nunique()
+    return (
+        f'Images by organ and fold ({groups} groups kept together):\n'
+        + counts.to_string()
+    )

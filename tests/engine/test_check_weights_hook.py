@@ -1,0 +1,129 @@
+"""Weights that are not those of the model: refused in a test, told in a training."""
+
+import pytest
+import torch
+from tiny_run import build, tiny_config
+
+from mmseg_ftu.cli import run_command
+from mmseg_ftu.engine.check_weights_hook import compare, non_finite
+
+
+@pytest.fixture
+def trained(tmp_path):
+    """A tiny run of one epoch: its folder and its checkpoint."""
+    cfg = tiny_config(tmp_path / 'run')
+    cfg.train_cfg.max_epochs = 1
+    cfg.custom_hooks = []
+    build(cfg).train()
+    return tmp_path / 'run' / 'epoch_1.pth'
+
+
+def scored(folder, path):
+    """Test a checkpoint."""
+    cfg = tiny_config(folder)
+    cfg.update(
+        test_dataloader=cfg.val_dataloader,
+        test_evaluator=cfg.val_evaluator,
+        test_cfg=dict(type='TestLoop'),
+        load_from=str(path),
+    )
+    return build(cfg).test()
+
+
+def changed(path, edit):
+    checkpoint = torch.load(path, weights_only=False)
+    edit(checkpoint['state_dict'])
+    other = path.with_name('other.pth')
+    torch.save(checkpoint, other)
+    return other
+
+
+def first(weights):
+    return next(name for name in weights if weights[name].ndim == 4)
+
+
+EDITS = {
+    'empty': (lambda w: w.clear(), r'\d+ are missing'),
+    'missing': (lambda w: w.pop(first(w)), r'1 are missing \('),
+    'unknown': (lambda w: w.update(new=torch.zeros(1)), r'1 are unknown \(new\)'),
+    'shape': (lambda w: w.update({first(w): torch.zeros(1)}), 'have another shape'),
+    'nan': (lambda w: w[first(w)].fill_(torch.nan), r'1 are not finite \('),
+}
+
+
+@pytest.mark.parametrize('kind', EDITS)
+def test_a_test_needs_the_weights_of_the_model(trained, tmp_path, kind):
+    edit, message = EDITS[kind]
+    other = changed(trained, edit)
+    with pytest.raises(ValueError, match=rf'other\.pth: not the weights.*{message}'):
+        scored(tmp_path / 'test', other)
+
+
+def test_good_weights_pass_with_the_prefix_of_a_wrapper_too(trained, tmp_path):
+    def prefix(weights):
+        for name in [*weights]:
+            weights[f'module.{name}'] = weights.pop(name)
+
+    paths = trained, changed(trained, prefix)
+    one, other = (scored(tmp_path / path.stem, path)['Dice'] for path in paths)
+    assert one == other
+
+
+def test_weights_to_start_from_may_fit_in_part(trained, tmp_path, capsys):
+    cfg = tiny_config(tmp_path / 'more')
+    cfg.train_cfg.max_epochs = 1
+    cfg.custom_hooks = []
+    cfg.load_from = str(changed(trained, EDITS['missing'][0]))
+    build(cfg).train()
+    log = next((tmp_path / 'more').rglob('*.log')).read_text()
+    assert '1 are missing' in log
+    cfg.load_from = str(changed(trained, EDITS['empty'][0]))
+    cfg.work_dir = str(tmp_path / 'none')
+    with pytest.raises(ValueError, match='are missing'):
+        build(cfg).train()
+
+
+def test_a_resumed_run_needs_all(trained):
+    cfg = tiny_config(trained.parent)
+    cfg.train_cfg.max_epochs = 2
+    cfg.custom_hooks = []
+    changed(trained, EDITS['missing'][0]).replace(trained)
+    cfg.resume = True
+    with pytest.raises(ValueError, match='1 are missing'):
+        build(cfg).train()
+
+
+def test_names_and_shapes():
+    one, two = torch.zeros(1), torch.zeros(2)
+    assert compare({'a': one}, {'a': one}) == ([], 1)
+    faults, fitting = compare({'a': one, 'c': one}, {'a': two, 'b': one})
+    assert fitting == 0
+    assert faults == [
+        '1 are missing (b)',
+        '1 are unknown (c)',
+        '1 have another shape (a)',
+    ]
+
+
+def test_parameters_that_are_not_finite():
+    layer = torch.nn.Linear(2, 2)
+    assert non_finite(layer) is None
+    layer.bias.data[0] = torch.inf
+    assert non_finite(layer) == '1 of its weights are not finite (bias)'
+
+
+@pytest.mark.parametrize('content', [[1, 2], dict(state_dict=5), 'text'])
+def test_what_is_no_checkpoint_is_named(tmp_path, content):
+    torch.save(content, tmp_path / 'odd.pth')
+    with pytest.raises(ValueError, match=r'odd\.pth: holds a .*, no weights'):
+        scored(tmp_path / 'test', tmp_path / 'odd.pth')
+
+
+def test_a_second_run_does_not_replace_the_first(trained, tmp_path, capsys):
+    config = tmp_path / 'config.py'
+    cfg = tiny_config(trained.parent)
+    cfg.dump(config)
+    before = trained.read_bytes()
+    assert run_command('train', [str(config), '--work-dir', str(trained.parent)]) == 2
+    assert 'go on with it by --resume' in capsys.readouterr().err
+    assert trained.read_bytes() == before
