@@ -17,6 +17,7 @@ with quiet_imports():
         transforms,
     )
     from mmseg_ftu.engine import (
+        bf16_optim_wrapper,
         check_finite_loss_hook,
         check_fold_hook,
         check_schedule_hook,
@@ -37,6 +38,7 @@ refuse_unsafe_checkpoints()
 
 __all__ = [
     'at_least_two_batch_sampler',
+    'bf16_optim_wrapper',
     'check_finite_loss_hook',
     'check_fold_hook',
     'check_schedule_hook',

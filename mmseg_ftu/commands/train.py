@@ -22,7 +22,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='go on from the latest checkpoint in the work dir',
     )
     parser.add_argument(
-        '--amp', action='store_true', help='mixed precision (needs an accelerator)'
+        '--epochs',
+        type=int,
+        help="number of epochs; the config's schedules are made as long",
+    )
+    parser.add_argument(
+        '--amp',
+        action='store_true',
+        help='mixed precision: float16 on an accelerator, bfloat16 on a CPU',
     )
     add_cfg_options(parser)
     parser.add_argument(

@@ -12,6 +12,7 @@ from mmengine.runner import Runner
 
 from mmseg_ftu.engine.config_thresholds import fill_in_thresholds, set_thresholds
 from mmseg_ftu.engine.read_config import read_config
+from mmseg_ftu.engine.scale_epochs import scale_epochs
 from mmseg_ftu.engine.work_dir import default_work_dir, refuse_unheard
 from mmseg_ftu.io.own_files import ListedFolder, lies_in, refuse_nesting
 
@@ -23,6 +24,7 @@ def train(
     amp: bool = False,
     cfg_options: dict | None = None,
     launcher: str = 'none',
+    epochs: int | None = None,
 ) -> Runner:
     """Train a segmentor.
 
@@ -30,22 +32,26 @@ def train(
         config: Path of the config.
         work_dir: Where logs and checkpoints go; None is that of `default_work_dir`.
         resume: Go on from the newest intact checkpoint in ``work_dir``.
-        amp: Train in mixed precision (needs an accelerator).
+        amp: Train in mixed precision, see `use_amp`.
         cfg_options: Settings that override the config's, dotted keys.
         launcher: ``none``, ``pytorch``, ``slurm`` or ``mpi``.
+        epochs: Number of epochs, with schedules to match, see `scale_epochs`; None
+            is that of the config.
 
     Returns:
         The runner, after training.
 
     Raises:
-        ValueError: If ``amp`` is asked for on a CPU, if the work dir holds checkpoints
-            and ``resume`` is not given, or none of them is intact.
+        ValueError: If the work dir holds checkpoints and ``resume`` is not given, or
+            none of them is intact, or the config can not be scaled to ``epochs``.
         FloatingPointError: If the loss or the weights become infinite or NaN.
     """
     cfg = load_config(config, work_dir, cfg_options, launcher)
     refuse_run_in_data(cfg)
     if not resume:
         refuse_other_run(cfg.work_dir)
+    if epochs is not None:
+        scale_epochs(cfg, epochs)
     if amp:
         use_amp(cfg)
     cfg.resume = resume
@@ -164,14 +170,17 @@ def load_config(
 
 
 def use_amp(cfg: Config) -> None:
-    """Switch the config's optimizer wrapper to automatic mixed precision."""
-    if get_device() == 'cpu':
-        raise ValueError(
-            '--amp needs an accelerator and this machine has none: leave it out'
-        )
+    """Switch the config's optimizer wrapper to automatic mixed precision.
+
+    That is float16 with loss scaling on an accelerator, bfloat16 on a CPU.
+    """
     wrapper = cfg.optim_wrapper.setdefault('type', 'OptimWrapper')
-    if wrapper not in ('OptimWrapper', 'AmpOptimWrapper'):
+    if wrapper not in ('OptimWrapper', 'AmpOptimWrapper', 'Bf16OptimWrapper'):
         raise ValueError(f'--amp can not be combined with optim_wrapper.type={wrapper}')
+    if get_device() == 'cpu' or wrapper == 'Bf16OptimWrapper':
+        cfg.optim_wrapper.type = 'Bf16OptimWrapper'
+        cfg.optim_wrapper.when = 'always'
+        return
     cfg.optim_wrapper.type = 'AmpOptimWrapper'
     cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
 
