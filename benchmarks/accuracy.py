@@ -1,0 +1,264 @@
+"""Dice on small tissue at equal training time: our recipes against peers.
+
+    python benchmarks/accuracy.py --calibrate --out calibration.json
+    python benchmarks/accuracy.py --minutes 10 --out accuracy.csv [--folds 1 2 3 4]
+    python benchmarks/accuracy.py --table accuracy.csv
+
+Each contestant is trained on the other folds of a set and scored on one, with the
+weights of its last step, so nothing is chosen on the images that are scored. Recipes
+and the peers' learning rates were chosen on fold 0, which the table leaves out. A
+budget of minutes becomes a number of steps by seconds a step that ``--calibrate``
+measured on two idle cores, so that a busy machine decides nothing. Runs that the CSV
+holds are not repeated.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import pandas as pd
+import tissue_peers
+import torch
+from tissue_peers import PEERS
+from tissue_sets import SETS, TissueSet, prepare
+
+from mmseg_ftu.evaluation.dice import dice
+from mmseg_ftu.evaluation.score_table import mean_interval
+
+ROOT = Path(__file__).resolve().parents[1]
+CALIBRATION = Path(__file__).with_name('accuracy_calibration.json')
+OURS = {
+    'ours, small': 'configs/tissue/small.py',
+    'ours, small, switched': 'configs/tissue/small_switch.py',
+}
+COLUMNS = ['set', 'contestant', 'minutes', 'fold', 'steps']
+COLUMNS += ['image', 'group', 'dice', 'dice_flips']
+CALIBRATION_STEPS = 40  # of which the first quarter is left out
+
+
+def main() -> None:
+    args = parse_args()
+    if args.table:
+        print(table(pd.read_csv(args.table)))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(args.work or folder)
+        if args.calibrate:
+            print(calibrate(args, work))
+            return
+        for name in args.sets:
+            tissue = prepare(SETS[name], work / name)
+            for fold in args.folds:
+                for contestant in args.contestants:
+                    run(args, tissue, fold, contestant, work)
+    print(table(pd.read_csv(args.out)))
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    everybody = [*OURS, *PEERS]
+    add('--sets', nargs='+', default=['glas'], choices=list(SETS))
+    add('--folds', nargs='+', type=int, default=[1, 2, 3, 4])
+    add('--contestants', nargs='+', default=everybody, choices=everybody)
+    add('--minutes', type=float, default=10.0, help='of two idle cores')
+    add('--threads', type=int, default=torch.get_num_threads())
+    add('--out', type=Path, default=Path('accuracy.csv'))
+    add('--work', help='folder that keeps prepared data and runs')
+    add('--calibrate', action='store_true', help='measure seconds a step')
+    add('--table', type=Path, help='print the table of a CSV and end')
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    return args
+
+
+def run(
+    args: argparse.Namespace, tissue: TissueSet, fold: int, contestant: str, work: Path
+) -> None:
+    """Train and score a contestant on a fold, unless that is done."""
+    key = dict(set=tissue.name, contestant=contestant, minutes=args.minutes, fold=fold)
+    done = (
+        pd.read_csv(args.out) if args.out.is_file() else pd.DataFrame(columns=COLUMNS)
+    )
+    if (done[list(key)] == pd.Series(key)).all(axis=1).any():
+        return
+    seconds = json.loads(CALIBRATION.read_text())['seconds'][contestant]
+    steps = round(60 * args.minutes / seconds)
+    started = time.time()
+    train = train_ours if contestant in OURS else train_peer
+    rows = train(contestant, tissue, fold, steps, work, args.threads)
+    frame = pd.DataFrame([key | dict(steps=steps) | row for row in rows])[COLUMNS]
+    frame.to_csv(args.out, mode='a', header=not args.out.is_file(), index=False)
+    print(
+        f'{tissue.name}, fold {fold}, {contestant}: {frame.dice.mean():.4f}, '
+        f'with flips {frame.dice_flips.mean():.4f}, '
+        f'{steps} steps, {time.time() - started:.0f} s',
+        flush=True,
+    )
+
+
+def train_peer(
+    contestant: str,
+    tissue: TissueSet,
+    fold: int,
+    steps: int,
+    work: Path,
+    threads: int,
+) -> list[dict]:
+    peer = PEERS[contestant]
+    ids = tissue.ids(fold, held_out=False)
+    images, masks = zip(*map(tissue.read, ids), strict=True)
+    network = tissue_peers.train(peer, images, masks, steps)
+    rows = []
+    for name in tissue.ids(fold, held_out=True):
+        image, mask = tissue.read(name)
+        one, flips = tissue_peers.predict(network, peer, image)
+        rows.append(score(tissue, name, mask, one, flips))
+    return rows
+
+
+def train_ours(
+    contestant: str,
+    tissue: TissueSet,
+    fold: int,
+    steps: int,
+    work: Path,
+    threads: int,
+) -> list[dict]:
+    from mmseg_ftu.inference.predictor import FTUPredictor
+
+    config = ROOT / OURS[contestant]
+    folder = work / f'{tissue.name}_{config.stem}_{fold}_{steps}'
+    train_config(config, tissue, fold, steps, folder, threads)
+    checkpoint = max(folder.glob('epoch_*.pth'), key=lambda p: int(p.stem[6:]))
+    views = ('identity',), ('identity', 'hflip', 'vflip')
+    predictors = [
+        FTUPredictor(config, checkpoint, views=v, thresholds={'default': 0.5})
+        for v in views
+    ]
+    rows = []
+    for name in tissue.ids(fold, held_out=True):
+        masks = [p(tissue.image_path(name)).mask == 1 for p in predictors]
+        rows.append(score(tissue, name, tissue.read(name)[1], *masks))
+    return rows
+
+
+def train_config(
+    config: Path, tissue: TissueSet, fold: int, steps: int, folder: Path, threads: int
+) -> None:
+    """Run ``tools/train.py`` for the whole epochs that fit into so many steps."""
+    from mmengine.config import Config
+
+    batch = Config.fromfile(config).train_dataloader.batch_size
+    an_epoch = -(-len(tissue.ids(fold, held_out=False)) // batch)
+    epochs = max(1, steps // an_epoch)
+    if (folder / f'epoch_{epochs}.pth').is_file():
+        return
+    command = [sys.executable, 'tools/train.py', str(config.relative_to(ROOT))]
+    command += ['--work-dir', str(folder), '--epochs', str(epochs)]
+    command += ['--resume'] * folder.is_dir()
+    command += ['--cfg-options', f'train_cfg.val_interval={epochs}']
+    settings = dict(
+        FTU_DATA=str(tissue.prepared), FOLD=str(fold), OMP_NUM_THREADS=str(threads)
+    )
+    subprocess.run(
+        command,
+        check=True,
+        cwd=ROOT,
+        env=os.environ | settings,
+        stdout=subprocess.DEVNULL,
+    )
+
+
+def score(
+    tissue: TissueSet, name: str, mask: np.ndarray, one: np.ndarray, flips: np.ndarray
+) -> dict:
+    truth = mask == 1
+    return dict(
+        image=name,
+        group=tissue.group(name),
+        dice=round(dice(one, truth), 5),
+        dice_flips=round(dice(flips, truth), 5),
+    )
+
+
+def calibrate(args: argparse.Namespace, work: Path) -> str:
+    """Measure seconds a step of every contestant on an idle machine."""
+    tissue = prepare(SETS['glas'], work / 'glas')
+    seconds = {}
+    for contestant in args.contestants:
+        if contestant in OURS:
+            seconds[contestant] = time_ours(contestant, tissue, work, args.threads)
+        else:
+            seconds[contestant] = time_peer(contestant, tissue)
+        print(f'{contestant}: {seconds[contestant]:.3f} s a step', flush=True)
+    text = json.dumps(
+        dict(threads=args.threads, torch=torch.__version__, seconds=seconds), indent=2
+    )
+    args.out.write_text(text + '\n')
+    return text
+
+
+def time_peer(contestant: str, tissue: TissueSet) -> float:
+    images, masks = zip(*map(tissue.read, tissue.ids(0, held_out=False)), strict=True)
+    ends: list[float] = []
+    tissue_peers.train(
+        PEERS[contestant],
+        images,
+        masks,
+        CALIBRATION_STEPS,
+        after_step=lambda step: ends.append(time.perf_counter()),
+    )
+    return median(np.diff(ends[CALIBRATION_STEPS // 4 :]))
+
+
+def time_ours(contestant: str, tissue: TissueSet, work: Path, threads: int) -> float:
+    """Return the seconds of a step by the log, waiting for the loader included."""
+    config = ROOT / OURS[contestant]
+    folder = work / f'calibration_{config.stem}'
+    train_config(config, tissue, 0, CALIBRATION_STEPS, folder, threads)
+    log = next(folder.rglob('scalars.json')).read_text().splitlines()
+    times = [record['time'] for record in map(json.loads, log) if 'loss' in record]
+    return median(times[len(times) // 4 :])
+
+
+def table(frame: pd.DataFrame) -> str:
+    """Return a Markdown table of the means over all images, best first."""
+    rows = [
+        '| set | minutes | contestant | images | Dice, one view | 95 % | with flips |',
+        '|---|---|---|---|---|---|---|',
+    ]
+    groups = frame.groupby(['set', 'minutes', 'contestant'], sort=False)
+    lines: Sequence[tuple] = [
+        (
+            *key,
+            len(part),
+            part.dice.mean(),
+            part.dice.to_numpy(),
+            part.dice_flips.mean(),
+        )
+        for key, part in groups
+    ]
+    for name, minutes, who, n, mean, values, flips in sorted(
+        lines, key=lambda line: (line[0], line[1], -line[4])
+    ):
+        low, high = mean_interval(values)
+        rows.append(
+            f'| {name} | {minutes:g} | {who} | {n} | {mean:.3f} '
+            f'| {low:.3f} to {high:.3f} | {flips:.3f} |'
+        )
+    return '\n'.join(rows)
+
+
+if __name__ == '__main__':
+    main()
