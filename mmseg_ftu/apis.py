@@ -116,7 +116,8 @@ def evaluate(
 
 def refuse_other_run(work_dir: str) -> None:
     """Raise ValueError if a folder holds checkpoints, which a new run would replace."""
-    found = sorted(path.name for path in Path(work_dir).glob('*.pth'))
+    kinds = ('epoch_*.pth', 'iter_*.pth', 'best_*.pth')
+    found = sorted(p.name for kind in kinds for p in Path(work_dir).glob(kind))
     if found:
         raise ValueError(
             f'{work_dir} holds the checkpoints of an earlier run ({", ".join(found)}): '

@@ -539,6 +539,26 @@ def test_a_changed_file_is_made_again_and_kept(run, images, tmp_path):
     assert after == before
 
 
+@pytest.mark.parametrize('overwrite', [False, True])
+def test_tables_that_somebody_edited_are_kept(run, images, tmp_path, overwrite):
+    out, jobs = tmp_path / 'out', list_jobs(str(images))
+    kinds = ('masks', 'submission')
+    run(jobs, kinds=kinds)
+    tables = {n: out / n for n in ('predictions.csv', 'submission.csv')}
+    before = {name: path.read_text() for name, path in tables.items()}
+    assert run(jobs, kinds=kinds).kept_changed == []
+    for path in tables.values():
+        path.write_text('mine')
+    if overwrite:
+        summary = run(jobs, kinds=('masks',), overwrite=True)
+    else:
+        summary = run(jobs, kinds=kinds)
+    assert summary.kept_changed == [f'{name}.changed' for name in tables]
+    assert {(out / f'{name}.changed').read_text() for name in tables} == {'mine'}
+    assert tables['predictions.csv'].read_text() == before['predictions.csv']
+    assert tables['submission.csv'].exists() is not overwrite
+
+
 def test_an_image_that_fails_later_keeps_its_files_known(run, images, tmp_path):
     jobs = list_jobs(str(images))
     run(jobs)
@@ -708,7 +728,7 @@ def test_weights_that_are_not_finite_are_refused(tmp_path):
     model = dark(small_config(1))
     poison(model, float('nan'))
     path = save(model, tmp_path / 'nan.pth')
-    with pytest.raises(ValueError, match=r'nan\.pth: 1 of its weights are not finite'):
+    with pytest.raises(ValueError, match=r'nan\.pth: of its weights 1 are not finite'):
         FTUPredictor(small_config(1), path)
 
 
