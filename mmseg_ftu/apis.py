@@ -11,6 +11,7 @@ from mmengine.device import get_device
 from mmengine.runner import Runner
 
 from .evaluation.config_thresholds import fill_in_thresholds, set_thresholds
+from .override_config import override_config
 from .preparation.own_files import ListedFolder, lies_in, refuse_nesting
 from .read_config import read_config
 from .work_dir import default_work_dir, refuse_unheard
@@ -155,7 +156,7 @@ def load_config(
     cfg = read_config(config)
     fill_in_thresholds(cfg)
     cfg.launcher = launcher
-    cfg.merge_from_dict(cfg_options or {})
+    override_config(cfg, cfg_options)
     for name, variable in (('fold', 'FOLD'), ('data_root', 'FTU_DATA')):
         if name in (cfg_options or {}):
             refuse_unheard(cfg, name, variable)
