@@ -3,6 +3,7 @@
 The arguments are those of mmseg's own tools.
 """
 
+import os
 from pathlib import Path
 
 import torch
@@ -10,10 +11,12 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.runner import Runner
 
+from .datasets.hubmap import refuse_unprepared
 from .evaluation.config_thresholds import fill_in_thresholds, set_thresholds
+from .override_config import override_config
 from .preparation.own_files import ListedFolder, lies_in, refuse_nesting
 from .read_config import read_config
-from .work_dir import default_work_dir, refuse_unheard
+from .work_dir import dataset_configs, default_work_dir, refuse_unheard
 
 
 def train(
@@ -38,12 +41,14 @@ def train(
         The runner, after training.
 
     Raises:
-        ValueError: If ``amp`` is asked for on a CPU, if the work dir holds checkpoints
-            and ``resume`` is not given, or none of them is intact.
+        ValueError: If ``amp`` is asked for on a CPU, if a folder of data is not
+            prepared, if the work dir holds checkpoints and ``resume`` is not given, or
+            none of them is intact.
         FloatingPointError: If the loss or the weights become infinite or NaN.
     """
     cfg = load_config(config, work_dir, cfg_options, launcher)
     refuse_run_in_data(cfg)
+    refuse_unprepared_data(cfg, 'train_dataloader', 'val_dataloader')
     if not resume:
         refuse_other_run(cfg.work_dir)
     if amp:
@@ -91,10 +96,11 @@ def evaluate(
         The metrics.
 
     Raises:
-        ValueError: If ``out`` or ``show_dir`` holds files of others, or lies in the
-            data or they in it.
+        ValueError: If the folder of data is not prepared, or ``out`` or ``show_dir``
+            holds files of others, or lies in the data or they in it.
     """
     cfg = load_config(config, work_dir, cfg_options, launcher)
+    refuse_unprepared_data(cfg, 'test_dataloader')
     cfg.load_from = checkpoint
     hooks = cfg.setdefault('default_hooks', {})  # of mmseg's own configs, too
     hooks.setdefault('check_weights', dict(type='CheckWeightsHook'))
@@ -134,6 +140,17 @@ def refuse_run_in_data(cfg: Config) -> None:
             )
 
 
+def refuse_unprepared_data(cfg: Config, *loaders: str) -> None:
+    """Raise ValueError if a folder of ours is not prepared.
+
+    The data sets say the same, but only after mmengine has printed the whole config.
+    """
+    for part in (part for name in loaders for part in dataset_configs(cfg.get(name))):
+        if part.get('type') == 'HuBMAPDataset' and part.get('data_root'):
+            table = os.path.join(part.data_root, part.get('ann_file', 'folds.csv'))
+            refuse_unprepared(str(part.data_root), table, part.get('backend_args'))
+
+
 def data_folders(cfg: Config, loader: str = 'test_dataloader') -> list[Path]:
     """Return the folders that a loader of a config reads."""
     dataset = cfg[loader].dataset
@@ -156,7 +173,7 @@ def load_config(
     cfg = read_config(config)
     fill_in_thresholds(cfg)
     cfg.launcher = launcher
-    cfg.merge_from_dict(cfg_options or {})
+    override_config(cfg, cfg_options)
     for name, variable in (('fold', 'FOLD'), ('data_root', 'FTU_DATA')):
         if name in (cfg_options or {}):
             refuse_unheard(cfg, name, variable)

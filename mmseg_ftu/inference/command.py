@@ -14,6 +14,7 @@ from mmengine.logging import print_log
 
 from ..evaluation.config_thresholds import thresholds_of
 from ..evaluation.thresholds import organ_alone, source_without_entry
+from ..launched_as import launched_as
 from ..preparation.own_files import refuse_nesting
 from .files import FileOptions
 from .inputs import Job, list_jobs
@@ -21,7 +22,7 @@ from .prediction_settings import read_settings
 from .predictor import FTUPredictor
 from .provenance import describe_checkpoints, versions
 from .records import PredictionFolder
-from .run import Summary, launched_as, predict_folder
+from .run import Summary, predict_folder
 from .trained_images import check_trained_images
 
 

@@ -17,6 +17,7 @@ from tqdm import tqdm
 from ..evaluation.config_thresholds import fill_in_thresholds, thresholds_of
 from ..evaluation.thresholds import check_thresholds, threshold_for
 from ..models.stain_data_preprocessor import StainDataPreProcessor
+from ..override_config import override_config
 from ..read_config import read_config
 from ..stain import tissue_mask
 from ..stain.rgb import check_rgb
@@ -141,7 +142,7 @@ class FTUPredictor:
         cfg = copy.deepcopy(config) if given else read_config(config)
         self.cfg_options = cfg_options or {}
         fill_in_thresholds(cfg)
-        cfg.merge_from_dict(self.cfg_options)
+        override_config(cfg, self.cfg_options)
         self._config_hash = hash_config(cfg)
         settings = cfg.get('inference', {})
         self.upsample = upsample or settings.get('upsample', UPSAMPLINGS[0])

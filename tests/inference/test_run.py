@@ -20,7 +20,7 @@ from mmseg_ftu.inference.choices import KINDS
 from mmseg_ftu.inference.files import FileOptions
 from mmseg_ftu.inference.inputs import Job, list_jobs
 from mmseg_ftu.inference.records import PredictionFolder
-from mmseg_ftu.inference.run import launched_as, predict_folder
+from mmseg_ftu.inference.run import predict_folder
 
 
 def draw(seed, shape=(80, 100)):
@@ -635,30 +635,6 @@ def test_shares_of_the_images_give_the_same_tables(run, images, tmp_path):
     assert [s.done + len(s.failed) for s in shares] == [4, 5, 4]
     one, together = (contents(tmp_path / name) for name in ('one', 'shares'))
     assert one == together
-
-
-@pytest.mark.parametrize(
-    ('environment', 'expected'),
-    [
-        ({}, (0, 1, 0)),
-        (dict(RANK='3', WORLD_SIZE='4', LOCAL_RANK='1'), (3, 4, 1)),
-        (dict(RANK='3', WORLD_SIZE='4'), (3, 4, 0)),
-        (
-            dict(SLURM_PROCID='2', SLURM_STEP_NUM_TASKS='6', SLURM_LOCALID='0'),
-            (2, 6, 0),
-        ),
-        # a batch script without srun: one process, whatever was reserved
-        (dict(SLURM_PROCID='0', SLURM_NTASKS='6', SLURM_LOCALID='0'), (0, 1, 0)),
-        (dict(RANK='3'), (0, 1, 0)),
-    ],
-)
-def test_launchers(monkeypatch, environment, expected):
-    for name in [*os.environ]:
-        if name.startswith('SLURM_') or name in ('RANK', 'WORLD_SIZE', 'LOCAL_RANK'):
-            monkeypatch.delenv(name)
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    assert launched_as() == expected
 
 
 # the competition

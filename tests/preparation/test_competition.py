@@ -532,7 +532,7 @@ def test_an_error_while_writing_can_be_resumed(source, target, monkeypatch, work
         write(path, pixels)
 
     monkeypatch.setattr(cache, 'write_png', fail_later)
-    assert run_tool(source, target, workers) == 1
+    assert run_tool(source, target, workers) == 1  # the disk is full
     assert not (target / 'manifest.json').exists()
     monkeypatch.undo()
     done = len((target / 'progress.jsonl').read_text().splitlines()) - 1
