@@ -9,6 +9,7 @@
 """
 
 import json
+import os
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -84,6 +85,16 @@ class FolderPaths:
         """Whether the table and the manifest are there."""
         return self.table_path.is_file() and self.manifest_path.is_file()
 
+    def require_finished(self, exists: Callable[[str], bool] = os.path.exists) -> None:
+        """Raise ValueError where the table or the manifest is missing.
+
+        Args:
+            exists: Tells whether there is a file.
+        """
+        for path in (self.table_path, self.manifest_path):
+            if not exists(str(path)):
+                raise self._lacking(path)
+
     def read_manifest(
         self, read: Callable[[str], bytes | None] = read_bytes
     ) -> dict[str, Any]:
@@ -110,8 +121,8 @@ class FolderPaths:
 
     def _lacking(self, path: Path) -> ValueError:
         return ValueError(
-            f'{self.path} is not a (completely) prepared folder: {path} is missing. '
-            + PREPARE.format(path=self.path)
+            f'data_root={str(self.path)!r} is not a (completely) prepared folder: '
+            f'{path} is missing. ' + PREPARE.format(path=self.path)
         )
 
     def has_table(self, frame: pd.DataFrame) -> bool:
@@ -223,7 +234,7 @@ class PreparedFolder(FolderPaths):
         self,
         images: Iterable[PreparedImage],
         original: bool = False,
-        exists: Callable[[str], bool] = lambda path: Path(path).exists(),
+        exists: Callable[[str], bool] = os.path.exists,
     ) -> None:
         """Raise where files of images or masks are missing.
 

@@ -180,11 +180,14 @@ def test_old_folders_without_settings_are_read(write):
 def test_what_is_missing_is_named(write, name):
     root = write(FIRST)
     assert FolderPaths(root).is_finished
+    FolderPaths(root).require_finished()
     (root / name).unlink()
     assert not FolderPaths(root).is_finished
     message = rf'not a \(completely\) prepared folder: .*{name} is missing\. Prepare it'
     with pytest.raises(ValueError, match=message):
         PreparedFolder.open(root)
+    with pytest.raises(ValueError, match=message):
+        FolderPaths(root).require_finished()
 
 
 @pytest.mark.parametrize(
