@@ -4,7 +4,7 @@ TORCH ?= torch==2.14.1 torchvision==0.29.1
 VENV := .venv
 PY := $(VENV)/bin/python
 QS := quickstart
-QS_CONFIG := configs/quickstart/coat_daformer_switch.py
+QS_CONFIG := configs/tissue/coat_slim_daformer_switch.py
 export NO_ALBUMENTATIONS_UPDATE := 1
 
 .PHONY: help env quickstart test lint format bench clean

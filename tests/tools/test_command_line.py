@@ -14,7 +14,7 @@ from mmengine.config import Config
 from mmseg.registry import MODELS
 
 ROOT = Path(__file__).resolve().parents[2]
-CONFIG = 'configs/quickstart/coat_daformer_switch.py'
+CONFIG = 'configs/tissue/coat_slim_daformer_switch.py'
 # crops of 64 px, 2 epochs, the switch after the first
 SMALL = [
     'train_cfg.max_epochs=2',
