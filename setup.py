@@ -1,6 +1,5 @@
-"""What pyproject.toml cannot say: the package carries its configs for mim and mmengine."""
+"""What pyproject.toml cannot say: configs travel with the package, for mmengine."""
 
-import os
 import shutil
 from pathlib import Path
 
@@ -12,7 +11,7 @@ CARRIED = ('configs', 'tools', 'model-index.yml')
 
 
 class BuildWithConfigs(build_py):
-    """Put what ``mim`` reads into ``mmseg_ftu/.mim``.
+    """Put into ``mmseg_ftu/.mim`` what mmengine and mim look for there.
 
     These are the configs, the tools and the model index. A config of the package is
     then known by its name (``mmseg_ftu::ftu/coat_daformer.py``). A wheel holds copies,
@@ -27,13 +26,26 @@ class BuildWithConfigs(build_py):
         shutil.rmtree(target, ignore_errors=True)
         target.mkdir(parents=True)
         for name in CARRIED:
-            if self.editable_mode:
-                os.symlink(Path('..', '..', name), target / name)
-            elif (ROOT / name).is_dir():
-                ignored = shutil.ignore_patterns('__pycache__', '*.pyc')
-                shutil.copytree(ROOT / name, target / name, ignore=ignored)
-            else:
-                shutil.copy(ROOT / name, target)
+            if not (self.editable_mode and link(target / name)):
+                copy(ROOT / name, target / name)
+
+
+def link(path):
+    """Link to the file of that name in the repository; tell whether it worked."""
+    try:
+        path.symlink_to(Path('..', '..', path.name))
+    except OSError:  # Windows, without the right to
+        return False
+    return True
+
+
+def copy(source, target):
+    """Copy a file, or a folder without what Python left there."""
+    if source.is_file():
+        shutil.copy(source, target)
+    else:
+        ignored = shutil.ignore_patterns('__pycache__', '*.pyc')
+        shutil.copytree(source, target, ignore=ignored)
 
 
 setup(cmdclass={'build_py': BuildWithConfigs})
