@@ -31,9 +31,8 @@ quickstart: env  ## sample data, stains, training, prediction, evaluation, repor
 	rm -rf $(QS)/run
 	$(PY) tools/train.py $(QS_CONFIG) --work-dir $(QS)/run
 	$(PY) tools/test.py $(QS_CONFIG) $(QS)/run/best_Dice_epoch_*.pth --tta --out $(QS)/result \
-	  --work-dir $(QS)/run
+	  --show-dir $(QS)/overlays --work-dir $(QS)/run
 	$(PY) tools/colour_baseline.py $(QS)/prepared --result $(QS)/result
-	$(PY) tools/draw_overlays.py $(QS)/prepared $(QS)/result $(QS)/overlay.png
 	$(PY) tools/predict.py $(QS_CONFIG) $(QS)/run/best_Dice_epoch_*.pth --input $(QS)/prepared \
 	  --fold 0 --output $(QS)/predictions --save masks overlays geojson probabilities \
 	  --overwrite
