@@ -53,6 +53,7 @@ format: env  ## mend the style
 
 bench: env  ## side-by-side timings
 	$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	$(PY) benchmarks/startup.py
 	$(PY) benchmarks/pipeline.py
 	$(PY) benchmarks/attention.py
 	$(PY) benchmarks/inference.py
