@@ -1,18 +1,21 @@
-"""The wheel, the recipe of the image, and the paths that the documents name."""
+"""The wheel, the recipe of the image, and pins that stand in two places."""
 
 import re
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+import yaml
+
+from mmseg_ftu.version import __version__
 
 ROOT = Path(__file__).resolve().parents[1]
-DOCUMENTS = ['README.md', 'docker/Dockerfile', *map(str, ROOT.glob('docs/*.md'))]
 
 
 @pytest.fixture(scope='module')
@@ -111,16 +114,6 @@ torch.save(MODELS.build(read_config('mine.py').model).state_dict(), 'a.pth')
     assert (elsewhere / 'out' / 'masks' / 'a.png').is_file()
 
 
-@pytest.mark.parametrize('document', DOCUMENTS)
-def test_paths_in_the_documents_exist(document):
-    text = (ROOT / document).read_text()
-    pattern = r'\b(?:tools|configs|docs|docker|benchmarks|mmseg_ftu|tests)/[\w./-]*\w'
-    paths = {path for path in re.findall(pattern, text) if '*' not in path}
-    assert paths or 'docs/' in document
-    missing = {p for p in paths if not (ROOT / p).exists() and p != 'mmseg_ftu/data'}
-    assert not {p for p in missing if not p.startswith('mmseg_ftu/work_dirs')}
-
-
 @pytest.mark.parametrize(
     ('linter', 'files'),
     [
@@ -146,3 +139,20 @@ def test_the_image_copies_what_there_is():
     ]
     assert len(sources) >= 5
     assert all((ROOT / source).exists() for source in sources)
+
+
+def test_pins_that_stand_in_two_places_agree():
+    """Lint in pre-commit and in make, torch in the image and in make."""
+    metadata = tomllib.loads((ROOT / 'pyproject.toml').read_text())['project']
+    hooks = yaml.safe_load((ROOT / '.pre-commit-config.yaml').read_text())['repos']
+    (rev,) = [hook['rev'] for hook in hooks if 'ruff' in hook['repo']]
+    assert f'ruff=={rev[1:]}' in metadata['optional-dependencies']['dev']
+    torch = re.search(r'^TORCH \?= (.+)$', (ROOT / 'Makefile').read_text(), re.M)[1]
+    assert f'pip install {torch}\n' in (ROOT / 'docker' / 'Dockerfile').read_text()
+    versions = re.findall(r'Python :: (3\.\d+)', str(metadata['classifiers']))
+    workflow = (ROOT / '.github' / 'workflows' / 'tests.yml').read_text()
+    assert f'python: {versions}' in workflow
+    (version,) = re.findall(
+        r'^version: (.+)$', (ROOT / 'CITATION.cff').read_text(), re.M
+    )
+    assert version == __version__

@@ -23,7 +23,6 @@ from mmseg_ftu.masks.objects import Objects
 from mmseg_ftu.masks.outlines import Polygon, trace_outlines
 
 
-
 def write_geojson(
     path: Path,
     objects: Objects,
