@@ -20,7 +20,7 @@ from mmseg_ftu.datasets.same_shape_batch_sampler import shape_after
 from mmseg_ftu.datasets.seeding import SeededPipelineMixin
 from mmseg_ftu.datasets.transforms.stain import StainNormalize
 from mmseg_ftu.io.resizing import target_shape
-from mmseg_ftu.stain import stain_id
+from mmseg_ftu.recipe import Recipe, StainStep, name_stains, stain_of
 
 MASK_DIRS = {'training': 'masks', 'original': 'masks_original'}
 SPLITS = ('train', 'val', 'all')
@@ -39,9 +39,7 @@ class HuBMAPDataset(SeededPipelineMixin, BaseSegDataset):
     of the original image, None where unknown), ``original_shape`` (h, w) and
     ``input_shape`` (h, w), as the pipeline hands it on if nothing in it is random.
     ``metainfo['stain']`` names the folder's and the pipeline's stain normalisation.
-    ``preparation`` holds ``size`` (longer side, px), ``pixel_size`` (um/px, median),
-    ``pixel_size_by_organ`` (the median of each organ for which it is known) and
-    ``stain`` (the manifest's entry), after ``full_init``. It is no part of
+    ``preparation`` is the `Recipe` of the images, after ``full_init``. It is not in
     ``metainfo``, since folders that differ in it may well be concatenated. For the same
     reason ``folds_id`` and ``image_ids``, of ``mmseg_ftu.datasets.fold_record``, are
     attributes.
@@ -107,7 +105,7 @@ class HuBMAPDataset(SeededPipelineMixin, BaseSegDataset):
         text = get_text(path, backend_args=self.backend_args)
         return json.loads(text).get('settings', {})
 
-    def _preparation(self, infos: list[dict]) -> dict:
+    def _preparation(self, infos: list[dict]) -> Recipe:
         """Return what has to be done to a new image to resemble those of the folder.
 
         ``KeepPreparationHook`` writes it into checkpoints, where prediction finds it.
@@ -121,29 +119,32 @@ class HuBMAPDataset(SeededPipelineMixin, BaseSegDataset):
                 found = by_organ.setdefault(info['organ'], [])
                 found.append(info['pixel_size'] * scale)
         pixel_sizes = [value for found in by_organ.values() for value in found]
-        return dict(
-            size=size,
+        return Recipe(
+            size,
             pixel_size=statistics.median(pixel_sizes) if pixel_sizes else None,
+            stain=self._stain_step(),
             pixel_size_by_organ={
                 organ: statistics.median(found)
                 for organ, found in sorted(by_organ.items())
             },
-            stain=settings.get('stain'),
         )
+
+    def _stain_step(self) -> StainStep | None:
+        """Return how the images of the folder were stain-normalised."""
+        return stain_of(self._settings(), str(Path(self.data_root) / 'manifest.json'))
 
     def _stain(self) -> str:
         """Name the stain normalisation of the folder and the pipeline.
 
-        It goes with ``metainfo`` into checkpoints, where ``CheckStainHook`` reads it.
+        It goes with ``metainfo`` into checkpoints, where ``CheckStainHook`` reads
+        it.
         """
-        stain = self._settings().get('stain')
-        names = [f'{stain["id"]} {stain["order"]}'] if stain else []
-        names += [
-            f'{stain_id(transform.normalizer)} online'
+        online = [
+            transform.normalizer
             for transform in self.pipeline.transforms
             if isinstance(transform, StainNormalize)
         ]
-        return ', '.join(names) or 'none'
+        return name_stains(self._stain_step(), online)
 
     def load_data_list(self) -> list[dict]:
         """Read the table and return one dict for each image of the split."""

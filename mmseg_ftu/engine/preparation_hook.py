@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator, Sequence
 from statistics import median
+from typing import Any
 
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
@@ -10,6 +11,7 @@ from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
 from mmseg_ftu.engine.safe_checkpoints import dataset_meta_of
+from mmseg_ftu.recipe import Recipe
 
 OTHERS = ('fold', 'folds_id', 'train_images')  # kept and checked by CheckFoldHook
 
@@ -35,7 +37,10 @@ class KeepPreparationHook(Hook):
         found = merge(list(preparations(runner.train_dataloader.dataset)))
         if found:
             meta = checkpoint['meta'].get('dataset_meta') or {}
-            checkpoint['meta']['dataset_meta'] = {**meta, 'preparation': found}
+            checkpoint['meta']['dataset_meta'] = {
+                **meta,
+                'preparation': found.to_dict(),
+            }
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Name what differs, or quieten the comparison of mmengine that follows."""
@@ -52,17 +57,19 @@ class KeepPreparationHook(Hook):
             checkpoint['meta']['dataset_meta'] = here
 
 
-def differences(saved: dict, metainfo: dict, preparation: dict | None) -> list[str]:
+def differences(
+    saved: dict[str, Any], metainfo: dict[str, Any], preparation: Recipe | None
+) -> list[str]:
     """Say in what a checkpoint's ``dataset_meta`` differs from the data at hand.
 
     Args:
-        saved: The entry. What an older checkpoint doesn't tell is not compared.
-        metainfo: Of the dataset.
-        preparation: Of the dataset; None if it doesn't tell.
+        saved: The entry. What an older checkpoint does not tell is not compared.
+        metainfo: The ``metainfo`` of the data set.
+        preparation: How its images were prepared; None if it does not tell.
     """
     there = dict(saved)
     kept = there.pop('preparation', None) or {}
-    here = preparation or {}
+    here = preparation.to_dict() if preparation else {}
     names = [k for k in {*there, *metainfo} if k not in OTHERS]
     pairs = [(k, there.get(k), metainfo.get(k)) for k in sorted(names)]
     pairs += [(f'preparation.{k}', kept[k], here.get(k)) for k in kept]
@@ -81,8 +88,8 @@ def _short(value: object) -> str:
     return text if len(text) <= 60 else f'{text[:60]}...'
 
 
-def preparations(dataset: object) -> Iterator[dict]:
-    """Yield the ``preparation`` of a dataset and of those that it wraps."""
+def preparations(dataset: object) -> Iterator[Recipe]:
+    """Yield the ``preparation`` of a data set and of those that it wraps."""
     own = getattr(dataset, 'preparation', None)
     if own is not None:
         yield own
@@ -92,23 +99,23 @@ def preparations(dataset: object) -> Iterator[dict]:
             yield from preparations(inner)
 
 
-def merge(found: Sequence[dict]) -> dict | None:
+def merge(found: Sequence[Recipe]) -> Recipe | None:
     """Return what several folders have in common; mmengine sees to their stains."""
     if not found:
         return None
-    sizes = {preparation['size'] for preparation in found}
-    known = [p['pixel_size'] for p in found if p['pixel_size'] is not None]
-    return dict(
+    sizes = {recipe.size for recipe in found}
+    known = [recipe.pixel_size for recipe in found if recipe.pixel_size is not None]
+    return Recipe(
         size=sizes.pop() if len(sizes) == 1 else None,
         pixel_size=median(known) if known else None,
+        stain=found[0].stain,
         pixel_size_by_organ=_median_by_organ(found),
-        stain=found[0]['stain'],
     )
 
 
-def _median_by_organ(found: Sequence[dict]) -> dict[str, float]:
+def _median_by_organ(found: Sequence[Recipe]) -> dict[str, float]:
     by_organ: dict[str, list[float]] = {}
-    for preparation in found:
-        for organ, pixel_size in preparation.get('pixel_size_by_organ', {}).items():
+    for recipe in found:
+        for organ, pixel_size in recipe.pixel_size_by_organ.items():
             by_organ.setdefault(organ, []).append(pixel_size)
     return {organ: median(sizes) for organ, sizes in sorted(by_organ.items())}

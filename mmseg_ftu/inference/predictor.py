@@ -19,7 +19,8 @@ from mmseg_ftu.engine.read_config import read_config
 from mmseg_ftu.inference.checkpoint_recipe import recipe_of
 from mmseg_ftu.inference.choices import LEAST_TISSUE, UPSAMPLINGS
 from mmseg_ftu.inference.jobs import Job
-from mmseg_ftu.inference.loader import Loaded, Loader
+from mmseg_ftu.inference.loaded_image import LoadedImage, TiledImage, WholeImage
+from mmseg_ftu.inference.loader import Loader
 from mmseg_ftu.inference.network import Network
 from mmseg_ftu.inference.probability_file import ProbabilityFile
 from mmseg_ftu.inference.probability_map import ProbabilityMap
@@ -48,7 +49,7 @@ class Prediction:
         tiles: Tiles shown to the network, and all tiles; (1, 1) for a whole image.
     """
 
-    loaded: Loaded
+    loaded: LoadedImage
     map: ProbabilityMap
     tiles: tuple[int, int] = (1, 1)
 
@@ -226,19 +227,26 @@ class FTUPredictor:
             loaded = self.load(Job(path.stem, path, organ, data_source, pixel_size))
         return self.predict([loaded])[0]
 
-    def predict(self, batch: Sequence[Loaded]) -> list[Prediction]:
+    def predict(self, batch: Sequence[LoadedImage]) -> list[Prediction]:
         """Show images to the network; whole ones of one size pass it together."""
-        if any(loaded.image is None for loaded in batch):
-            return [self._predict_one(loaded) for loaded in batch]
+        whole = [loaded for loaded in batch if isinstance(loaded, WholeImage)]
+        if len(whole) == len(batch):
+            return self._predict_whole(whole)
+        return [
+            self._predict_tiled(loaded)
+            if isinstance(loaded, TiledImage)
+            else self._predict_whole([loaded])[0]
+            for loaded in batch
+        ]
+
+    def _predict_whole(self, batch: Sequence[WholeImage]) -> list[Prediction]:
         maps = self.network([loaded.image for loaded in batch])
         return [
             Prediction(loaded, self._map(loaded, probability))
             for loaded, probability in zip(batch, maps, strict=True)
         ]
 
-    def _predict_one(self, loaded: Loaded) -> Prediction:
-        if loaded.image is not None:
-            return self.predict([loaded])[0]
+    def _predict_tiled(self, loaded: TiledImage) -> Prediction:
         if self._stains_of_preprocessor:
             raise ValueError(
                 f'{loaded.job.path}: StainDataPreProcessor would fit the stains of '
@@ -253,7 +261,7 @@ class FTUPredictor:
         return Prediction(loaded, self._map(loaded, store), tuple(seen))
 
     def _tile_probabilities(
-        self, loaded: Loaded, seen: list[int]
+        self, loaded: TiledImage, seen: list[int]
     ) -> Iterator[tuple[list[Tile], list[np.ndarray | None]]]:
         """Yield rows of tiles with their probabilities; counts into ``seen``."""
         cut = loaded.working.shape, self.tile, self.overlap
@@ -277,14 +285,14 @@ class FTUPredictor:
             yield row, values
         bar.close()
 
-    def _tile_image(self, loaded: Loaded, tile: Tile) -> np.ndarray | None:
+    def _tile_image(self, loaded: TiledImage, tile: Tile) -> np.ndarray | None:
         """Return what the network sees of a tile, None if it is empty."""
-        image = loaded.working.read(0, tile.top, tile.left, *tile.shape)
+        image = loaded.read_tile(tile.top, tile.left, *tile.shape)
         if tissue_mask(image).mean() < self.min_tissue:
             return None
-        return loaded.paint(image) if loaded.paint else image
+        return loaded.paint(image)
 
-    def _map(self, loaded: Loaded, probability) -> ProbabilityMap:
+    def _map(self, loaded: LoadedImage, probability) -> ProbabilityMap:
         job = loaded.job
         return ProbabilityMap(
             probability,

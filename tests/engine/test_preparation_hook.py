@@ -11,15 +11,18 @@ from shipped_run import log_of, shipped_config
 from tiny_run import Squares, build, tiny_config
 
 from mmseg_ftu.datasets import HuBMAPDataset
-from mmseg_ftu.engine.preparation_hook import differences, merge, preparations
+from mmseg_ftu.engine.preparation_hook import (
+    differences,
+    merge,
+    preparations,
+)
+from mmseg_ftu.recipe import Recipe, StainStep
 
-STAIN = dict(id='vahadane-1', order='resize-first', state={})
+STAIN = StainStep('vahadane-1', 'resize-first', state={})
 
 
 def prepared(size, pixel_size, stain=None, **by_organ):
-    return dict(
-        size=size, pixel_size=pixel_size, pixel_size_by_organ=by_organ, stain=stain
-    )
+    return Recipe(size, pixel_size, stain, by_organ)
 
 
 @pytest.mark.parametrize(
@@ -37,8 +40,6 @@ def prepared(size, pixel_size, stain=None, **by_organ):
             ],
             prepared(768, 2.0, kidney=1.5, lung=2.0),
         ),
-        # of an earlier version of the dataset
-        ([dict(size=768, pixel_size=1.5, stain=None)], prepared(768, 1.5)),
     ],
 )
 def test_what_folders_have_in_common(found, expected):
@@ -69,7 +70,7 @@ def test_checkpoints_carry_it(tmp_path, monkeypatch, told):
     build(cfg).train()
     meta = torch.load(tmp_path / 'epoch_4.pth', weights_only=False)['meta']
     found = meta['dataset_meta'].get('preparation')
-    assert found == (about if told else None)
+    assert found == (about.to_dict() if told else None)
     assert 'classes' in meta['dataset_meta'] or 'palette' in meta['dataset_meta']
 
 
