@@ -136,7 +136,7 @@ class HuBMAPDataset(SeededPipelineMixin, BaseSegDataset):
     def _stain(self) -> str:
         """Name the stain normalisation of the folder and the pipeline.
 
-        It goes with ``metainfo`` into checkpoints, where ``CheckStainHook`` reads
+        It goes with ``metainfo`` into checkpoints, where ``KeepPreparationHook`` reads
         it.
         """
         online = [
