@@ -51,7 +51,9 @@ class KeepPreparationHook(Hook):
     def __init__(self, allow_other_stain: bool = False) -> None:
         self.allow_other_stain = allow_other_stain
 
-    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+    def before_save_checkpoint(
+        self, runner: Runner, checkpoint: dict[str, Any]
+    ) -> None:
         """Add the entry."""
         found = merge(list(preparations(runner.train_dataloader.dataset)))
         if found:
@@ -59,7 +61,7 @@ class KeepPreparationHook(Hook):
             kept = {**meta, 'preparation': found.to_dict()}
             checkpoint['meta']['dataset_meta'] = kept
 
-    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Compare the checkpoint with the data at hand."""
         hooks = [hook for hook in runner.hooks if isinstance(hook, KeepPreparationHook)]
         if self in hooks and self is not hooks[0]:
@@ -81,7 +83,7 @@ class CheckStainHook(KeepPreparationHook):
         super().__init__(allow_other_stain=allow_other)
 
 
-def _check_stains(runner: Runner, meta: dict, allowed: bool) -> None:
+def _check_stains(runner: Runner, meta: dict[str, Any], allowed: bool) -> None:
     """Refuse or report data of other stains than those of the checkpoint."""
     trained = meta.get('stain', UNKNOWN_STAINS)
     testing = not isinstance(runner._test_loop, (dict, type(None)))
@@ -101,7 +103,7 @@ def _check_stains(runner: Runner, meta: dict, allowed: bool) -> None:
     )
 
 
-def _compare_resumed(runner: Runner, checkpoint: dict) -> None:
+def _compare_resumed(runner: Runner, checkpoint: dict[str, Any]) -> None:
     """Name what differs, or quieten the comparison of mmengine that follows."""
     saved = dataset_meta_of(checkpoint)
     if not saved or not runner._resume or runner._train_loop is None:

@@ -8,6 +8,7 @@ checkpoints of other origin, and for those who know better.
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
 
@@ -22,7 +23,7 @@ KNOWN_TRANSFORMS = {
 
 def recipe_of(
     cfg: Config,
-    metas: Sequence[Mapping],
+    metas: Sequence[Mapping[str, Any]],
     size: int | None = None,
     pixel_size: float | None = None,
     stain_target: str | Path | None = None,
@@ -92,7 +93,10 @@ def check_pipeline(cfg: Config) -> None:
 
 
 def _recipe_of_one(
-    cfg: Config, meta: Mapping, stain_target: str | Path | None, size_given: bool
+    cfg: Config,
+    meta: Mapping[str, Any],
+    stain_target: str | Path | None,
+    size_given: bool,
 ) -> Recipe:
     entry = meta.get('preparation')
     entry = entry if isinstance(entry, Mapping) else {}
@@ -108,7 +112,7 @@ def _recipe_of_one(
     return recipe.at_size(size) if size else recipe
 
 
-def _refuse_unkept_stains(meta: Mapping) -> None:
+def _refuse_unkept_stains(meta: Mapping[str, Any]) -> None:
     """Raise ValueError if a checkpoint names stains that it does not hold."""
     name = meta.get('stain', NO_STAINS)
     if name not in (NO_STAINS, UNKNOWN_STAINS):
@@ -144,5 +148,5 @@ def _online_target(cfg: Config) -> str | None:
     """Return the target of a ``StainNormalize`` in the test pipeline."""
     for transform in cfg.get('test_pipeline', ()):
         if transform['type'] == 'StainNormalize':
-            return transform['target']
+            return str(transform['target'])
     return None

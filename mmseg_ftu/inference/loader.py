@@ -180,13 +180,13 @@ class Loader:
 
     def _shape_of_training(self, original: _Original) -> tuple[int, int] | None:
         """Return height and width at the pixel size of training, if both are known."""
-        if not self.recipe.pixel_size or not original.pixel_size:
+        recipe = self.recipe
+        if not recipe.pixel_size or not original.pixel_size:
             return None
-        goal = self.recipe.pixel_size_of(original.job.organ)
-        height, width = (
-            max(1, round(n * original.pixel_size / goal)) for n in original.shape
-        )
-        return height, width
+        goal = recipe.pixel_size_of(original.job.organ) or recipe.pixel_size
+        height, width = original.shape
+        scale = original.pixel_size / goal
+        return max(1, round(height * scale)), max(1, round(width * scale))
 
     def _why_not_cut(self, original: _Original) -> str:
         lacking, option = 'the image is unknown', '--pixel-size'

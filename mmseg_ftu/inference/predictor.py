@@ -7,7 +7,9 @@ Images that are seen whole and slides that are seen in tiles both end as a
 import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 from mmengine.config import Config
@@ -26,6 +28,7 @@ from mmseg_ftu.inference.probability_file import ProbabilityFile
 from mmseg_ftu.inference.probability_map import ProbabilityMap
 from mmseg_ftu.inference.provenance import hash_config
 from mmseg_ftu.inference.tiles import Tile, blend, check_tile, count_tiles, tile_rows
+from mmseg_ftu.inference.upsample import RowSource
 from mmseg_ftu.io.sources import ArraySource
 from mmseg_ftu.io.threads import ordered_map
 from mmseg_ftu.models.stain_data_preprocessor import StainDataPreProcessor
@@ -37,6 +40,7 @@ from mmseg_ftu.thresholds import check_thresholds, threshold_for
 DEFAULT_TILE = 768  # px, the size of the paper's images
 LARGEST_SIZE = 16384  # px; larger images are seen in tiles
 AHEAD = 8  # tiles that wait in memory for the network
+T = TypeVar('T')
 
 
 @dataclass
@@ -122,7 +126,7 @@ class FTUPredictor:
         views: Sequence[str] | None = None,
         scales: Sequence[float] | None = None,
         upsample: str | None = None,
-        thresholds: Mapping | None = None,
+        thresholds: Mapping[str, Any] | None = None,
         mode: str = 'auto',
         size: int | None = None,
         training_pixel_size: float | None = None,
@@ -136,10 +140,12 @@ class FTUPredictor:
         batch_size: int | None = None,
         temporary: Path | None = None,
         progress: bool = False,
-        cfg_options: dict | None = None,
+        cfg_options: dict[str, Any] | None = None,
     ) -> None:
-        given = isinstance(config, Config)
-        cfg = copy.deepcopy(config) if given else read_config(config)
+        if isinstance(config, Config):
+            cfg = copy.deepcopy(config)
+        else:
+            cfg = read_config(config)
         self.cfg_options = cfg_options or {}
         fill_in_thresholds(cfg)
         cfg.merge_from_dict(self.cfg_options)
@@ -180,7 +186,7 @@ class FTUPredictor:
         ]
         self.load = Loader(self.recipe, mode, allow_other_stain, temporary)
 
-    def settings(self) -> dict:
+    def settings(self) -> dict[str, Any]:
         """Return everything that changes a result, fit for JSON."""
         return dict(
             views=list(self.network.views),
@@ -255,10 +261,10 @@ class FTUPredictor:
             )
         working = loaded.working
         store = ProbabilityFile(working.shape, self.load.temporary)
-        seen = [0, 0]
+        seen = [0, 0]  # tiles shown to the network, and all
         for y0, lines in blend(working.shape, self._tile_probabilities(loaded, seen)):
             store.write(y0, lines)
-        return Prediction(loaded, self._map(loaded, store), tuple(seen))
+        return Prediction(loaded, self._map(loaded, store), (seen[0], seen[1]))
 
     def _tile_probabilities(
         self, loaded: TiledImage, seen: list[int]
@@ -273,8 +279,8 @@ class FTUPredictor:
             disable=not self.progress,
         )
         for row in tile_rows(*cut):
-            values = []
-            images = ordered_map(lambda t: self._tile_image(loaded, t), row, 1, AHEAD)
+            values: list[np.ndarray | None] = []
+            images = ordered_map(partial(self._tile_image, loaded), row, 1, AHEAD)
             for chunk in _chunks(images, self.network.batch_size):
                 shown = [image for image in chunk if image is not None]
                 results = iter(self.network(shown) if shown else ())
@@ -292,7 +298,9 @@ class FTUPredictor:
             return None
         return loaded.paint(image)
 
-    def _map(self, loaded: LoadedImage, probability) -> ProbabilityMap:
+    def _map(
+        self, loaded: LoadedImage, probability: RowSource | np.ndarray
+    ) -> ProbabilityMap:
         job = loaded.job
         return ProbabilityMap(
             probability,
@@ -303,8 +311,8 @@ class FTUPredictor:
         )
 
 
-def _chunks(items: Iterator, size: int) -> Iterator[list]:
-    chunk = []
+def _chunks(items: Iterator[T], size: int) -> Iterator[list[T]]:
+    chunk: list[T] = []
     for item in items:
         chunk.append(item)
         if len(chunk) == size:

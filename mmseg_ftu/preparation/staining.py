@@ -2,6 +2,7 @@
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from mmseg_ftu.io.images import read_image
 from mmseg_ftu.preparation.records import PreparationError
@@ -11,7 +12,7 @@ from mmseg_ftu.stain import METHODS, load_target
 POLICIES = ('identity', 'target')
 
 
-def take_stain_options(options: dict) -> dict:
+def take_stain_options(options: dict[str, Any]) -> dict[str, Any]:
     """Replace the four options in a mapping by one ``stain`` for the preparation.
 
     Raises:
