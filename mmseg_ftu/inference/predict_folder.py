@@ -6,7 +6,6 @@ of them, and each claims an image before it begins. Nothing has to be gathered, 
 image has files of its own.
 """
 
-import os
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -17,7 +16,7 @@ from dataclasses import dataclass, field
 from tqdm import tqdm
 
 from mmseg_ftu.inference.jobs import Job
-from mmseg_ftu.inference.loader import Loaded
+from mmseg_ftu.inference.loaded_image import LoadedImage, WholeImage
 from mmseg_ftu.inference.outputs import FileOptions, possible_files, write_files
 from mmseg_ftu.inference.prediction_folder import DONE, MINE, PredictionFolder
 from mmseg_ftu.inference.predictor import FTUPredictor, Prediction
@@ -180,7 +179,7 @@ def _predictions(
 ) -> Iterator[Prediction | Passed | Failure]:
     """Yield what became of each job."""
 
-    def load(job: Job) -> Loaded | Passed | Failure:
+    def load(job: Job) -> LoadedImage | Passed | Failure:
         try:
             if fault := id_fault(job.id):
                 raise ValueError(fault)
@@ -190,7 +189,7 @@ def _predictions(
             return Failure(job, error)
 
     ahead = READERS + predictor.network.batch_size
-    batch: list[Loaded] = []
+    batch: list[LoadedImage] = []
     for item in ordered_map(load, jobs, READERS, ahead):
         if isinstance(item, Passed | Failure):
             yield item
@@ -204,7 +203,7 @@ def _predictions(
 
 
 def _shown(
-    predictor: FTUPredictor, batch: list[Loaded]
+    predictor: FTUPredictor, batch: list[LoadedImage]
 ) -> Iterator[Prediction | Failure]:
     """Yield the predictions of a batch; if it fails, of its images one by one."""
     try:
@@ -218,11 +217,12 @@ def _shown(
         yield Failure(batch[0].job, error)
 
 
-def _fits(batch: list[Loaded], item: Loaded, size: int) -> bool:
+def _fits(batch: list[LoadedImage], item: LoadedImage, size: int) -> bool:
     """Tell whether an image can be shown together with others."""
-    if len(batch) >= size or item.image is None or batch[0].image is None:
+    first = batch[0]
+    if not (isinstance(first, WholeImage) and isinstance(item, WholeImage)):
         return False
-    return batch[0].image.shape == item.image.shape
+    return len(batch) < size and first.image.shape == item.image.shape
 
 
 def _write(
@@ -268,17 +268,3 @@ def _settle(
         return
     summary.done += 1
     summary.stain_failures += item.loaded.stain_failure is not None
-
-
-def launched_as() -> tuple[int, int, int]:
-    """Return rank, number of processes and local rank under torchrun or srun."""
-    for rank, world_size, local_rank in (
-        ('RANK', 'WORLD_SIZE', 'LOCAL_RANK'),
-        # set by srun alone: SLURM_NTASKS is also there in a batch script, where one
-        # process would take its share of the images and nobody the others'
-        ('SLURM_PROCID', 'SLURM_STEP_NUM_TASKS', 'SLURM_LOCALID'),
-    ):
-        if rank in os.environ and world_size in os.environ:
-            names = rank, world_size, local_rank
-            return tuple(int(os.environ.get(name, 0)) for name in names)
-    return 0, 1, 0
