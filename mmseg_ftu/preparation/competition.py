@@ -5,6 +5,7 @@ Source: ``train.csv`` and ``train_images/<id>.tiff``. Resized copies as ``.png``
 """
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -34,7 +35,7 @@ def prepare_hubmap(
     folds: int = 5,
     seed: int = 0,
     workers: int = 2,
-    stain: dict | None = None,
+    stain: dict[str, Any] | None = None,
     resized: bool = False,
     overwrite: bool = False,
 ) -> str:
@@ -85,7 +86,8 @@ def list_records(source: Path) -> tuple[list[Record], list[Fault]]:
     repeated = repeated_ids(frame['id'])
     found = find_images(images)
     records, faults = [], []
-    for row, values in enumerate(frame.to_dict('records'), start=1):
+    for row, cells in enumerate(frame.to_dict('records'), start=1):
+        values: dict[str, str] = {str(column): text for column, text in cells.items()}
         place = f'{table.name} row {row}, id {values["id"]}'
         texts = _row_faults(values)
         shape, text = _shape(values)
