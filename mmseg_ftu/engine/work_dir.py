@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
 
@@ -35,7 +36,7 @@ def refuse_unheard(cfg: Config, name: str, variable: str) -> None:
                 )
 
 
-def dataset_configs(cfg: dict | None) -> Iterator[dict]:
+def dataset_configs(cfg: dict[str, Any] | None) -> Iterator[dict[str, Any]]:
     """Yield the configs of data sets inside a data loader's and inside wrappers."""
     inner = (cfg or {}).get('dataset') or (cfg or {}).get('datasets')
     if inner is None:
