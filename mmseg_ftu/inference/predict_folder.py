@@ -6,13 +6,16 @@ of them, and each claims an image before it begins. Nothing has to be gathered, 
 image has files of its own.
 """
 
+from __future__ import annotations
+
 import os
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
+from typing import Any
 
 from tqdm import tqdm
 
@@ -148,10 +151,10 @@ def _predict_once(
     options: FileOptions,
     strict: bool,
     summary: Summary,
-    bar: tqdm,
+    bar: tqdm[Any],
 ) -> list[Passed]:
     """Predict the images that no other process has; returns those that were passed."""
-    writing: deque[Future] = deque()
+    writing: deque[Future[Prediction | Failure]] = deque()
     passed = []
     items = _predictions(predictor, jobs, folder, options)
     # closed before claims are given back: its threads make claims
@@ -177,7 +180,7 @@ def _predictions(
     jobs: Sequence[Job],
     folder: PredictionFolder,
     options: FileOptions,
-) -> Iterator[Prediction | Passed | Failure]:
+) -> Generator[Prediction | Passed | Failure, None, None]:
     """Yield what became of each job."""
 
     def load(job: Job) -> Loaded | Passed | Failure:
@@ -255,7 +258,7 @@ def _settle(
     folder: PredictionFolder,
     summary: Summary,
     strict: bool,
-    bar: tqdm,
+    bar: tqdm[Any],
 ) -> None:
     """Count an image that is through; raise in strict mode if it failed."""
     bar.update()
@@ -279,6 +282,9 @@ def launched_as() -> tuple[int, int, int]:
         ('SLURM_PROCID', 'SLURM_STEP_NUM_TASKS', 'SLURM_LOCALID'),
     ):
         if rank in os.environ and world_size in os.environ:
-            names = rank, world_size, local_rank
-            return tuple(int(os.environ.get(name, 0)) for name in names)
+            return (
+                int(os.environ.get(rank, 0)),
+                int(os.environ.get(world_size, 0)),
+                int(os.environ.get(local_rank, 0)),
+            )
     return 0, 1, 0

@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from mmseg_ftu.inference.writers import write_submission
 from mmseg_ftu.io.atomic_files import write_bytes
@@ -15,7 +16,9 @@ COLUMNS = (
 PREDICTIONS, SUBMISSION = 'predictions.csv', 'submission.csv'
 
 
-def write_tables(folder: Path, records: Sequence[dict], submission: bool) -> None:
+def write_tables(
+    folder: Path, records: Sequence[dict[str, Any]], submission: bool
+) -> None:
     """Write ``predictions.csv``, and ``submission.csv`` where it is wanted.
 
     Args:
