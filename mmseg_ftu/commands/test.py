@@ -5,6 +5,7 @@ import os
 from typing import Any
 
 from mmseg_ftu.commands.cfg_options import add_cfg_options, take_cfg_options
+from mmseg_ftu.commands.launcher import add_launcher
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,10 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'default); --cfg-options test_evaluator.thresholds.HPA.lung=0.2 goes over it',
     )
     add_cfg_options(parser)
-    parser.add_argument(
-        '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none'
-    )
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+    add_launcher(parser)
 
 
 def run(**options: Any) -> None:

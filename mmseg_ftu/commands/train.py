@@ -5,6 +5,7 @@ import os
 from typing import Any
 
 from mmseg_ftu.commands.cfg_options import add_cfg_options, take_cfg_options
+from mmseg_ftu.commands.launcher import add_launcher
 
 STOPPED = 'stopped; --resume goes on from the last checkpoint'
 
@@ -25,10 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--amp', action='store_true', help='mixed precision (needs an accelerator)'
     )
     add_cfg_options(parser)
-    parser.add_argument(
-        '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none'
-    )
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+    add_launcher(parser)
 
 
 def run(**options: Any) -> None:

@@ -31,6 +31,28 @@ PREPARE = (
 )
 
 
+def refuse_unprepared(
+    data_root: str, table: str | None = None, backend_args: dict | None = None
+) -> None:
+    """Raise where a folder lacks its table or its manifest.
+
+    Args:
+        data_root: The folder.
+        table: Path of its table; None is ``folds.csv`` in it.
+        backend_args: How mmengine reads it.
+
+    Raises:
+        ValueError: If one of the two is missing.
+    """
+    root = Path(data_root)
+    for path in (table or str(root / 'folds.csv'), str(root / 'manifest.json')):
+        if not exists(path, backend_args=backend_args):
+            raise ValueError(
+                f'data_root={data_root!r} is not a (completely) prepared folder: '
+                f'{path} is missing. ' + PREPARE.format(root=data_root)
+            )
+
+
 @DATASETS.register_module()
 class HuBMAPDataset(SeededPipelineMixin, BaseSegDataset):
     """Serve one fold of a prepared folder.
@@ -147,7 +169,7 @@ class HuBMAPDataset(SeededPipelineMixin, BaseSegDataset):
 
     def load_data_list(self) -> list[dict]:
         """Read the table and return one dict for each image of the split."""
-        self._check_prepared()
+        refuse_unprepared(self.data_root, self.ann_file, self.backend_args)
         self._metainfo['stain'] = self._stain()
         rows = self._select(self._read_table())
         size = self._settings().get('size')
@@ -173,14 +195,6 @@ class HuBMAPDataset(SeededPipelineMixin, BaseSegDataset):
                 + PREPARE.format(root=self.data_root)
             )
         return infos
-
-    def _check_prepared(self) -> None:
-        for path in (self.ann_file, str(Path(self.data_root) / 'manifest.json')):
-            if not exists(path, backend_args=self.backend_args):
-                raise ValueError(
-                    f'data_root={self.data_root!r} is not a (completely) prepared '
-                    f'folder: {path} is missing. ' + PREPARE.format(root=self.data_root)
-                )
 
     def _read_table(self) -> list[tuple[int, dict[str, str]]]:
         """Read all rows, each with its line number (1-based, the header is 1)."""

@@ -3,6 +3,7 @@
 The arguments are those of mmseg's own tools.
 """
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,20 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.runner import Runner
 
+from mmseg_ftu.datasets.hubmap import refuse_unprepared
 from mmseg_ftu.engine.config_thresholds import fill_in_thresholds, set_thresholds
+from mmseg_ftu.engine.override_config import override_config
 from mmseg_ftu.engine.read_config import read_config
-from mmseg_ftu.engine.work_dir import default_work_dir, refuse_unheard
-from mmseg_ftu.io.own_files import ListedFolder, lies_in, refuse_nesting
+from mmseg_ftu.engine.work_dir import (
+    dataset_configs,
+    default_work_dir,
+    refuse_unheard,
+)
+from mmseg_ftu.io.own_files import (
+    ListedFolder,
+    lies_in,
+    refuse_nesting,
+)
 
 
 def train(
@@ -39,12 +50,14 @@ def train(
         The runner, after training.
 
     Raises:
-        ValueError: If ``amp`` is asked for on a CPU, if the work dir holds checkpoints
-            and ``resume`` is not given, or none of them is intact.
+        ValueError: If ``amp`` is asked for on a CPU, if a folder of data is not
+            prepared, if the work dir holds checkpoints and ``resume`` is not given, or
+            none of them is intact.
         FloatingPointError: If the loss or the weights become infinite or NaN.
     """
     cfg = load_config(config, work_dir, cfg_options, launcher)
     refuse_run_in_data(cfg)
+    refuse_unprepared_data(cfg, 'train_dataloader', 'val_dataloader')
     if not resume:
         refuse_other_run(cfg.work_dir)
     if amp:
@@ -92,10 +105,11 @@ def evaluate(
         The metrics.
 
     Raises:
-        ValueError: If ``out`` or ``show_dir`` holds files of others, or lies in the
-            data or they in it.
+        ValueError: If the folder of data is not prepared, or ``out`` or ``show_dir``
+            holds files of others, or lies in the data or they in it.
     """
     cfg = load_config(config, work_dir, cfg_options, launcher)
+    refuse_unprepared_data(cfg, 'test_dataloader')
     cfg.load_from = checkpoint
     hooks = cfg.setdefault('default_hooks', {})  # of mmseg's own configs, too
     hooks.setdefault('check_weights', dict(type='CheckWeightsHook'))
@@ -118,7 +132,8 @@ def evaluate(
 
 def refuse_other_run(work_dir: str) -> None:
     """Raise ValueError if a folder holds checkpoints, which a new run would replace."""
-    found = sorted(path.name for path in Path(work_dir).glob('*.pth'))
+    kinds = ('epoch_*.pth', 'iter_*.pth', 'best_*.pth')
+    found = sorted(p.name for kind in kinds for p in Path(work_dir).glob(kind))
     if found:
         raise ValueError(
             f'{work_dir} holds the checkpoints of an earlier run ({", ".join(found)}): '
@@ -133,6 +148,17 @@ def refuse_run_in_data(cfg: Config) -> None:
             raise ValueError(
                 f'--work-dir {cfg.work_dir} lies in the data, {folder}: name another'
             )
+
+
+def refuse_unprepared_data(cfg: Config, *loaders: str) -> None:
+    """Raise ValueError if a folder of ours is not prepared.
+
+    The data sets say the same, but only after mmengine has printed the whole config.
+    """
+    for part in (part for name in loaders for part in dataset_configs(cfg.get(name))):
+        if part.get('type') == 'HuBMAPDataset' and part.get('data_root'):
+            table = os.path.join(part.data_root, part.get('ann_file', 'folds.csv'))
+            refuse_unprepared(str(part.data_root), table, part.get('backend_args'))
 
 
 def data_folders(cfg: Config, loader: str = 'test_dataloader') -> list[Path]:
@@ -157,7 +183,7 @@ def load_config(
     cfg = read_config(config)
     fill_in_thresholds(cfg)
     cfg.launcher = launcher
-    cfg.merge_from_dict(cfg_options or {})
+    override_config(cfg, cfg_options)
     for name, variable in (('fold', 'FOLD'), ('data_root', 'FTU_DATA')):
         if name in (cfg_options or {}):
             refuse_unheard(cfg, name, variable)

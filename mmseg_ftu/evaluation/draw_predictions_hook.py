@@ -1,6 +1,7 @@
 """Draw predictions as they were scored: with the threshold of organ and source."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,7 @@ class DrawPredictionsHook(SegVisualizationHook):
         if self.show:
             self._visualizer.show(picture, win_name=name, wait_time=self.wait_time)
         if folder is not None:
-            write_png(folder.take(f'{name}.png'), picture)
+            folder.write(f'{name}.png', partial(write_png, pixels=picture))
         else:
             self._visualizer.add_image(name, picture, step)
 

@@ -16,12 +16,13 @@ from mmengine.logging import print_log
 from mmseg_ftu.engine.config_thresholds import thresholds_of
 from mmseg_ftu.inference.jobs import Job, list_jobs
 from mmseg_ftu.inference.outputs import FileOptions
-from mmseg_ftu.inference.predict_folder import Summary, launched_as, predict_folder
+from mmseg_ftu.inference.predict_folder import Summary, predict_folder
 from mmseg_ftu.inference.prediction_folder import PredictionFolder
 from mmseg_ftu.inference.prediction_settings import read_settings
 from mmseg_ftu.inference.predictor import FTUPredictor
 from mmseg_ftu.inference.provenance import describe_checkpoints, versions
 from mmseg_ftu.inference.trained_images import check_trained_images
+from mmseg_ftu.io.launched_as import launched_as
 from mmseg_ftu.io.own_files import refuse_nesting
 from mmseg_ftu.thresholds import organ_alone, source_without_entry
 

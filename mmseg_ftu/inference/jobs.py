@@ -5,9 +5,15 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from mmseg_ftu.io.image_files import take_images
 from mmseg_ftu.io.images import FORMAT_OF_SUFFIX
 from mmseg_ftu.io.sources import SLIDE_SUFFIXES
-from mmseg_ftu.io.tables import id_fault, number_fault, read_table, whole_number
+from mmseg_ftu.io.tables import (
+    id_fault,
+    number_fault,
+    read_table,
+    whole_number,
+)
 from mmseg_ftu.preparation.competition import DATA_SOURCES, ORGANS
 
 SUFFIXES = {*FORMAT_OF_SUFFIX, *SLIDE_SUFFIXES}
@@ -93,21 +99,16 @@ def _files(path: str) -> list[Path]:
     if place.is_file():
         return [place]
     if place.is_dir():
-        found = [p for p in sorted(place.iterdir()) if _is_image(p)]
+        found = take_images(sorted(place.iterdir()), SUFFIXES, place)
         what = f'no image (*{" *".join(sorted(SUFFIXES))}) in the folder'
     else:
-        found = [Path(p) for p in sorted(glob.glob(path, recursive=True))]
-        found = [p for p in found if _is_image(p) and not _is_result(p)]
+        matched = [Path(p) for p in sorted(glob.glob(path, recursive=True))]
+        matched = [p for p in matched if not _is_result(p)]
+        found = take_images(matched, SUFFIXES, path)
         what = 'no such image or folder, and no image fits it as a pattern'
     if not found:
         raise ValueError(f'{path}: {what}')
     return found
-
-
-def _is_image(path: Path) -> bool:
-    if path.name.startswith('.') or path.suffix.lower() not in SUFFIXES:
-        return False
-    return path.is_file() or path.is_symlink()  # a link to nothing fails by name
 
 
 def _is_result(path: Path) -> bool:

@@ -16,7 +16,12 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
-from mmseg_ftu.engine.check_weights_hook import non_finite
+from mmseg_ftu.engine.check_weights_hook import (
+    compare,
+    not_finite,
+    plain,
+    without_auxiliary,
+)
 from mmseg_ftu.engine.safe_checkpoints import (
     dataset_meta_of,
     download,
@@ -29,7 +34,6 @@ from mmseg_ftu.models import BinaryEncoderDecoder
 from mmseg_ftu.models.mirrored_padding import MirroredPadding, take_over_padding
 
 LARGEST_SCALE = 8  # times the size of training
-LONGEST_REASON = 300  # characters; torch names every key that is missing
 
 
 def view(images: Tensor, name: str) -> Tensor:
@@ -198,22 +202,19 @@ def load_model(cfg: Config, path: str | Path) -> tuple[BaseSegmentor, dict[str, 
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     is_url = str(path).startswith(('http://', 'https://'))
     checkpoint = load_local(download(str(path)) if is_url else path, 'cpu')
-    weights = weights_of(checkpoint, path)
+    weights = without_auxiliary(plain(weights_of(checkpoint, path)))
     # tools/test.py --tta wraps the model in the config that it leaves in work_dir
     model_cfg = cfg.model.get('module', cfg.model)
     model = revert_sync_batchnorm(build_model(model_cfg))
-    try:
-        model.load_state_dict(weights)
-    except (RuntimeError, TypeError, AttributeError) as error:
-        reason = ' '.join(str(error).split())
-        if len(reason) > LONGEST_REASON:
-            reason = f'{reason[:LONGEST_REASON]} ...'
+    faults, _ = compare(weights, without_auxiliary(model.state_dict()))
+    if faults:
         raise ValueError(
-            f"{path}: not the weights of this config's model ({reason}); give the "
-            'config that it was trained with'
-        ) from error
-    if bad := non_finite(model):
-        raise ValueError(f'{path}: {bad}')
+            f"{path}: not the weights of this config's model: {'; '.join(faults)}. "
+            'Give the config that it was trained with'
+        )
+    if fault := not_finite(weights, model):
+        raise ValueError(f'{path}: of its weights {fault}')
+    model.load_state_dict(weights, strict=False)
     return model, dataset_meta_of(checkpoint)
 
 

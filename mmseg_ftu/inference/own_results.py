@@ -86,16 +86,6 @@ def changed_since(folder: Path, record: Mapping[str, Any]) -> list[str]:
     return changed
 
 
-def set_aside(folder: Path, name: str) -> str:
-    """Rename a result that somebody may have edited; returns the new name."""
-    number, new = 1, f'{name}.changed'
-    while exists(folder / new):
-        number += 1
-        new = f'{name}.changed{number}'
-    (folder / name).rename(folder / new)
-    return new
-
-
 def remove_results(folder: Path, names: Iterable[str]) -> None:
     """Remove files, those that are there."""
     for name in names:

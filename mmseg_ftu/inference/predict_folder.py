@@ -8,7 +8,6 @@ image has files of its own.
 
 from __future__ import annotations
 
-import os
 import time
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
@@ -266,25 +265,8 @@ def _settle(
         folder.keep(item.job, 'failed', reason=item.reason)
         summary.failed[item.job.id] = item.reason
         if strict:
-            item.error.exit_code = 1  # of the command line: an image failed
+            vars(item.error)['exit_code'] = 1  # of the command line: an image failed
             raise item.error
         return
     summary.done += 1
     summary.stain_failures += item.loaded.stain_failure is not None
-
-
-def launched_as() -> tuple[int, int, int]:
-    """Return rank, number of processes and local rank under torchrun or srun."""
-    for rank, world_size, local_rank in (
-        ('RANK', 'WORLD_SIZE', 'LOCAL_RANK'),
-        # set by srun alone: SLURM_NTASKS is also there in a batch script, where one
-        # process would take its share of the images and nobody the others'
-        ('SLURM_PROCID', 'SLURM_STEP_NUM_TASKS', 'SLURM_LOCALID'),
-    ):
-        if rank in os.environ and world_size in os.environ:
-            return (
-                int(os.environ.get(rank, 0)),
-                int(os.environ.get(world_size, 0)),
-                int(os.environ.get(local_rank, 0)),
-            )
-    return 0, 1, 0

@@ -27,7 +27,6 @@ from mmseg_ftu.inference.own_results import (
     refuse_links,
     remove_empty_parts,
     remove_results,
-    set_aside,
     size_of,
 )
 from mmseg_ftu.inference.prediction_settings import (
@@ -35,8 +34,14 @@ from mmseg_ftu.inference.prediction_settings import (
     read_settings,
     write_settings,
 )
-from mmseg_ftu.inference.prediction_tables import PREDICTIONS, SUBMISSION, write_tables
+from mmseg_ftu.inference.prediction_tables import (
+    SUBMISSION,
+    changed_tables,
+    remove_tables,
+    write_tables,
+)
 from mmseg_ftu.io.atomic_files import remove_leftovers, write_bytes
+from mmseg_ftu.io.own_files import set_aside
 from mmseg_ftu.io.tables import id_fault
 
 MINE, DONE, ELSEWHERE = 'mine', 'done', 'elsewhere'
@@ -105,12 +110,11 @@ class PredictionFolder:
                 'settings: wait for its end, or give another --output'
             )
         submission = self.path / SUBMISSION
-        if 'submission' not in there.get('kinds', ()):
-            if 'submission' in self.settings.get('kinds', ()):
-                refuse_foreign(self.path, [submission.name], own=())
-        else:
-            submission.unlink(missing_ok=True)
-        (self.path / PREDICTIONS).unlink(missing_ok=True)
+        had_submission = 'submission' in there.get('kinds', ())
+        if not had_submission and 'submission' in self.settings.get('kinds', ()):
+            refuse_foreign(self.path, [submission.name], own=())
+        self._set_aside(changed_tables(self.path, self._records))
+        remove_tables(self.path, had_submission)
         for name, files in self._claims.left().items():
             remove_results(self.path, listed_files(files))
             self._claims.forget(name)
@@ -285,7 +289,8 @@ class PredictionFolder:
             others = sorted({*self._records.glob('*.json')} - {*paths})
             first = [record for record in map(self._read, paths) if record]
             records = first + [record for record in map(self._read, others) if record]
-            write_tables(self.path, records, submission)
+            self._set_aside(changed_tables(self.path, self._records))
+            write_tables(self.path, self._records, records, submission)
         return first
 
     def _record(self, name: str) -> Path:

@@ -15,6 +15,7 @@ from mmengine.device import get_device
 from tqdm import tqdm
 
 from mmseg_ftu.engine.config_thresholds import fill_in_thresholds, thresholds_of
+from mmseg_ftu.engine.override_config import override_config
 from mmseg_ftu.engine.read_config import read_config
 from mmseg_ftu.inference.checkpoint_recipe import recipe_of
 from mmseg_ftu.inference.choices import LEAST_TISSUE, UPSAMPLINGS
@@ -24,7 +25,13 @@ from mmseg_ftu.inference.network import Network
 from mmseg_ftu.inference.probability_file import ProbabilityFile
 from mmseg_ftu.inference.probability_map import ProbabilityMap
 from mmseg_ftu.inference.provenance import hash_config
-from mmseg_ftu.inference.tiles import Tile, blend, check_tile, count_tiles, tile_rows
+from mmseg_ftu.inference.tiles import (
+    Tile,
+    blend,
+    check_tile,
+    count_tiles,
+    tile_rows,
+)
 from mmseg_ftu.io.sources import ArraySource
 from mmseg_ftu.io.threads import ordered_map
 from mmseg_ftu.models.stain_data_preprocessor import StainDataPreProcessor
@@ -141,7 +148,7 @@ class FTUPredictor:
         cfg = copy.deepcopy(config) if given else read_config(config)
         self.cfg_options = cfg_options or {}
         fill_in_thresholds(cfg)
-        cfg.merge_from_dict(self.cfg_options)
+        override_config(cfg, self.cfg_options)
         self._config_hash = hash_config(cfg)
         settings = cfg.get('inference', {})
         self.upsample = upsample or settings.get('upsample', UPSAMPLINGS[0])

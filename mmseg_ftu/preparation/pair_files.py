@@ -61,8 +61,10 @@ def find_pairs(
     for path in paths:
         if not path.is_dir():
             raise PreparationError(f'{path}: no such folder; see --images and --masks')
-    images, masks = (find_images(path) for path in paths)
-    if paths[0].resolve() == paths[1].resolve():
+    together = paths[0].resolve() == paths[1].resolve()
+    images = find_images(paths[0])
+    masks = images if together else find_images(paths[1])
+    if together:
         if not suffix:
             raise PreparationError(
                 f'{paths[0]} holds images and masks; tell them apart by --mask-suffix'

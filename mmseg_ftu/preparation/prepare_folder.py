@@ -140,6 +140,12 @@ def _refuse_nesting(source: Path, folder: Path) -> None:
             f'{folder} is, holds or lies in the source folder {source}; name a folder '
             'beside it'
         )
+    for parent in target.parents:
+        if all((parent / name).is_file() for name in ('manifest.json', 'folds.csv')):
+            raise PreparationError(
+                f'{folder} lies in the prepared folder {parent}; name a folder '
+                'beside it'
+            )
 
 
 def _fingerprint(record: Record, settings: dict) -> str:

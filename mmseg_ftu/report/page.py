@@ -133,8 +133,8 @@ def describe(
     order += [key for key in settings if key not in order]
     pictures = [card.picture for card in cards.values()]
     return {
-        'folder': prediction.path.resolve(),
-        'truth_path': truth.path.resolve() if truth else None,
+        'folder': prediction.path,
+        'truth_path': truth.path if truth else None,
         'scores': scores,
         'is_dice': is_dice,
         'groups': groups,

@@ -235,7 +235,7 @@ def test_faulty_checkpoints_are_named(tmp_path, capsys, content, message):
 def test_missing_keys_do_not_fill_the_screen(tmp_path):
     cfg = Config.fromfile('configs/quickstart/coat_daformer.py')
     path = save(build_small(small_config()), tmp_path / 'small.pth')
-    with pytest.raises(ValueError, match='Missing key') as caught:
+    with pytest.raises(ValueError, match=r'\d+ are missing') as caught:
         Network(cfg, [path])
     assert len(str(caught.value)) < 500 + len(str(path))
 

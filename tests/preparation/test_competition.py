@@ -321,6 +321,12 @@ def test_target_and_source_are_kept_apart(source, place):
         prepare(source, source / place)
 
 
+def test_no_prepared_folder_lies_in_another(source, target):
+    prepare(source, target)
+    with pytest.raises(PreparationError, match='lies in the prepared folder'):
+        prepare(source, target / 'inner' / 'folder')
+
+
 @pytest.mark.parametrize('image_shape', [(20, 30), (21, 31), (120, 180), (20, 31)])
 def test_resized_copies(tmp_path, target, image_shape):
     source = write_source(tmp_path / 'source', 4, (60, 90), image_shape)
@@ -528,7 +534,7 @@ def test_an_error_while_writing_can_be_resumed(source, target, monkeypatch, work
         write(path, pixels)
 
     monkeypatch.setattr(prepare_folder, 'write_png', fail_later)
-    assert run_tool(source, target, workers) == 2
+    assert run_tool(source, target, workers) == 1  # the disk is full
     assert not (target / 'manifest.json').exists()
     monkeypatch.undo()
     done = len((target / 'progress.jsonl').read_text().splitlines()) - 1
