@@ -3,16 +3,16 @@
 The arguments are those of mmseg's own tools.
 """
 
-import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from mmengine.config import Config
 from mmengine.device import get_device
+from mmengine.fileio import exists
 from mmengine.runner import Runner
 
-from mmseg_ftu.datasets.hubmap import refuse_unprepared
 from mmseg_ftu.engine.config_thresholds import fill_in_thresholds, set_thresholds
 from mmseg_ftu.engine.override_config import override_config
 from mmseg_ftu.engine.read_config import read_config
@@ -26,6 +26,7 @@ from mmseg_ftu.io.own_files import (
     lies_in,
     refuse_nesting,
 )
+from mmseg_ftu.prepared_folder import TABLE, FolderPaths
 
 
 def train(
@@ -157,8 +158,10 @@ def refuse_unprepared_data(cfg: Config, *loaders: str) -> None:
     """
     for part in (part for name in loaders for part in dataset_configs(cfg.get(name))):
         if part.get('type') == 'HuBMAPDataset' and part.get('data_root'):
-            table = os.path.join(part.data_root, part.get('ann_file', 'folds.csv'))
-            refuse_unprepared(str(part.data_root), table, part.get('backend_args'))
+            paths = FolderPaths(Path(part.data_root), part.get('ann_file', TABLE))
+            paths.require_finished(
+                partial(exists, backend_args=part.get('backend_args'))
+            )
 
 
 def data_folders(cfg: Config, loader: str = 'test_dataloader') -> list[Path]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mmengine.config import Config, ConfigDict
 
-from mmseg_ftu.datasets.fold_record import parse_fold
+from mmseg_ftu.prepared_table import parse_fold
 
 
 def default_work_dir(cfg: Config, config: str) -> str:

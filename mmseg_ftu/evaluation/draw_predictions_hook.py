@@ -7,7 +7,6 @@ from typing import Any
 
 import mmcv
 import numpy as np
-import torch
 from mmengine.evaluator import Evaluator
 from mmengine.fileio import get
 from mmengine.runner import Runner
@@ -16,9 +15,13 @@ from mmseg.registry import HOOKS
 from mmseg.structures import SegDataSample
 
 from mmseg_ftu.evaluation.ftu_dice_metric import FTUDiceMetric, name_of
-from mmseg_ftu.evaluation.overlay import draw_overlay
 from mmseg_ftu.io.atomic_files import write_png
 from mmseg_ftu.io.own_files import ListedFolder
+from mmseg_ftu.masks.draw_outlines import (
+    MASK_COLOUR,
+    PREDICTION_COLOUR,
+    draw_outlines,
+)
 
 
 @HOOKS.register_module()
@@ -118,7 +121,8 @@ def draw_sample(
         prediction = sample.pred_sem_seg.data[0]
     else:
         prediction = sample.seg_logits.data[0] > threshold
-    mask = torch.zeros_like(prediction)
+    picture = image
     if 'gt_sem_seg' in sample:
-        mask = sample.gt_sem_seg.data[0]
-    return draw_overlay(image, mask.cpu().numpy(), prediction.cpu().numpy())
+        mask = sample.gt_sem_seg.data[0] == 1  # 255 is ignored
+        picture = draw_outlines(picture, mask.cpu().numpy(), MASK_COLOUR)
+    return draw_outlines(picture, prediction.cpu().numpy(), PREDICTION_COLOUR)

@@ -7,9 +7,9 @@ training (see ``mmseg_ftu.datasets.fold_record``). What a user typed counts for 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mmseg_ftu.datasets.fold_record import folds_id, image_key
 from mmseg_ftu.evaluation.mask_sources import MaskSource
 from mmseg_ftu.evaluation.pairing import listed
+from mmseg_ftu.prepared_table import folds_id, image_key
 
 
 class TrainingCheck:

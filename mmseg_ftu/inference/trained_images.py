@@ -4,8 +4,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mmseg_ftu.datasets.fold_record import describe, image_key, shown, trained_on
+from mmseg_ftu.datasets.fold_record import describe, shown, trained_on
 from mmseg_ftu.inference.jobs import Job
+from mmseg_ftu.prepared_table import image_key
 
 
 def check_trained_images(

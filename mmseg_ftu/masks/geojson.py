@@ -20,14 +20,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mmseg_ftu.io.atomic_files import replacing
+from mmseg_ftu.masks.draw_outlines import PREDICTION_COLOUR
+from mmseg_ftu.masks.object_types import OBJECT_TYPES
 from mmseg_ftu.masks.objects import Objects
 from mmseg_ftu.masks.outlines import Polygon, trace_outlines
 
 if TYPE_CHECKING:
     from shapely.geometry.base import BaseGeometry
-
-OBJECT_TYPES = ('annotation', 'detection')
-YELLOW = (255, 220, 0)  # RGB, as predictions are drawn in overlays
 
 
 def write_geojson(
@@ -35,7 +34,7 @@ def write_geojson(
     objects: Objects,
     *,
     name: str = 'FTU',
-    colour: tuple[int, int, int] = YELLOW,
+    colour: tuple[int, int, int] = PREDICTION_COLOUR,
     object_type: str = 'annotation',
     pixel_size: float | None = None,
     mean_probability: np.ndarray | None = None,

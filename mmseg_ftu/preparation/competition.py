@@ -21,9 +21,8 @@ from mmseg_ftu.io.tables import (
 from mmseg_ftu.preparation.checking import mask_faults
 from mmseg_ftu.preparation.prepare_folder import prepare_folder
 from mmseg_ftu.preparation.records import Fault, PreparationError, Record, RleMask
+from mmseg_ftu.prepared_table import DATA_SOURCES, ORGANS
 
-ORGANS = ('kidney', 'largeintestine', 'lung', 'prostate', 'spleen')
-DATA_SOURCES = ('HPA', 'Hubmap')  # as spelt in the competition's files
 REQUIRED = ('id', 'organ', 'data_source', 'img_height', 'img_width', 'rle')
 OPTIONAL = ('pixel_size', 'age', 'sex')
 
@@ -122,6 +121,8 @@ def _read_table(path: Path) -> pd.DataFrame:
         raise PreparationError(
             f'{path}: no such file; name the folder that holds train.csv'
         ) from None
+    except ValueError as error:
+        raise PreparationError(str(error)) from error
     missing = [name for name in REQUIRED if name not in frame]
     if missing:
         raise PreparationError(

@@ -22,14 +22,6 @@ def test_the_table_names_all_21(page):
         assert ((ROOT / page).parent / link).is_file(), link
 
 
-@pytest.mark.parametrize('page', ['README.md', 'configs/ftu/README.md'])
-def test_links_in_the_pages_lead_somewhere(page):
-    folder = (ROOT / page).parent
-    links = re.findall(r'\]\(([^)#:]+)\)', (ROOT / page).read_text())
-    assert len(links) > 20
-    assert [link for link in links if not (folder / link).exists()] == []
-
-
 def test_metafile_is_valid_for_mim():
     index = modelindex.load(str(ROOT / 'model-index.yml'))
     index.build_models_with_collections()

@@ -130,7 +130,7 @@ def test_files_of_any_kind_are_the_array(predictor, tmp_path):
 
 @pytest.mark.parametrize('shape', [(1, 1), (1, 200), (200, 1), (5, 9), (31, 33)])
 def test_small_images_with_a_real_model(tmp_path, shape):
-    cfg = Config.fromfile('configs/quickstart/coat_daformer.py')
+    cfg = Config.fromfile('configs/tissue/coat_slim_daformer.py')
     path = save(MODELS.build(cfg.model), tmp_path / 'coat.pth')
     for size in (None, 96):
         found = FTUPredictor(cfg, path, size=size)(noise(*shape))

@@ -13,7 +13,6 @@ from sections import section
 from mmseg_ftu.evaluation.colour_baseline import compare_with_colour
 from mmseg_ftu.evaluation.evaluate import evaluate_predictions
 from mmseg_ftu.evaluation.fit_thresholds import fit_and_write
-from mmseg_ftu.evaluation.overlay import draw_result
 from mmseg_ftu.export.onnx import export_onnx
 from mmseg_ftu.io.own_files import (
     ListedFolder,
@@ -134,17 +133,6 @@ def colour(prepared, out):
     compare_with_colour(prepared, out=out)
 
 
-def overlays(prepared, out):
-    result = out.parent / 'result'
-    result.mkdir(exist_ok=True)
-    for name in ('100', '102'):
-        mask = (prepared / 'masks_original' / f'{name}.png').read_bytes()
-        (result / f'{name}.png').write_bytes(mask)
-    rows = 'img_id,organ,dice\n100,kidney,0.5\n102,kidney,1\n'
-    (result / 'dice_per_image.csv').write_text(rows)
-    draw_result(prepared, result, out)
-
-
 def sections(prepared):
     folder = prepared.with_name('sections')
     folder.mkdir(exist_ok=True)
@@ -181,7 +169,6 @@ TOOLS = [
     (evaluate, 'evaluation.csv'),
     (evaluate, 'evaluation_groups.csv'),
     (colour, 'colour.csv'),
-    (overlays, 'sheet.png'),
     (target, 'target.png'),
     (target, 'target.json'),
     (stains, 'stains.png'),

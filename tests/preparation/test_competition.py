@@ -17,8 +17,9 @@ import tifffile
 from mmseg_ftu.cli import run_command
 from mmseg_ftu.masks import rle
 from mmseg_ftu.preparation import prepare_folder
-from mmseg_ftu.preparation.competition import ORGANS, prepare_hubmap
+from mmseg_ftu.preparation.competition import prepare_hubmap
 from mmseg_ftu.preparation.records import PreparationError
+from mmseg_ftu.prepared_table import ORGANS
 
 TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'prepare_hubmap.py'
 COLUMNS = 'organ data_source img_height img_width pixel_size age sex group fold'
