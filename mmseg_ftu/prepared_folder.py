@@ -27,6 +27,7 @@ from mmseg_ftu.prepared_table import (
     read_images,
     table_bytes,
 )
+from mmseg_ftu.recipe import StainStep, stain_of
 
 IMAGES, MASKS, ORIGINAL_MASKS = 'images', 'masks', 'masks_original'
 FOLDERS = (IMAGES, MASKS, ORIGINAL_MASKS)
@@ -198,13 +199,13 @@ class PreparedFolder(FolderPaths):
         return self.settings.get('size')
 
     @property
-    def stain(self) -> dict[str, Any] | None:
-        """Stain normalisation of the images, as it is stored; None where there is none.
+    def stain(self) -> StainStep | None:
+        """How the stains were normalised; None if they were not.
 
-        ``id`` names it, ``order`` says whether images were resized before or after it,
-        and ``state`` restores the normaliser.
+        Raises:
+            ValueError: If the manifest's entry cannot be understood.
         """
-        return self.settings.get('stain')
+        return stain_of(self.settings, str(self.manifest_path))
 
     @property
     def folds(self) -> dict[str, int]:

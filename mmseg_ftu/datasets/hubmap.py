@@ -25,7 +25,7 @@ from mmseg_ftu.prepared_folder import (
     PreparedFolder,
 )
 from mmseg_ftu.prepared_table import PreparedImage, parse_fold
-from mmseg_ftu.stain import stain_id
+from mmseg_ftu.recipe import Recipe, name_stains
 
 MASK_DIRS = {'training': MASKS, 'original': ORIGINAL_MASKS}
 SPLITS = ('train', 'val', 'all')
@@ -39,9 +39,7 @@ class HuBMAPDataset(SeededPipelineMixin, BaseSegDataset):
     of the original image, None where unknown), ``original_shape`` (h, w) and
     ``input_shape`` (h, w), as the pipeline hands it on if nothing in it is random.
     ``metainfo['stain']`` names the folder's and the pipeline's stain normalisation.
-    ``preparation`` holds ``size`` (longer side, px), ``pixel_size`` (um/px, median),
-    ``pixel_size_by_organ`` (the median of each organ for which it is known) and
-    ``stain`` (the manifest's entry), after ``full_init``. It is no part of
+    ``preparation`` is the `Recipe` of the images, after ``full_init``. It is not in
     ``metainfo``, since folders that differ in it may well be concatenated. For the same
     reason ``folds_id`` and ``image_ids`` (the id of each image by its key, see
     ``mmseg_ftu.prepared_table``) are attributes.
@@ -129,16 +127,15 @@ class HuBMAPDataset(SeededPipelineMixin, BaseSegDataset):
     def _stain(self, folder: PreparedFolder) -> str:
         """Name the stain normalisation of the folder and the pipeline.
 
-        It goes with ``metainfo`` into checkpoints, where ``CheckStainHook`` reads it.
+        It goes with ``metainfo`` into checkpoints, where ``KeepPreparationHook`` reads
+        it.
         """
-        stain = folder.stain
-        names = [f'{stain["id"]} {stain["order"]}'] if stain else []
-        names += [
-            f'{stain_id(transform.normalizer)} online'
+        online = [
+            transform.normalizer
             for transform in self.pipeline.transforms
             if isinstance(transform, StainNormalize)
         ]
-        return ', '.join(names) or 'none'
+        return name_stains(folder.stain, online)
 
     def _select(self, folder: PreparedFolder) -> list[PreparedImage]:
         """Keep the images of the split and the organs."""
@@ -187,7 +184,7 @@ class HuBMAPDataset(SeededPipelineMixin, BaseSegDataset):
         )
 
 
-def _preparation(folder: PreparedFolder, images: list[PreparedImage]) -> dict[str, Any]:
+def _preparation(folder: PreparedFolder, images: list[PreparedImage]) -> Recipe:
     """Return what has to be done to a new image to resemble those of the folder.
 
     ``KeepPreparationHook`` writes it into checkpoints, where prediction finds it.
@@ -199,11 +196,11 @@ def _preparation(folder: PreparedFolder, images: list[PreparedImage]) -> dict[st
             scale = max(image.original_shape) / size if size else 1
             by_organ.setdefault(image.organ, []).append(image.pixel_size * scale)
     pixel_sizes = [value for found in by_organ.values() for value in found]
-    return dict(
-        size=size,
+    return Recipe(
+        size,
         pixel_size=statistics.median(pixel_sizes) if pixel_sizes else None,
+        stain=folder.stain,
         pixel_size_by_organ={
             organ: statistics.median(found) for organ, found in sorted(by_organ.items())
         },
-        stain=folder.stain,
     )

@@ -28,6 +28,7 @@ from mmseg_ftu.engine.safe_checkpoints import dataset_meta_of
 from mmseg_ftu.io.atomic_files import write_bytes
 from mmseg_ftu.io.own_files import is_own_onnx, require_own
 from mmseg_ftu.models import BinaryEncoderDecoder
+from mmseg_ftu.recipe import UNKNOWN_STAINS
 from mmseg_ftu.version import __version__
 
 if TYPE_CHECKING:
@@ -178,7 +179,8 @@ def load_model(cfg: Config, checkpoint: str) -> Probability:
         raise ValueError(
             f'{checkpoint} does not belong to this config: {error}'
         ) from error
-    return Probability(model, dataset_meta_of(loaded).get('stain', 'unknown')).eval()
+    stain = dataset_meta_of(loaded).get('stain', UNKNOWN_STAINS)
+    return Probability(model, stain).eval()
 
 
 def example_image(shape: tuple[int, ...]) -> Tensor:

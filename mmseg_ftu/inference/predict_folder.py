@@ -19,7 +19,7 @@ from typing import Any
 from tqdm import tqdm
 
 from mmseg_ftu.inference.jobs import Job
-from mmseg_ftu.inference.loader import Loaded
+from mmseg_ftu.inference.loaded_image import LoadedImage, WholeImage
 from mmseg_ftu.inference.outputs import FileOptions, possible_files, write_files
 from mmseg_ftu.inference.prediction_folder import DONE, MINE, PredictionFolder
 from mmseg_ftu.inference.predictor import FTUPredictor, Prediction
@@ -182,7 +182,7 @@ def _predictions(
 ) -> Generator[Prediction | Passed | Failure, None, None]:
     """Yield what became of each job."""
 
-    def load(job: Job) -> Loaded | Passed | Failure:
+    def load(job: Job) -> LoadedImage | Passed | Failure:
         try:
             if fault := id_fault(job.id):
                 raise ValueError(fault)
@@ -192,7 +192,7 @@ def _predictions(
             return Failure(job, error)
 
     ahead = READERS + predictor.network.batch_size
-    batch: list[Loaded] = []
+    batch: list[LoadedImage] = []
     for item in ordered_map(load, jobs, READERS, ahead):
         if isinstance(item, Passed | Failure):
             yield item
@@ -206,7 +206,7 @@ def _predictions(
 
 
 def _shown(
-    predictor: FTUPredictor, batch: list[Loaded]
+    predictor: FTUPredictor, batch: list[LoadedImage]
 ) -> Iterator[Prediction | Failure]:
     """Yield the predictions of a batch; if it fails, of its images one by one."""
     try:
@@ -220,11 +220,12 @@ def _shown(
         yield Failure(batch[0].job, error)
 
 
-def _fits(batch: list[Loaded], item: Loaded, size: int) -> bool:
+def _fits(batch: list[LoadedImage], item: LoadedImage, size: int) -> bool:
     """Tell whether an image can be shown together with others."""
-    if len(batch) >= size or item.image is None or batch[0].image is None:
+    first = batch[0]
+    if not (isinstance(first, WholeImage) and isinstance(item, WholeImage)):
         return False
-    return batch[0].image.shape == item.image.shape
+    return len(batch) < size and first.image.shape == item.image.shape
 
 
 def _write(

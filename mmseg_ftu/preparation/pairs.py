@@ -20,6 +20,7 @@ from mmseg_ftu.preparation.pair_files import (
 )
 from mmseg_ftu.preparation.prepare_folder import prepare_folder
 from mmseg_ftu.preparation.records import Fault, FileMask, Record
+from mmseg_ftu.recipe import StainStep
 
 PLAIN_WORD = re.compile(r'[A-Za-z][A-Za-z0-9_-]*')
 
@@ -32,7 +33,7 @@ def prepare_pairs(
     seed: int = 0,
     empty: str = 'refuse',
     workers: int = 2,
-    stain: dict[str, Any] | None = None,
+    stain: StainStep | None = None,
     overwrite: bool = False,
 ) -> str:
     """Prepare a folder of pairs.
@@ -45,7 +46,7 @@ def prepare_pairs(
         seed: Seed of the folds.
         empty: ``'refuse'``, ``'keep'`` or ``'skip'`` images without foreground.
         workers: Threads; 0 works in the calling one.
-        stain: Stain normalisation, from ``staining.stain_settings``.
+        stain: Stain normalisation; None for none.
         overwrite: Accept a target begun with other settings.
 
     Returns:
@@ -68,7 +69,7 @@ def prepare_pairs(
         'ignore': folders.ignore,
     }
     if stain:
-        settings['stain'] = stain
+        settings['stain'] = stain.to_dict()
     return prepare_folder(
         folders.source, target, records, faults, settings, workers, overwrite
     )

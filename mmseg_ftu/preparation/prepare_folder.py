@@ -26,8 +26,9 @@ from mmseg_ftu.io.resizing import INTERPOLATION, resize_mask, target_shape
 from mmseg_ftu.preparation.checking import add_folds, check_pixels, decoded_pixels, each
 from mmseg_ftu.preparation.journal import Journal
 from mmseg_ftu.preparation.records import Fault, PreparationError, Record, file_key
-from mmseg_ftu.preparation.staining import finisher, stain_summary
+from mmseg_ftu.preparation.staining import stain_summary
 from mmseg_ftu.prepared_folder import FOLDERS, SUFFIX, FolderPaths
+from mmseg_ftu.recipe import prepare_image, stain_of
 from mmseg_ftu.version import __version__
 
 LARGEST_SIZE = math.isqrt(MAX_PIXELS)
@@ -52,7 +53,7 @@ def prepare_folder(
         records: The images.
         faults: Faults found while listing them.
         settings: ``size`` (px or None), ``folds``, ``seed``, ``resized``, ``empty``
-            (refuse, keep or skip), ``stain`` (of ``stain_settings``) and whatever
+            (refuse, keep or skip), ``stain`` (of ``StainStep.to_dict``) and whatever
             else shaped the records; kept in the manifest.
         workers: Threads; 0 works in the calling one.
         overwrite: Accept a folder begun with other settings.
@@ -97,7 +98,8 @@ def prepare_folder(
     paths.write_table(table)
     journal.finish(_manifest(table, len(records), settings))
     summary = f'{folder}: wrote {len(todo)} of {len(table)} images.\n{_summary(table)}'
-    return summary + stain_summary(settings, journal.stain_failures)
+    stain = stain_of(settings, f'{folder}')
+    return summary + stain_summary(stain, journal.stain_failures)
 
 
 def _checked_table(
@@ -195,12 +197,12 @@ def _writer(paths: FolderPaths, settings: dict) -> Callable[[Record], str | None
 
     It returns why the image couldn't be stain-normalised, if so.
     """
-    finish = finisher(settings.get('stain'))
+    stain = stain_of(settings, str(paths.path))
 
     def write(record: Record) -> str | None:
         shape = target_shape(record.shape, settings['size'])
         image, mask = read_image(record.image), record.mask.read()
-        image, failure = finish(image, shape)
+        image, failure = prepare_image(image, shape, stain)
         write_png(paths.image_path(record.id), image)
         write_png(paths.mask_path(record.id), resize_mask(mask, shape))
         write_png(paths.mask_path(record.id, original=True), mask)

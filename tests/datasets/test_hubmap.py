@@ -213,6 +213,6 @@ def test_pixel_sizes_of_the_organs_are_told_apart(make_prepared):
         lines[i] = ','.join(row)
     (root / 'folds.csv').write_text('\n'.join(lines) + '\n')
     about = HuBMAPDataset(str(root), split='all').preparation
-    assert about['pixel_size'] == pytest.approx(0.65 * 96 / 64)
+    assert about.pixel_size == pytest.approx(0.65 * 96 / 64)
     expected = dict(kidney=0.5 * 96 / 64, lung=0.9 * 96 / 64)
-    assert about['pixel_size_by_organ'] == pytest.approx(expected)
+    assert about.pixel_size_by_organ == pytest.approx(expected)
