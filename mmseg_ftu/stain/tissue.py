@@ -123,7 +123,9 @@ def without_glass(cells: ColourCells) -> np.ndarray:
     That leaves tissue, and colours as bright as yellow that no stain has.
     """
     glass = cells.levels.min(axis=0) >= GLASS_LEVELS
-    return cells.counts * ~(glass | (cells.levels.max(axis=0) < BLACK_LEVELS))
+    left_out = glass | (cells.levels.max(axis=0) < BLACK_LEVELS)
+    counts: np.ndarray = cells.counts * ~left_out
+    return counts
 
 
 def _black_edge(brightest: np.ndarray, counts: np.ndarray, tissue: float) -> int:
