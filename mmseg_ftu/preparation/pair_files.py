@@ -97,6 +97,8 @@ def read_index(folders: PairFolders) -> dict[str, dict[str, str]]:
         frame = read_table(path)
     except FileNotFoundError:
         raise PreparationError(f'{path}: no such file; see --index') from None
+    except ValueError as error:
+        raise PreparationError(str(error)) from None
     missing = {folders.id_column, *columns.values()} - set(frame.columns)
     if missing:
         raise PreparationError(
