@@ -17,7 +17,10 @@ import pandas as pd
 from prettytable import PrettyTable
 
 from mmseg_ftu.io.atomic_files import write_bytes
+from mmseg_ftu.io.images import read_image, read_mask
 from mmseg_ftu.io.own_files import is_own_csv, require_own
+from mmseg_ftu.io.raster import IGNORE_LABEL
+from mmseg_ftu.io.tables import read_table
 
 # Optical densities (RGB) of haematoxylin, eosin and DAB: Ruifrok & Johnston 2001,
 # Anal Quant Cytol Histol 23:291.
@@ -31,7 +34,6 @@ CHANNELS = (
 BLURS = (0.0, 0.005, 0.01, 0.02, 0.04)  # Gaussian sigma / longer side of the image
 LEVELS = 64  # bounds are sought on so many levels of 0..255
 STAIN_RANGE = (-0.5, 2.0)  # optical densities mapped to 0..255
-IGNORE = 255
 
 
 class ColourRule(NamedTuple):
@@ -92,7 +94,7 @@ def band_dice(level: np.ndarray, mask: np.ndarray) -> np.ndarray:
         (LEVELS + 1, LEVELS + 1): [low, high] is the Dice of low <= level < high. An
         empty band scores 1 on an empty mask, as elsewhere in the package.
     """
-    seen = mask != IGNORE
+    seen = mask != IGNORE_LABEL
     all_counts = np.bincount(level[seen], minlength=LEVELS)
     unit_counts = np.bincount(level[seen & (mask == 1)], minlength=LEVELS)
     both, unit = (np.append(0, np.cumsum(c)) for c in (all_counts, unit_counts))
@@ -200,7 +202,8 @@ def compare_with_colour(
         file = result / 'dice_per_image.csv'
         if not file.is_file():
             raise ValueError(f'{file} is not there: give a folder of test.py --out')
-        scores = pd.read_csv(file, dtype={'img_id': str})
+        scores = read_table(file)
+        scores['dice'] = pd.to_numeric(scores['dice'])
         if len(scores) != table.images.iloc[-1]:
             raise ValueError(
                 f'{result}: holds {len(scores)} images, fold {fold} of {data_root} has '
@@ -250,14 +253,11 @@ def read_samples(
         ValueError: A file is missing or unreadable.
     """
     for name in ids:
-        pair = []
-        for folder, flag in (('images', cv2.IMREAD_COLOR), ('masks', -1)):
-            path = root / folder / f'{name}.png'
-            array = cv2.imread(str(path), flag)
-            if array is None:
-                raise ValueError(
-                    f'{path}: missing or unreadable, though folds.csv lists it; '
-                    'prepare the data again'
-                )
-            pair.append(array)
-        yield cv2.cvtColor(pair[0], cv2.COLOR_BGR2RGB), pair[1]
+        try:
+            image = read_image(root / 'images' / f'{name}.png')
+            mask = read_mask(root / 'masks' / f'{name}.png', (1,), IGNORE_LABEL)
+        except (ValueError, OSError) as error:
+            raise ValueError(
+                f'{error}, though folds.csv lists it; prepare the data again'
+            ) from error
+        yield image, mask

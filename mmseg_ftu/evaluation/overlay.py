@@ -1,13 +1,15 @@
 """Pictures of predictions: image with the outlines of mask and prediction."""
 
-import csv
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from mmseg_ftu.io.atomic_files import write_bytes
+from mmseg_ftu.io.images import read_image, read_mask
 from mmseg_ftu.io.own_files import is_own_picture, mark_picture, require_own
+from mmseg_ftu.io.raster import IGNORE_LABEL
+from mmseg_ftu.io.tables import read_table
 
 MASK_COLOUR = (0, 200, 0)  # RGB, what the annotator drew
 PREDICTION_COLOUR = (255, 220, 0)  # RGB, what the model says
@@ -78,33 +80,27 @@ def draw_result(prepared: Path, result: Path, output: Path, per_organ: int = 2) 
         per_organ: Images for each organ, from best to worst Dice, evenly picked.
 
     Raises:
-        ValueError: If a folder lacks its files, or ``output`` is another picture.
+        ValueError: If a folder lacks its table, an image is damaged, or ``output`` is
+            another picture.
+        OSError: If an image is missing.
     """
     require_own(output, is_own_picture)
     table = result / 'dice_per_image.csv'
     if not table.is_file():
         raise ValueError(f'{table} is missing: run tools/test.py with --out {result}')
-    with table.open(newline='') as stream:
-        rows = sorted(csv.DictReader(stream), key=lambda row: -float(row['dice']))
+    rows = read_table(table).to_dict('records')
+    rows.sort(key=lambda row: -float(row['dice']))
     pictures, captions = [], []
     for organ in sorted({row['organ'] for row in rows}):
         members = [row for row in rows if row['organ'] == organ]
         picks = np.linspace(0, len(members) - 1, min(per_organ, len(members)))
         for row in (members[round(i)] for i in picks):
-            image = read(prepared / 'images' / f'{row["img_id"]}.png')[..., ::-1]
-            mask = read(prepared / 'masks' / f'{row["img_id"]}.png')
-            prediction = read(result / f'{row["img_id"]}.png')
-            pictures.append(draw_overlay(np.ascontiguousarray(image), mask, prediction))
+            name = f'{row["img_id"]}.png'
+            image = read_image(prepared / 'images' / name)
+            mask = read_mask(prepared / 'masks' / name, (1,), IGNORE_LABEL)
+            pictures.append(draw_overlay(image, mask, read_mask(result / name)))
             captions.append(f'{organ} {row["img_id"]} Dice {float(row["dice"]):.3f}')
     sheet = montage(pictures, captions, columns=min(len(pictures), 2 * per_organ))
     output.parent.mkdir(parents=True, exist_ok=True)
     _, encoded = cv2.imencode('.png', sheet[..., ::-1])
     write_bytes(output, mark_picture(encoded.tobytes()))
-
-
-def read(path: Path) -> np.ndarray:
-    """Read an image as it is stored (BGR order for colour)."""
-    array = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if array is None:
-        raise ValueError(f'{path} is missing or unreadable')
-    return array

@@ -21,9 +21,9 @@ from small_models import (
 from mmseg_ftu import FTUPredictor
 from mmseg_ftu.inference.choices import VIEWS
 from mmseg_ftu.inference.jobs import Job, list_jobs
-from mmseg_ftu.io import sources
 from mmseg_ftu.io.images import read_image
 from mmseg_ftu.io.resizing import resize_image
+from mmseg_ftu.io.sources import Limits, open_source
 from mmseg_ftu.preparation.competition import prepare_hubmap
 from mmseg_ftu.preparation.staining import ORDERS, stain_settings
 from mmseg_ftu.sample_tissue import write_sample_data
@@ -323,7 +323,7 @@ def raw(tmp_path_factory):
 def shown(monkeypatch):
     """Return a function: predictor and job -> the images that its network gets."""
 
-    def show(predict, job):
+    def show(predict, job, source=None):
         seen = []
 
         def remember(images):
@@ -332,7 +332,7 @@ def shown(monkeypatch):
 
         monkeypatch.setattr(predict, 'network', remember)
         remember.batch_size = 1
-        predict.predict([predict.load(job)])
+        predict.predict([predict.load(job, source)])
         return seen
 
     return show
@@ -360,13 +360,12 @@ def test_the_network_sees_what_preparation_wrote(
 
 
 @pytest.mark.parametrize('order', ORDERS)
-def test_files_read_in_parts_see_the_same(predictor, raw, shown, monkeypatch, order):
+def test_files_read_in_parts_see_the_same(predictor, raw, shown, order):
     stain = stain_settings('vahadane', raw / 'target.json', order)
     predict = predictor(constant(small_config(), 0.5), size=64, stain=stain)
     job, *_ = list_jobs(str(raw / 'raw' / 'train_images'))
     (whole,) = shown(predict, job)
-    monkeypatch.setattr(sources, 'WHOLE_PIXELS', 100)
-    (parts,) = shown(predict, job)
+    (parts,) = shown(predict, job, open_source(job.path, Limits(whole_pixels=100)))
     assert np.abs(parts.astype(int) - whole).max() <= 2
     assert np.abs(parts.astype(int) - whole).mean() < 0.1
 
