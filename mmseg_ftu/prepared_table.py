@@ -96,7 +96,10 @@ def read_images(
             f'{path}: columns are missing: {", ".join(missing)}; it has '
             + ', '.join(frame.columns)
         )
-    rows = frame.to_dict('records')
+    rows: list[dict[str, str]] = [
+        {str(column): text for column, text in row.items()}
+        for row in frame.to_dict('records')
+    ]
     faults = [
         f'{path} row {number}, id {row["id"]}: {text}'
         for number, row in enumerate(rows, start=1)

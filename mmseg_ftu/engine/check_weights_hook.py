@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from mmengine.hooks import Hook
@@ -34,7 +35,7 @@ class CheckWeightsHook(Hook):
 
     priority = 'VERY_HIGH'
 
-    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Compare the checkpoint with the model."""
         testing = not isinstance(runner._test_loop, (dict, type(None)))
         name = getattr(runner, '_load_from', None) or 'the checkpoint'
@@ -95,7 +96,7 @@ def plain(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 def unwrapped(model: nn.Module) -> nn.Module:
     """Return the model inside wrappers: of processes, of test-time augmentation."""
     while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
-        model = model.module
+        model = model.get_submodule('module')
     return model
 
 

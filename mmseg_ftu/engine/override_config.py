@@ -101,9 +101,8 @@ def _is_argument(cfg: Config, path: str) -> bool:
         kind = next((cls for cls in found if cls is not None), None)
     if not inspect.isclass(kind):
         return False
-    return any(
-        name in inspect.signature(cls.__init__).parameters for cls in kind.__mro__
-    )
+    classes: tuple[Any, ...] = kind.__mro__
+    return any(name in inspect.signature(cls.__init__).parameters for cls in classes)
 
 
 def _registries() -> list[Registry]:

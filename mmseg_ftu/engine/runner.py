@@ -5,6 +5,7 @@ The arguments are those of mmseg's own tools.
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -33,7 +34,7 @@ def train(
     work_dir: str | None = None,
     resume: bool = False,
     amp: bool = False,
-    cfg_options: dict | None = None,
+    cfg_options: dict[str, Any] | None = None,
     launcher: str = 'none',
 ) -> Runner:
     """Train a segmentor.
@@ -76,7 +77,7 @@ def evaluate(
     show: bool = False,
     show_dir: str | None = None,
     wait_time: float = 2,
-    cfg_options: dict | None = None,
+    cfg_options: dict[str, Any] | None = None,
     launcher: str = 'none',
     tta: bool = False,
     thresholds: str | None = None,
@@ -126,7 +127,8 @@ def evaluate(
         cfg.test_evaluator.output_dir = out
     if thresholds is not None:
         set_thresholds(cfg, thresholds, cfg_options)
-    return build_runner(cfg).test()
+    metrics: dict[str, float] = build_runner(cfg).test()
+    return metrics
 
 
 def refuse_other_run(work_dir: str) -> None:
@@ -172,7 +174,7 @@ def data_folders(cfg: Config, loader: str = 'test_dataloader') -> list[Path]:
 def load_config(
     config: str,
     work_dir: str | None = None,
-    cfg_options: dict | None = None,
+    cfg_options: dict[str, Any] | None = None,
     launcher: str = 'none',
 ) -> Config:
     """Read a config and apply what the command line says.

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import mmcv
 import numpy as np
@@ -43,7 +44,9 @@ class DrawPredictionsHook(SegVisualizationHook):
         ValueError: If the folder holds files that this hook didn't write.
     """
 
-    def __init__(self, draw: bool = False, folder: str | None = None, **kwargs) -> None:
+    def __init__(
+        self, draw: bool = False, folder: str | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(draw=draw, **kwargs)
         self.folder = ListedFolder(Path(folder)) if folder else None
 
@@ -51,7 +54,7 @@ class DrawPredictionsHook(SegVisualizationHook):
         self,
         runner: Runner,
         batch_idx: int,
-        data_batch: dict,
+        data_batch: dict[str, Any],
         outputs: Sequence[SegDataSample],
     ) -> None:
         """Draw the first image of a batch now and then."""
@@ -64,7 +67,7 @@ class DrawPredictionsHook(SegVisualizationHook):
         self,
         runner: Runner,
         batch_idx: int,
-        data_batch: dict,
+        data_batch: dict[str, Any],
         outputs: Sequence[SegDataSample],
     ) -> None:
         """Draw every image."""

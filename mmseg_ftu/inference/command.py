@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from itertools import takewhile
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -43,7 +44,7 @@ def predict(
     thresholds: str | None = None,
     threshold: float | None = None,
     device: str | None = None,
-    **options,
+    **options: Any,
 ) -> Summary:
     """Predict images into a folder.
 
@@ -125,7 +126,7 @@ def predict(
 
 
 def threshold_doubts(
-    jobs: Sequence[Job], thresholds: Mapping, from_file: bool
+    jobs: Sequence[Job], thresholds: Mapping[str, Any], from_file: bool
 ) -> list[str]:
     """Say for which images the threshold may be another than the user expects.
 
@@ -157,8 +158,8 @@ def input_folders(path: str) -> list[Path]:
 
 
 def _thresholds(
-    file: str | None, threshold: float | None, cfg_options: dict | None
-) -> dict | None:
+    file: str | None, threshold: float | None, cfg_options: dict[str, Any] | None
+) -> dict[str, Any] | None:
     if threshold is not None:
         if file is not None:
             raise ValueError('--threshold and --thresholds: give one of them')

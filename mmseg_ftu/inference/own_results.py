@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from mmseg_ftu.inference.provenance import hash_file
 
@@ -63,7 +64,7 @@ def refuse_links(folder: Path) -> None:
             )
 
 
-def changed_since(folder: Path, record: Mapping) -> list[str]:
+def changed_since(folder: Path, record: Mapping[str, Any]) -> list[str]:
     """Return the files of a record that have another content than on record.
 
     Args:

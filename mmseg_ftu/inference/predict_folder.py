@@ -6,12 +6,15 @@ of them, and each claims an image before it begins. Nothing has to be gathered, 
 image has files of its own.
 """
 
+from __future__ import annotations
+
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
+from typing import Any
 
 from tqdm import tqdm
 
@@ -147,10 +150,10 @@ def _predict_once(
     options: FileOptions,
     strict: bool,
     summary: Summary,
-    bar: tqdm,
+    bar: tqdm[Any],
 ) -> list[Passed]:
     """Predict the images that no other process has; returns those that were passed."""
-    writing: deque[Future] = deque()
+    writing: deque[Future[Prediction | Failure]] = deque()
     passed = []
     items = _predictions(predictor, jobs, folder, options)
     # closed before claims are given back: its threads make claims
@@ -176,7 +179,7 @@ def _predictions(
     jobs: Sequence[Job],
     folder: PredictionFolder,
     options: FileOptions,
-) -> Iterator[Prediction | Passed | Failure]:
+) -> Generator[Prediction | Passed | Failure, None, None]:
     """Yield what became of each job."""
 
     def load(job: Job) -> LoadedImage | Passed | Failure:
@@ -255,7 +258,7 @@ def _settle(
     folder: PredictionFolder,
     summary: Summary,
     strict: bool,
-    bar: tqdm,
+    bar: tqdm[Any],
 ) -> None:
     """Count an image that is through; raise in strict mode if it failed."""
     bar.update()
@@ -263,7 +266,7 @@ def _settle(
         folder.keep(item.job, 'failed', reason=item.reason)
         summary.failed[item.job.id] = item.reason
         if strict:
-            item.error.exit_code = 1  # of the command line: an image failed
+            vars(item.error)['exit_code'] = 1  # of the command line: an image failed
             raise item.error
         return
     summary.done += 1

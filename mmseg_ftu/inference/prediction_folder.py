@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from mmseg_ftu.inference.claims import Claims, InUse
 from mmseg_ftu.inference.jobs import Job
@@ -69,10 +70,15 @@ class PredictionFolder:
     """
 
     def __init__(
-        self, path: Path, settings: dict, about: dict, overwrite: bool = False
+        self,
+        path: Path,
+        settings: dict[str, Any],
+        about: dict[str, Any],
+        overwrite: bool = False,
     ) -> None:
         self.path, self.settings = path, json.loads(json.dumps(settings))
-        self.overwrite, self.kept_changed = overwrite, []
+        self.overwrite = overwrite
+        self.kept_changed: list[str] = []
         self._about, self._records = about, path / 'records'
         self._claims = Claims(self._records)
         self._users = InUse(self._records / '.in_use')
@@ -95,7 +101,7 @@ class PredictionFolder:
         write_settings(self.path, self.settings, self._about)
         self._records.mkdir(exist_ok=True)
 
-    def _clear(self, there: dict) -> None:
+    def _clear(self, there: dict[str, Any]) -> None:
         """Remove what the records list, the records and the tables."""
         self._records.mkdir(exist_ok=True)  # a run may have been killed before
         if not self._users.is_mine_alone():
@@ -176,7 +182,7 @@ class PredictionFolder:
             if path is not None:
                 self._refuse_other_image(self._read(path), job)
 
-    def _refuse_other_image(self, record: dict, job: Job) -> None:
+    def _refuse_other_image(self, record: dict[str, Any], job: Job) -> None:
         if self._is_of_other_image(record, job):
             raise ValueError(
                 f'{self.path} holds the result of {record["path"]}, and that of '
@@ -184,7 +190,7 @@ class PredictionFolder:
                 '--output, rename one image, or --overwrite if it is the same image'
             )
 
-    def _is_of_other_image(self, record: dict, job: Job) -> bool:
+    def _is_of_other_image(self, record: dict[str, Any], job: Job) -> bool:
         if self.overwrite or record.get('status') != 'done':
             return False
         return record.get('path') != str(job.path.resolve())
@@ -224,7 +230,13 @@ class PredictionFolder:
         """Keep results that somebody has edited under other names."""
         self.kept_changed += [set_aside(self.path, name) for name in names]
 
-    def keep(self, job: Job, status: str, files: dict | None = None, **entries) -> None:
+    def keep(
+        self,
+        job: Job,
+        status: str,
+        files: dict[str, Any] | None = None,
+        **entries: Any,
+    ) -> None:
         """Record an image that is through, and give it back.
 
         Args:
@@ -258,7 +270,9 @@ class PredictionFolder:
         write_bytes(path, json.dumps(record).encode())
         self._claims.drop(job.id)
 
-    def write_tables(self, order: Sequence[Job], submission: bool) -> list[dict]:
+    def write_tables(
+        self, order: Sequence[Job], submission: bool
+    ) -> list[dict[str, Any]]:
         """Write ``predictions.csv``, and ``submission.csv`` where it is wanted.
 
         Args:
@@ -295,7 +309,7 @@ class PredictionFolder:
         return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
 
     @staticmethod
-    def _read(path: Path) -> dict:
+    def _read(path: Path) -> dict[str, Any]:
         try:
             record = json.loads(path.read_text(encoding='utf-8'))
         except (OSError, ValueError):

@@ -5,6 +5,7 @@ import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from mmseg_ftu.inference.writers import write_submission
 from mmseg_ftu.io.atomic_files import write_bytes
@@ -19,7 +20,10 @@ DIGESTS = 'tables.sha256'  # in the folder of records
 
 
 def write_tables(
-    folder: Path, records_folder: Path, records: Sequence[dict], submission: bool
+    folder: Path,
+    records_folder: Path,
+    records: Sequence[dict[str, Any]],
+    submission: bool,
 ) -> None:
     """Write ``predictions.csv``, and ``submission.csv`` where it is wanted.
 

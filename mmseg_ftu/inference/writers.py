@@ -171,7 +171,8 @@ def write_submission(path: Path, rows: Iterable[tuple[str, str]]) -> None:
 
 
 def _visible(strip: np.ndarray) -> np.ndarray:
-    return (strip != 0).view(np.uint8) * np.uint8(255)
+    visible: np.ndarray = (strip != 0).view(np.uint8) * np.uint8(255)
+    return visible
 
 
 def _levels(strip: np.ndarray) -> np.ndarray:

@@ -12,6 +12,9 @@ def launched_as() -> tuple[int, int, int]:
         ('SLURM_PROCID', 'SLURM_STEP_NUM_TASKS', 'SLURM_LOCALID'),
     ):
         if rank in os.environ and world_size in os.environ:
-            names = rank, world_size, local_rank
-            return tuple(int(os.environ.get(name, 0)) for name in names)
+            return (
+                int(os.environ[rank]),
+                int(os.environ[world_size]),
+                int(os.environ.get(local_rank, 0)),
+            )
     return 0, 1, 0

@@ -85,7 +85,8 @@ def list_records(source: Path) -> tuple[list[Record], list[Fault]]:
     repeated = repeated_ids(frame['id'])
     found = find_images(images)
     records, faults = [], []
-    for row, values in enumerate(frame.to_dict('records'), start=1):
+    for row, cells in enumerate(frame.to_dict('records'), start=1):
+        values: dict[str, str] = {str(column): text for column, text in cells.items()}
         place = f'{table.name} row {row}, id {values["id"]}'
         texts = _row_faults(values)
         shape, text = _shape(values)
@@ -121,7 +122,7 @@ def _read_table(path: Path) -> pd.DataFrame:
             f'{path}: no such file; name the folder that holds train.csv'
         ) from None
     except ValueError as error:
-        raise PreparationError(str(error)) from error
+        raise PreparationError(str(error)) from None
     missing = [name for name in REQUIRED if name not in frame]
     if missing:
         raise PreparationError(

@@ -8,6 +8,7 @@ The images that they name are the tool's own; other files are never touched.
 
 import json
 from pathlib import Path
+from typing import Any
 
 from mmseg_ftu.io.atomic_files import write_bytes
 from mmseg_ftu.io.own_files import is_empty
@@ -39,7 +40,7 @@ class Journal:
 
     def __init__(self, folder: Path):
         self._paths, self._progress = FolderPaths(folder), folder / PROGRESS
-        self.settings: dict | None = None
+        self.settings: dict[str, Any] | None = None
         self.fingerprints: dict[str, str] = {}
         self.stain_failures: dict[str, str] = {}
         self.sizes: dict[str, list[int]] = {}
@@ -57,7 +58,7 @@ class Journal:
                 'folder, or empty this one'
             )
 
-    def require(self, settings: dict, overwrite: bool) -> None:
+    def require(self, settings: dict[str, Any], overwrite: bool) -> None:
         """Check that the folder was made with these settings.
 
         Raises:
@@ -85,7 +86,7 @@ class Journal:
         return self.begun is None or name in self.begun or name in self.fingerprints
 
     def begin(
-        self, settings: dict, fingerprints: dict[str, str], planned: set[str]
+        self, settings: dict[str, Any], fingerprints: dict[str, str], planned: set[str]
     ) -> None:
         """Mark the folder as unfinished.
 
@@ -123,15 +124,15 @@ class Journal:
         with open(self._progress, 'a', encoding='utf-8') as file:
             file.write(json.dumps(self._entry(name, fingerprint)) + '\n')
 
-    def _entry(self, name: str, fingerprint: str) -> dict:
-        entry = {'id': name, 'made_of': fingerprint}
+    def _entry(self, name: str, fingerprint: str) -> dict[str, Any]:
+        entry: dict[str, Any] = {'id': name, 'made_of': fingerprint}
         if name in self.sizes:
             entry['sizes'] = self.sizes[name]
         if name in self.stain_failures:
             entry['stain_failure'] = self.stain_failures[name]
         return entry
 
-    def finish(self, manifest: dict) -> None:
+    def finish(self, manifest: dict[str, Any]) -> None:
         """Write the manifest and drop the notes."""
         made_of = dict(sorted(self.fingerprints.items()))
         failures = dict(sorted(self.stain_failures.items()))

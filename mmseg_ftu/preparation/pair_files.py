@@ -43,7 +43,7 @@ class PairFolders:
     data_source: str = 'own'
     pixel_size: str = ''
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, 'foreground', _parse_foreground(self.foreground))
 
 
@@ -100,7 +100,7 @@ def read_index(folders: PairFolders) -> dict[str, dict[str, str]]:
     except FileNotFoundError:
         raise PreparationError(f'{path}: no such file; see --index') from None
     except ValueError as error:
-        raise PreparationError(str(error)) from error
+        raise PreparationError(str(error)) from None
     missing = {folders.id_column, *columns.values()} - set(frame.columns)
     if missing:
         raise PreparationError(
@@ -134,12 +134,12 @@ def _parse_foreground(words: Iterable[int | str] | str) -> tuple[int, ...] | str
     Raises:
         PreparationError: If it is neither.
     """
-    words = [words] if isinstance(words, str) else list(words)
-    if words in (['auto'], ['nonzero']):
-        return words[0]
+    given: list[int | str] = [words] if isinstance(words, str) else list(words)
+    if given in (['auto'], ['nonzero']):
+        return str(given[0])
     try:
-        return tuple(sorted({int(word) for word in words}))
+        return tuple(sorted({int(word) for word in given}))
     except ValueError:
         raise PreparationError(
-            f'foreground {words}: give labels, or the single word auto or nonzero'
+            f'foreground {given}: give labels, or the single word auto or nonzero'
         ) from None

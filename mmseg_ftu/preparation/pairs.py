@@ -8,6 +8,7 @@ an image is of, so that no patient is in two folds.
 import re
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from mmseg_ftu.io.images import read_size
 from mmseg_ftu.io.tables import id_fault, number_fault, repeated_ids
@@ -56,7 +57,7 @@ def prepare_pairs(
     """
     records, faults = list_records(folders)
     foreground = folders.foreground
-    settings = {
+    settings: dict[str, Any] = {
         'tool': 'prepare_pairs',
         'source': folders.source.resolve().name,
         'size': size,
@@ -74,7 +75,7 @@ def prepare_pairs(
     )
 
 
-def prepare_pairs_of(source: Path, target: Path, **options) -> str:
+def prepare_pairs_of(source: Path, target: Path, **options: Any) -> str:
     """Call ``prepare_pairs`` with the options of both kinds in one mapping."""
     names = [field.name for field in fields(PairFolders) if field.name != 'source']
     meaning = {name: options.pop(name) for name in names if name in options}
@@ -113,7 +114,11 @@ def list_records(folders: PairFolders) -> tuple[list[Record], list[Fault]]:
 
 
 def _match_faults(
-    folders: PairFolders, name: str, images: dict, masks: dict, index: dict
+    folders: PairFolders,
+    name: str,
+    images: dict[str, Any],
+    masks: dict[str, Any],
+    index: dict[str, Any],
 ) -> list[str]:
     """Say what an image, a mask or a row of the index lacks."""
     texts = []

@@ -15,7 +15,7 @@ from mmseg_ftu.engine.runner import (
 from mmseg_ftu.engine.work_dir import default_work_dir
 
 CONFIG = str(
-    Path(__file__).resolve().parents[1] / 'configs/ftu/coat_daformer_switch.py'
+    Path(__file__).resolve().parents[2] / 'configs/ftu/coat_daformer_switch.py'
 )
 FOLDER = str(Path('work_dirs') / 'coat_daformer_switch')
 
