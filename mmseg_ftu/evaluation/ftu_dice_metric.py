@@ -10,6 +10,7 @@ import logging
 import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -102,8 +103,8 @@ class FTUDiceMetric(BaseMetric):
             row = name, organ, source, threshold, score, loss
             self.results.append((row, sample.get('img_path')))
             if self.output:
-                path = self.output.take(f'{name}.png')
-                write_png(path, prediction.astype(np.uint8))
+                mask = prediction.astype(np.uint8)
+                self.output.write(f'{name}.png', partial(write_png, pixels=mask))
 
     def evaluate(self, size: int) -> dict[str, float]:
         """Gather the images of all processes and average.
@@ -128,7 +129,7 @@ class FTUDiceMetric(BaseMetric):
         metrics = summarise(rows)
         print_log('\n' + format_table(rows), 'current')
         if self.output:
-            write_csv(rows, self.output.take(CSV_NAME))
+            self.output.write(CSV_NAME, partial(write_csv, rows))
         if self.csv_file:
             write_csv(rows, Path(self.csv_file))
         return metrics

@@ -15,6 +15,7 @@ import numpy as np
 import tifffile
 from PIL import Image
 
+from mmseg_ftu.io.image_files import take_images
 from mmseg_ftu.io.raster import (
     IGNORE_LABEL,
     MAX_PIXELS,
@@ -158,11 +159,13 @@ def read_size(path: Path) -> tuple[int, int]:
 
 
 def find_images(folder: Path) -> dict[str, list[Path]]:
-    """Return the files in a folder that are named like images, by stem."""
+    """Return the files in a folder that are named like images, by stem.
+
+    Those that are skipped are told, see `take_images`.
+    """
     found: dict[str, list[Path]] = {}
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in FORMAT_OF_SUFFIX and not path.name.startswith('.'):
-            found.setdefault(path.stem, []).append(path)
+    for path in take_images(sorted(folder.iterdir()), FORMAT_OF_SUFFIX, folder):
+        found.setdefault(path.stem, []).append(path)
     return found
 
 

@@ -1,5 +1,6 @@
 """Tables that come with a data set: reading them and checking their cells."""
 
+import io
 import math
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,8 +13,12 @@ NAMES = {'img_id': 'id', 'img_height': 'height', 'img_width': 'width'}
 FORBIDDEN_IN_IDS = '/\\:*?"<>|'  # separators, and what Windows doesn't allow
 
 
-def read_table(path: Path) -> pd.DataFrame:
+def read_table(path: Path, content: bytes | None = None) -> pd.DataFrame:
     """Read a csv file as stripped text; blank cells are ``''``.
+
+    Args:
+        path: The file; messages name it.
+        content: The bytes of the file where it has been read already.
 
     Raises:
         ValueError: If it is no table or has no rows.
@@ -21,7 +26,10 @@ def read_table(path: Path) -> pd.DataFrame:
     """
     try:
         frame = pd.read_csv(
-            path, dtype=str, keep_default_na=False, encoding='utf-8-sig'
+            path if content is None else io.BytesIO(content),
+            dtype=str,
+            keep_default_na=False,
+            encoding='utf-8-sig',
         )
     except ValueError as error:  # so are pandas' parser errors, and Unicode's
         raise ValueError(f'{path}: is no readable csv table ({error})') from None

@@ -27,7 +27,8 @@ class WorkingImage:
         folder: Where the file lies while it is needed; it vanishes with the object.
     """
 
-    pixel_size = pixel_size_fault = None
+    pixel_size: float | None = None
+    pixel_size_fault: str | None = None
     is_slide = False
     by_rows = True
 

@@ -3,7 +3,6 @@
 Sources: the competition's folder, a prepared folder, or any folder of images.
 """
 
-import csv
 import json
 import math
 from collections import Counter
@@ -28,6 +27,7 @@ from mmseg_ftu.io.resizing import resize_image, target_shape
 from mmseg_ftu.io.threads import unordered_map
 from mmseg_ftu.preparation.competition import list_records
 from mmseg_ftu.preparation.records import PreparationError
+from mmseg_ftu.prepared_folder import FolderPaths, PreparedFolder
 from mmseg_ftu.stain import (
     METHODS,
     StainFit,
@@ -127,18 +127,27 @@ def list_sources(folder: Path) -> list[Source]:
     """List the images of a folder in a fixed order.
 
     Raises:
-        PreparationError: If there are none, or the competition's table has faults.
+        PreparationError: If there are none, or the table of the competition's or a
+            prepared folder has faults.
     """
     if (folder / 'train.csv').is_file():
         records, faults = list_records(folder)
         if faults:
             raise PreparationError('\n'.join(text for _, text in sorted(faults)))
-        return [Source(r.image, _group(r.details)) for r in records]
-    if (folder / 'folds.csv').is_file():
-        with open(folder / 'folds.csv', newline='', encoding='utf-8') as file:
-            rows = list(csv.DictReader(file))
         return [
-            Source(folder / 'images' / f'{row["id"]}.png', _group(row)) for row in rows
+            Source(r.image, f'{r.details["organ"]} {r.details["data_source"]}')
+            for r in records
+        ]
+    if FolderPaths(folder).table_path.is_file():
+        try:
+            prepared = PreparedFolder.open(
+                folder, needed=('organ', 'data_source'), finished=False
+            )
+        except ValueError as error:
+            raise PreparationError(str(error)) from error
+        return [
+            Source(prepared.image_path(image.id), f'{image.organ} {image.data_source}')
+            for image in prepared.images
         ]
     found = find_images(folder) if folder.is_dir() else {}
     sources = [
@@ -169,10 +178,6 @@ def _refuse_numbers(size: int | None, tiles: int, tile_size: int, workers: int) 
             f'to --size {size} and a mosaic of {tiles} x {tiles} tiles (--tiles) may '
             f'be {LARGEST_MOSAIC} px a side'
         )
-
-
-def _group(row: dict[str, str]) -> str:
-    return f'{row["organ"]} {row["data_source"]}'
 
 
 class _Images:

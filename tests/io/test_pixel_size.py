@@ -9,7 +9,6 @@ import pytest
 import tifffile
 from small_models import noise
 
-from mmseg_ftu.inference.checkpoint_recipe import Recipe
 from mmseg_ftu.inference.jobs import Job
 from mmseg_ftu.inference.loader import Loader
 from mmseg_ftu.io.pixel_size import (
@@ -20,6 +19,7 @@ from mmseg_ftu.io.pixel_size import (
 )
 from mmseg_ftu.io.sources import ArraySource, open_source
 from mmseg_ftu.io.tiff_regions import TiffRegions
+from mmseg_ftu.recipe import Recipe
 
 IMAGE = noise(20, 30)
 

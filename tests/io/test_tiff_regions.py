@@ -6,13 +6,13 @@ import pytest
 import tifffile
 from small_models import noise
 
-from mmseg_ftu.inference.checkpoint_recipe import Recipe
 from mmseg_ftu.inference.jobs import Job
 from mmseg_ftu.inference.loader import Loader
 from mmseg_ftu.io.images import read_image
 from mmseg_ftu.io.sources import ArraySource, Limits, open_source
 from mmseg_ftu.io.tiff_regions import TiffRegions
 from mmseg_ftu.io.working_image import read_resized
+from mmseg_ftu.recipe import Recipe
 
 SHAPE = (500, 644)
 STORED = {

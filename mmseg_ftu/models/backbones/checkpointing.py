@@ -25,16 +25,19 @@ class CheckpointedSequential(nn.Sequential):
 
 def run_checkpointed(module: nn.Module, x: Tensor) -> Tensor:
     """Run a module, and once more in the backward pass, to save memory."""
+    out: Tensor
     if not torch.is_grad_enabled():
-        return module(x)
-    if torch.compiler.is_compiling():  # takes no context, and needs none
-        return checkpoint(module, x, use_reentrant=False)
-    return checkpoint(
-        module,
-        x,
-        use_reentrant=False,
-        context_fn=lambda: (nullcontext(), FrozenStatistics(module)),
-    )
+        out = module(x)
+    elif torch.compiler.is_compiling():  # takes no context, and needs none
+        out = checkpoint(module, x, use_reentrant=False)
+    else:
+        out = checkpoint(
+            module,
+            x,
+            use_reentrant=False,
+            context_fn=lambda: (nullcontext(), FrozenStatistics(module)),
+        )
+    return out
 
 
 class FrozenStatistics:
