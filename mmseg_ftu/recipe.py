@@ -18,6 +18,7 @@ import numpy as np
 
 from mmseg_ftu.io.resizing import resize_image
 from mmseg_ftu.stain import ColourHistogram, Fit, Normalizer, normalizer_of, stain_id
+from mmseg_ftu.stain.tissue import without_black
 
 ORDERS = ('resize-first', 'stain-first')
 NO_STAINS, UNKNOWN_STAINS = 'none', 'unknown'  # names where there is no stain step
@@ -134,10 +135,15 @@ class StainStep:
         Returns:
             The image, and why its stains could not be normalised, if so.
         """
-        if not self.comes_first:
-            image = resize_image(image, shape)
-        painter = self.fit(image)
-        return resize_image(painter.paint(image), shape), painter.failure
+        if self.comes_first:
+            painter = self.fit(image)
+            return resize_image(painter.paint(image), shape), painter.failure
+        resized = resize_image(image, shape)
+        fitted = resized
+        if not self.normalizer.compatible:
+            fitted = without_black(resized, image)
+        painter = self.fit(fitted)
+        return painter.paint(resized), painter.failure
 
 
 def stain_of(settings: Mapping[str, Any], place: str) -> StainStep | None:

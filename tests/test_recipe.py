@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from sections import section
 
+from mmseg_ftu.io.images import read_image
 from mmseg_ftu.io.resizing import resize_image
 from mmseg_ftu.recipe import (
     ORDERS,
@@ -202,3 +203,36 @@ def test_earlier_checkpoints_hold_less(entry, expected):
 )
 def test_pixel_sizes_change_with_the_size(recipe, expected):
     assert recipe.at_size(32) == expected
+
+
+@pytest.mark.parametrize('lines', [1, 3, 10, 50])
+@pytest.mark.parametrize('axis', [0, 1])
+@pytest.mark.parametrize('side', [116, 290])
+def test_black_lines_do_not_matter_once_they_are_blended(
+    shared_data, side, axis, lines
+):
+    """Real tissue, resized before its stains are measured."""
+    folder = shared_data('glas_bench') / 'images'
+    target = shared_data('stain_images') / 'tiatoolbox_target_image.png'
+    step = StainStep.of(VahadaneNormalizer().fit(read_image(target)))
+    for name in ('testA_10', 'train_16', 'testA_25'):
+        image = read_image(folder / f'{name}.png')[:240, :360]
+        lined = image.copy()
+        lined[(np.s_[:lines], np.s_[:, :lines])[axis]] = 0
+        scale = side / 387
+        shape = round(240 * scale), round(360 * scale)
+        (plain, _), (other, reason) = (step.apply(i, shape) for i in (image, lined))
+        assert reason is None
+        kept = np.s_[30:, 30:] if lines < 50 else np.s_[60:, 60:]
+        change = np.abs(plain[kept].astype(int) - other[kept]).mean()
+        assert change < 3, (name, change)
+
+
+def test_old_states_are_fitted_as_before_where_lines_are_black(shared_data):
+    image = read_image(shared_data('glas_bench') / 'images' / 'testA_10.png')
+    image[:10] = 0
+    normalizer = VahadaneNormalizer(compatible=True).fit(image[20:])
+    step, shape = StainStep.of(normalizer), (65, 97)
+    resized = resize_image(image, shape)
+    expected = normalizer.apply(resized, normalizer.fit_source(resized))
+    assert (step.apply(image, shape)[0] == expected).all()

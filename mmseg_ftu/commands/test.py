@@ -10,7 +10,9 @@ from mmseg_ftu.commands.launcher import add_launcher
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    parser.add_argument('config', help='path of the config')
+    parser.add_argument(
+        'config', help='path of the config, or mmseg_ftu::ftu/NAME.py of the package'
+    )
     parser.add_argument('checkpoint', help='path or URL of the weights')
     parser.add_argument('--work-dir', help='folder for logs')
     parser.add_argument(

@@ -12,7 +12,9 @@ STOPPED = 'stopped; --resume goes on from the last checkpoint'
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    parser.add_argument('config', help='path of the config')
+    parser.add_argument(
+        'config', help='path of the config, or mmseg_ftu::ftu/NAME.py of the package'
+    )
     parser.add_argument(
         '--work-dir',
         help='folder for logs and checkpoints (default: work_dirs/CONFIG/fold_FOLD)',

@@ -20,6 +20,7 @@ from mmseg_ftu.io.atomic_files import write_bytes
 from mmseg_ftu.io.images import read_image, read_mask
 from mmseg_ftu.io.own_files import is_own_csv, require_own
 from mmseg_ftu.io.raster import IGNORE_LABEL
+from mmseg_ftu.io.tables import read_table
 from mmseg_ftu.prepared_folder import PreparedFolder
 from mmseg_ftu.prepared_table import PreparedImage
 
@@ -198,7 +199,8 @@ def compare_with_colour(
         file = result / 'dice_per_image.csv'
         if not file.is_file():
             raise ValueError(f'{file} is not there: give a folder of test.py --out')
-        scores = pd.read_csv(file, dtype={'img_id': str})
+        scores = read_table(file)
+        scores['dice'] = pd.to_numeric(scores['dice'])
         if len(scores) != table.images.iloc[-1]:
             raise ValueError(
                 f'{result}: holds {len(scores)} images, fold {fold} of {data_root} has '

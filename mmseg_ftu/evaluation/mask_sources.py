@@ -18,14 +18,12 @@ from mmseg_ftu.evaluation.mask_tables import (
     SIZES,
     files_by_id,
     known_columns,
-    read_by_id,
     read_settings,
     refuse_missing,
     run_lengths,
 )
-from mmseg_ftu.io.images import read_size
-from mmseg_ftu.io.raster import RefusedError
-from mmseg_ftu.io.tiff import read_tiff
+from mmseg_ftu.io.images import read_levels, read_size
+from mmseg_ftu.io.tables import read_by_id
 from mmseg_ftu.masks import rle
 from mmseg_ftu.prepared_folder import MASKS, ORIGINAL_MASKS, TABLE, PreparedFolder
 
@@ -106,20 +104,7 @@ class MaskSource:
             ValueError: If the file is damaged or no such map.
         """
         path = self.probabilities.get(name)
-        if path is None:
-            return None
-        try:
-            pixels = read_tiff(path).pixels
-        except RefusedError as error:
-            raise ValueError(f'{path}: {error}') from None
-        except Exception as error:  # tifffile raises whatever its codecs say
-            raise ValueError(f'{path}: cannot be read ({error})') from error
-        if pixels.ndim != 2 or pixels.dtype != np.uint8:
-            raise ValueError(
-                f'{path}: holds {pixels.dtype} of shape {pixels.shape}; a map of '
-                'probabilities is 8 bits, one channel'
-            )
-        return pixels
+        return None if path is None else read_levels(path)
 
     def image_path(self, name: str) -> Path | None:
         """Return the image's file, None if it is unknown; it may have been moved."""

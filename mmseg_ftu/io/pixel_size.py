@@ -8,7 +8,6 @@ length that was written as such may also be that of an overview.
 """
 
 from math import sqrt
-from pathlib import Path
 from typing import NamedTuple
 
 import openslide
@@ -40,15 +39,14 @@ class PixelSize(NamedTuple):
 UNKNOWN = PixelSize()
 
 
-def tiff_pixel_size(path: Path) -> PixelSize:
-    """Return the pixel size that a TIFF gives."""
+def tiff_pixel_size(file: tifffile.TiffFile) -> PixelSize:
+    """Return the pixel size that an open TIFF gives."""
     try:
-        with tifffile.TiffFile(path) as file:
-            for find in (_of_ome, _of_imagej, _of_tags):
-                found = find(file)
-                if found is not None:
-                    return found
-    except Exception:  # it is no TIFF, which the reader says with the reason
+        for find in (_of_ome, _of_imagej, _of_tags):
+            found = find(file)
+            if found is not None:
+                return found
+    except Exception:  # it is damaged, which the reader says with the reason
         pass
     return UNKNOWN
 

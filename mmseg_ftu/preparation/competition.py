@@ -122,7 +122,7 @@ def _read_table(path: Path) -> pd.DataFrame:
             f'{path}: no such file; name the folder that holds train.csv'
         ) from None
     except ValueError as error:
-        raise PreparationError(str(error)) from error
+        raise PreparationError(str(error)) from None
     missing = [name for name in REQUIRED if name not in frame]
     if missing:
         raise PreparationError(

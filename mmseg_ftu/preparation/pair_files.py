@@ -100,7 +100,7 @@ def read_index(folders: PairFolders) -> dict[str, dict[str, str]]:
     except FileNotFoundError:
         raise PreparationError(f'{path}: no such file; see --index') from None
     except ValueError as error:
-        raise PreparationError(str(error)) from error
+        raise PreparationError(str(error)) from None
     missing = {folders.id_column, *columns.values()} - set(frame.columns)
     if missing:
         raise PreparationError(

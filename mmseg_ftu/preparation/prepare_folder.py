@@ -23,7 +23,8 @@ from mmseg_ftu.io.images import read_image
 from mmseg_ftu.io.pixel_budget import PixelBudget
 from mmseg_ftu.io.raster import MAX_PIXELS
 from mmseg_ftu.io.resizing import INTERPOLATION, resize_mask, target_shape
-from mmseg_ftu.preparation.checking import add_folds, check_pixels, decoded_pixels, each
+from mmseg_ftu.io.threads import unordered_map
+from mmseg_ftu.preparation.checking import add_folds, check_pixels, decoded_pixels
 from mmseg_ftu.preparation.journal import Journal
 from mmseg_ftu.preparation.records import Fault, PreparationError, Record, file_key
 from mmseg_ftu.preparation.staining import stain_summary
@@ -91,7 +92,7 @@ def prepare_folder(
         remove_leftovers(folder / name)
     remove_leftovers(folder)
     write = budget.limit(_writer(paths, settings), decoded_pixels)
-    for record, failure in each(write, todo, workers, 'writing'):
+    for record, failure in unordered_map(write, todo, workers, 'writing'):
         sizes = [path.stat().st_size for path in paths.files_of(record.id)]
         journal.add(record.id, made_of[record.id], sizes, failure)
     _remove_strays(folder, journal, set(table['id']))

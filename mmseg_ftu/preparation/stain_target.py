@@ -24,7 +24,7 @@ from mmseg_ftu.io.own_files import (
 from mmseg_ftu.io.pixel_budget import PixelBudget, pixels_of
 from mmseg_ftu.io.raster import MAX_PIXELS
 from mmseg_ftu.io.resizing import resize_image, target_shape
-from mmseg_ftu.preparation.checking import each
+from mmseg_ftu.io.threads import unordered_map
 from mmseg_ftu.preparation.competition import list_records
 from mmseg_ftu.preparation.records import PreparationError
 from mmseg_ftu.prepared_folder import FolderPaths, PreparedFolder
@@ -92,7 +92,7 @@ def make_stain_target(
     sources = list_sources(source)
     refuse_among(png, [image.path for image in sources])
     images = _Images(size)
-    fits = dict(each(images.fit, sources, workers, 'fitting'))
+    fits = dict(unordered_map(images.fit, sources, workers, 'fitting'))
     try:
         chosen = choose_images(
             [fits[s] for s in sources], [s.group for s in sources], tiles**2
@@ -100,7 +100,7 @@ def make_stain_target(
     except ValueError as error:
         raise PreparationError(f'{source}: {error}') from error
     times = Counter(sources[i] for i in chosen)
-    cut = each(
+    cut = unordered_map(
         lambda s: images.tiles(s, tile_size, times[s]), [*times], workers, 'cutting'
     )
     of_image = {source: iter(found) for source, found in cut}

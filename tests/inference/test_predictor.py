@@ -22,9 +22,9 @@ from mmseg_ftu import FTUPredictor
 from mmseg_ftu.inference.choices import VIEWS
 from mmseg_ftu.inference.jobs import Job, list_jobs
 from mmseg_ftu.inference.loaded_image import TiledImage
-from mmseg_ftu.io import sources
 from mmseg_ftu.io.images import read_image
 from mmseg_ftu.io.resizing import resize_image
+from mmseg_ftu.io.sources import Limits, open_source
 from mmseg_ftu.preparation.competition import prepare_hubmap
 from mmseg_ftu.preparation.staining import fit_stain_step
 from mmseg_ftu.recipe import ORDERS, Recipe
@@ -324,7 +324,7 @@ def raw(tmp_path_factory):
 def shown(monkeypatch):
     """Return a function: predictor and job -> the images that its network gets."""
 
-    def show(predict, job):
+    def show(predict, job, source=None):
         seen = []
 
         def remember(images):
@@ -333,7 +333,7 @@ def shown(monkeypatch):
 
         monkeypatch.setattr(predict, 'network', remember)
         remember.batch_size = 1
-        predict.predict([predict.load(job)])
+        predict.predict([predict.load(job, source)])
         return seen
 
     return show
@@ -361,13 +361,12 @@ def test_the_network_sees_what_preparation_wrote(
 
 
 @pytest.mark.parametrize('order', ORDERS)
-def test_files_read_in_parts_see_the_same(predictor, raw, shown, monkeypatch, order):
+def test_files_read_in_parts_see_the_same(predictor, raw, shown, order):
     stain = fit_stain_step('vahadane', raw / 'target.json', order)
     predict = predictor(constant(small_config(), 0.5), size=64, stain=stain)
     job, *_ = list_jobs(str(raw / 'raw' / 'train_images'))
     (whole,) = shown(predict, job)
-    monkeypatch.setattr(sources, 'WHOLE_PIXELS', 100)
-    (parts,) = shown(predict, job)
+    (parts,) = shown(predict, job, open_source(job.path, Limits(whole_pixels=100)))
     assert np.abs(parts.astype(int) - whole).max() <= 2
     assert np.abs(parts.astype(int) - whole).mean() < 0.1
 

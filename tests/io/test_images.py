@@ -109,6 +109,7 @@ def test_reads_exactly(tmp_path, name):
     assert read_size(tmp_path / name) == (64, 48)
     source = open_source(tmp_path / name)  # prediction sees the same
     np.testing.assert_array_equal(source.read(0, 0, 0, 64, 48), RGB)
+    source.close()
 
 
 @pytest.mark.parametrize(

@@ -135,7 +135,7 @@ def test_what_is_missing_is_said(make_predictions, tmp_path):
         "3 of 3 images can't be shown",
     ]
     faults = [words(fault) for fault in page.find_class('fault')]
-    assert all('No such file' in fault for fault in faults)
+    assert all('no such file' in fault for fault in faults)
     assert len(faults) == 3
 
 
