@@ -158,7 +158,7 @@ class SwitchAuxHook(Hook):
 
     Raises:
         ValueError: If the schedule is unusable, or (before the first step) if the run
-            can't follow it.
+            cannot follow it.
 
     Example:
         >>> custom_hooks = [

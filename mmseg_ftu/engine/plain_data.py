@@ -42,7 +42,7 @@ class NumpyType(StandIn):
         copy: Ignored.
 
     Raises:
-        pickle.UnpicklingError: If it isn't a type of plain data.
+        pickle.UnpicklingError: If it is not a type of plain data.
     """
 
     def __init__(self, code: object, align: bool = False, copy: bool = False):

@@ -1,7 +1,7 @@
 """What ``--resume`` needs to go on as if the run had never been stopped.
 
 mmengine (0.10) by itself: saves an epoch before validating it, so that a learning-rate
-reduction of that epoch is lost; doesn't save the state of the random generators;
+reduction of that epoch is lost; does not save the state of the random generators;
 deletes the old checkpoint before it writes the new one; trusts ``last_checkpoint``.
 How files are written and found again: ``mmseg_ftu/engine/checkpoint_files.py``.
 """
@@ -95,7 +95,7 @@ class ResumableCheckpointHook(BestCheckpointHook):
                 self.find_best(runner, key)
 
     def after_train_epoch(self, runner) -> None:
-        """Save now if this epoch isn't validated."""
+        """Save now if this epoch is not validated."""
         if not validates(runner, runner.epoch + 1):
             super().after_train_epoch(runner)
 

@@ -46,7 +46,7 @@ def load_local(filename: str | Path, map_location: MAP_LOCATION = None) -> objec
 
     Raises:
         FileNotFoundError: If there is no such file.
-        DamagedCheckpointError: If it can't be read.
+        DamagedCheckpointError: If it cannot be read.
         RefusedCheckpointError: If loading it could run code.
     """
     path = Path(filename).expanduser()
@@ -144,7 +144,7 @@ def download(url: str, folder: str | Path | None = None) -> Path:
     """Fetch a file into a folder (by default torch's cache) unless it is there.
 
     Raises:
-        FileNotFoundError: If it can't be downloaded.
+        FileNotFoundError: If it cannot be downloaded.
     """
     name = Path(urlparse(url).path).name
     path = Path(folder or Path(torch.hub.get_dir()) / 'checkpoints') / name
@@ -163,7 +163,7 @@ def download(url: str, folder: str | Path | None = None) -> Path:
 
 
 def refused(name: str, found: str) -> str:
-    """Say what a file holds that isn't read, and what to do."""
+    """Say what a file holds that is not read, and what to do."""
     return (
         f'{name} is refused: besides weights it holds {found}, and to load that is '
         'to run code from the file. The file itself is whole: keep it. Take the '
@@ -174,7 +174,7 @@ def refused(name: str, found: str) -> str:
 
 
 def damaged(name: str | Path, size: int, error: Exception) -> str:
-    """Say that a file of ``size`` bytes can't be read, and why."""
+    """Say that a file of ``size`` bytes cannot be read, and why."""
     return (
         f'{name} ({size} bytes) is damaged or no checkpoint: {reason(error)}. '
         'Put an intact copy in its place'

@@ -2,7 +2,7 @@
 
 For each organ, the one rule "foreground where LOW <= channel <= HIGH" that gives the
 best mean Dice on the training images, tried on many colour channels, blurred or not,
-and on every pair of bounds. A network that isn't clearly better than this on the
+and on every pair of bounds. A network that is not clearly better than this on the
 held-out fold has learnt nothing but colour. No deviations from a published method:
 there is none; the stain channels are the deconvolution of Ruifrok & Johnston 2001.
 """

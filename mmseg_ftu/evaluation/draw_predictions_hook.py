@@ -41,7 +41,7 @@ class DrawPredictionsHook(SegVisualizationHook):
         **kwargs: As for mmseg's ``SegVisualizationHook``.
 
     Raises:
-        ValueError: If the folder holds files that this hook didn't write.
+        ValueError: If the folder holds files that this hook did not write.
     """
 
     def __init__(

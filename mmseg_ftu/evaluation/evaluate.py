@@ -43,7 +43,7 @@ class Comparison(NamedTuple):
             hd95_px; both NaN if either mask is empty.
         groups: One row for all, each organ and each data source, see
             ``summarise_groups``.
-        notes: Sentences on what isn't in the scores.
+        notes: Sentences on what is not in the scores.
     """
 
     images: pd.DataFrame
@@ -175,7 +175,7 @@ def _notes(
     truths: MaskSource,
     missing: str,
 ) -> list[str]:
-    """Say what isn't in the scores."""
+    """Say what is not in the scores."""
     notes = []
     if absent:
         done = 'counted as empty' if missing == 'empty' else 'left out'

@@ -43,7 +43,7 @@ def fit_thresholds(
 
     Returns:
         Fits by (data source, organ), and sentences on what the reader should know.
-        Images without a data source share the key ``('', '')``, as a file can't tell
+        Images without a data source share the key ``('', '')``, as a file cannot tell
         them apart by organ.
 
     Raises:
@@ -198,7 +198,7 @@ def _for_json(value: float | str) -> float | str | None:
 def _notes(
     names: list[str], sources: list[MaskSource], truths: MaskSource
 ) -> list[str]:
-    """Say what was left out, and what can't be known."""
+    """Say what was left out, and what cannot be known."""
     notes = []
     lacking = len(truths.ids) - len(names)
     if lacking:

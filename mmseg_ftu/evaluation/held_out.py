@@ -22,8 +22,8 @@ class TrainingCheck:
 
     Attributes:
         trained: By checkpoint, the ids that it was trained on, if any.
-        unknown: Ids of which at least one checkpoint doesn't tell, and none that it was
-            trained on them.
+        unknown: Ids of which at least one checkpoint does not tell, and none that it
+            was trained on them.
     """
 
     def __init__(

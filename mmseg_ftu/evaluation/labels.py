@@ -50,7 +50,7 @@ class Labels:
         return self.foreground != 'auto' or self.ignore is not None
 
     def refuse(self, path: Path, meaning: str) -> None:
-        """Raise if anything is said where it isn't asked for.
+        """Raise if anything is said where it is not asked for.
 
         Args:
             path: Where the masks are.

@@ -64,7 +64,7 @@ class MaskSource:
         return list(self.table.index)
 
     def size(self, name: str) -> tuple[int, int] | None:
-        """Return height and width as the table tells them, None if it doesn't."""
+        """Return height and width as the table tells them, None if it does not."""
         known = self.table.loc[name, list(SIZES)]
         return tuple(map(int, known)) if known.notna().all() else None
 

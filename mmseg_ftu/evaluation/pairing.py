@@ -95,7 +95,7 @@ def read_pair(
         name: Id.
         predictions: Where the prediction is.
         truths: Where the mask is.
-        empty: Don't read the prediction but make an empty one.
+        empty: Do not read the prediction but make an empty one.
 
     Raises:
         ValueError: If they differ in size, or a file is faulty.
@@ -115,7 +115,7 @@ def image_details(
 ) -> pd.DataFrame:
     """Return organ, data_source and pixel_size of the truth's images.
 
-    What the truth doesn't say is taken from the predictions.
+    What the truth does not say is taken from the predictions.
     """
     columns = ['organ', 'data_source', 'pixel_size']
     details = truths.table[columns].copy()

@@ -76,7 +76,7 @@ def summarise(by: str, name: str, images: pd.DataFrame) -> dict[str, Any]:
 
 
 def known_median(values: pd.Series) -> float:
-    """Return the median of what isn't NaN; NaN if nothing is."""
+    """Return the median of what is not NaN; NaN if nothing is."""
     known = values.dropna()
     return float(known.median()) if len(known) else np.nan
 

@@ -82,7 +82,7 @@ def _common_pixel_size(pixel_sizes: Sequence[float | None]) -> float | None:
 
 
 def check_pipeline(cfg: Config) -> None:
-    """Raise ValueError if the test pipeline does what prediction wouldn't do."""
+    """Raise ValueError if the test pipeline does what prediction would not do."""
     for transform in cfg.get('test_pipeline', ()):
         if transform['type'] not in KNOWN_TRANSFORMS:
             raise ValueError(

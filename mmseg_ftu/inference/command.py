@@ -71,8 +71,8 @@ def predict(
         What was done.
 
     Raises:
-        ValueError: If an argument or a file can't be used.
-        OSError: If a file can't be opened.
+        ValueError: If an argument or a file cannot be used.
+        OSError: If a file cannot be opened.
     """
     jobs = list_jobs(input, organ, data_source, pixel_size, fold)
     names = {field.name for field in fields(FileOptions)} & set(options)

@@ -21,7 +21,7 @@ from mmseg_ftu.io.working_image import WorkingImage, blocks, read_resized, read_
 from mmseg_ftu.recipe import Recipe, StainStep, prepare_image, stain_of
 from mmseg_ftu.stain import ColourHistogram
 
-TILED_FROM = 8192  # px; a longer image isn't one field of view
+TILED_FROM = 8192  # px; a longer image is not one field of view
 
 
 @dataclass(frozen=True)
@@ -84,8 +84,8 @@ class Loader:
             source: The open image; None opens the job's path.
 
         Raises:
-            ValueError: If it is damaged, no RGB image, or can't be cut.
-            OSError: If it can't be opened.
+            ValueError: If it is damaged, no RGB image, or cannot be cut.
+            OSError: If it cannot be opened.
         """
         if source is not None:
             return self._load(job, source)

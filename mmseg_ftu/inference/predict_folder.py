@@ -103,7 +103,7 @@ def predict_folder(
     rank: int = 0,
     world_size: int = 1,
 ) -> Summary:
-    """Predict images into a folder, those that aren't there yet.
+    """Predict images into a folder, those that are not there yet.
 
     Args:
         predictor: The model.
@@ -188,7 +188,7 @@ def _predictions(
                 raise ValueError(fault)
             whose = folder.take(job, possible_files(job.id, options))
             return predictor.load(job) if whose == MINE else Passed(job, whose == DONE)
-        except Exception as error:  # one bad image doesn't stop the others
+        except Exception as error:  # one bad image does not stop the others
             return Failure(job, error)
 
     ahead = READERS + predictor.network.batch_size
@@ -247,7 +247,7 @@ def _write(
             **added,
         )
         return prediction
-    except Exception as error:  # one bad image doesn't stop the others
+    except Exception as error:  # one bad image does not stop the others
         return Failure(loaded.job, error)
     finally:
         loaded.close()

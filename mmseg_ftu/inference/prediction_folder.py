@@ -217,7 +217,7 @@ class PredictionFolder:
         path = self._record(job.id)
         record, noted = self._read(path), listed_files(self._claims.noted(job.id))
         self._refuse_other_image(record, job)
-        if path.is_file() and not record:  # damaged: it can't tell, but it was ours
+        if path.is_file() and not record:  # damaged: it cannot tell, but it was ours
             noted |= dict.fromkeys(names)
         files = listed_files(record.get('files'))
         refuse_foreign(self.path, names, {*files, *noted})

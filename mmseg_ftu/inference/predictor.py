@@ -99,7 +99,7 @@ class FTUPredictor:
             images of the organ.
         tile: Side of a tile, px; None as the size of training.
         overlap: The least overlap of tiles, px; None is a quarter of a tile.
-        min_tissue: Share of a tile, 0..1, below which it isn't shown to the network;
+        min_tissue: Share of a tile, 0..1, below which it is not shown to the network;
             probability is 0 where no other tile covers it. 0 shows all tiles.
         stain_target: Target file, or ``'none'``; None as in training.
         allow_other_stain: Accept a prepared folder whose stains were normalised in
@@ -114,7 +114,7 @@ class FTUPredictor:
         cfg_options: Settings that override the config's, dotted keys.
 
     Raises:
-        ValueError: If an argument is out of range or a checkpoint doesn't fit.
+        ValueError: If an argument is out of range or a checkpoint does not fit.
         FileNotFoundError: If a file is missing.
     """
 
@@ -224,7 +224,7 @@ class FTUPredictor:
             pixel_size: um/px; None asks the file.
 
         Raises:
-            ValueError: If the image can't be read or cut.
+            ValueError: If the image cannot be read or cut.
         """
         if isinstance(image, np.ndarray):
             job = Job('array', Path('array'), organ, data_source, pixel_size)

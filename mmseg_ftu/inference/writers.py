@@ -51,7 +51,7 @@ def write_mask(
 
     Raises:
         ValueError: If the suffix is another, a PNG would be too large, or the strips
-            don't make up the shape.
+            do not make up the shape.
     """
     suffix = Path(path).suffix.lower()
     checked = checked_strips(strips, shape)
@@ -89,7 +89,7 @@ def write_probability(
         pixel_size: Of this map, um/px; becomes the resolution of the TIFF.
 
     Raises:
-        ValueError: If the suffix is another or the strips don't make up the shape.
+        ValueError: If the suffix is another or the strips do not make up the shape.
     """
     if Path(path).suffix.lower() != '.tif':
         raise ValueError(f'{path}: a probability map is written as .tif')

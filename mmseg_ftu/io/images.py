@@ -62,7 +62,7 @@ def read_image(path: Path) -> np.ndarray:
 
     Raises:
         ValueError: If the file is damaged or no upright opaque RGB image.
-        OSError: If it can't be opened.
+        OSError: If it cannot be opened.
     """
     path = Path(path)
     with naming(path):
@@ -80,7 +80,7 @@ def read_levels(path: Path) -> np.ndarray:
 
     Raises:
         ValueError: If the file is damaged or no such map.
-        OSError: If it can't be opened.
+        OSError: If it cannot be opened.
     """
     path = Path(path)
     with naming(path):
@@ -116,7 +116,7 @@ def read_mask(
 
     Raises:
         ValueError: If the file is damaged, holds colours, or is ambiguous.
-        OSError: If it can't be opened.
+        OSError: If it cannot be opened.
     """
     path = Path(path)
     with naming(path):
@@ -143,7 +143,7 @@ def read_size(path: Path) -> tuple[int, int]:
     Raises:
         ValueError: If the header is damaged or announces what ``read_image`` and
             ``read_mask`` both refuse.
-        OSError: If the file can't be opened.
+        OSError: If the file cannot be opened.
     """
     path = Path(path)
     with naming(path):

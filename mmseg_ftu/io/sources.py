@@ -40,7 +40,7 @@ class Source(Protocol):
 
     Attributes:
         shape: Height and width of level 0, px.
-        pixel_size: Of level 0, um/px; None where the file doesn't say.
+        pixel_size: Of level 0, um/px; None where the file does not say.
         pixel_size_fault: Why what the file says is not used, if so.
         levels: Heights and widths of the levels, largest first.
         is_slide: Whether it is a slide: a pyramid, or of a scanner's format.
@@ -86,7 +86,7 @@ class ArraySource:
 
 
 class SlideSource:
-    """A slide, read through OpenSlide; see `Source`. What wasn't scanned is white."""
+    """A slide, read through OpenSlide; see `Source`. What was not scanned is white."""
 
     is_slide = True
     by_rows = False
@@ -165,7 +165,7 @@ def open_source(path: Path, limits: Limits = LIMITS) -> Source:
 
     Raises:
         ValueError: If the file is damaged, or no upright opaque RGB image.
-        OSError: If it can't be opened.
+        OSError: If it cannot be opened.
     """
     return plan_source(path, limits).open()
 

@@ -10,7 +10,7 @@ import pandas as pd
 LONGEST_ID = 200  # bytes; file systems allow 255 for the name with all additions
 # What other tables call the columns: folds.csv, train.csv, dice_per_image.csv.
 NAMES = {'img_id': 'id', 'img_height': 'height', 'img_width': 'width'}
-FORBIDDEN_IN_IDS = '/\\:*?"<>|'  # separators, and what Windows doesn't allow
+FORBIDDEN_IN_IDS = '/\\:*?"<>|'  # separators, and what Windows does not allow
 
 
 def read_table(path: Path, content: bytes | None = None) -> pd.DataFrame:
@@ -22,7 +22,7 @@ def read_table(path: Path, content: bytes | None = None) -> pd.DataFrame:
 
     Raises:
         ValueError: If it is no table or has no rows.
-        OSError: If it can't be opened.
+        OSError: If it cannot be opened.
     """
     try:
         frame = pd.read_csv(
@@ -44,7 +44,7 @@ def read_by_id(path: Path) -> pd.DataFrame:
 
     Raises:
         ValueError: If it is no table, has no rows or no ids, or repeats an id.
-        OSError: If it can't be opened.
+        OSError: If it cannot be opened.
     """
     table = read_table(path).rename(columns=NAMES)
     if 'id' not in table:
@@ -55,7 +55,7 @@ def read_by_id(path: Path) -> pd.DataFrame:
 
 
 def id_fault(name: str) -> str | None:
-    """Say why an id can't name a file, or return None."""
+    """Say why an id cannot name a file, or return None."""
     if not name.strip():
         return 'the id is empty'
     if name != name.strip() or name.startswith('.') or name.endswith('.'):

@@ -47,7 +47,7 @@ class Level:
         strip_pixels: The most pixels of a compressed tile or strip.
 
     Raises:
-        RefusedError: If it isn't 8-bit RGB or can't be read in parts.
+        RefusedError: If it is not 8-bit RGB or cannot be read in parts.
     """
 
     def __init__(self, series: tifffile.TiffPageSeries, strip_pixels: int) -> None:
@@ -57,7 +57,7 @@ class Level:
         self.segment = min(page.rowsperstrip, page.imagelength), page.imagewidth
         if page.is_tiled:
             self.segment = page.tilelength, page.tilewidth
-        # of strips that aren't compressed, single rows can be read
+        # of strips that are not compressed, single rows can be read
         self.has_rows = page.compression == 1 and not page.is_tiled
         self.has_rows &= page.fillorder == 1 and page.predictor == 1
         if self.has_rows and len(page.dataoffsets) == 1 and self.axes != 'SYX':

@@ -161,6 +161,6 @@ def resize_weights(
 
 
 def _best_level(levels: list[tuple[int, int]], shape: tuple[int, int]) -> int:
-    """Return the smallest level that isn't smaller than the shape."""
+    """Return the smallest level that is not smaller than the shape."""
     fitting = [i for i, (h, w) in enumerate(levels) if h >= shape[0] and w >= shape[1]]
     return fitting[-1] if fitting else 0

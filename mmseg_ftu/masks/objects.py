@@ -114,7 +114,7 @@ def label_runs(mask: RunMask, connectivity: int) -> np.ndarray:
 
 
 def fill_holes(mask: RunMask, max_hole_px: float | None = None) -> RunMask:
-    """Fill the holes of a mask: background that can't reach the image's border.
+    """Fill the holes of a mask: background that cannot reach the image's border.
 
     An island in a hole becomes part of the object around it.
 
@@ -195,7 +195,7 @@ def mean_probability(objects: Objects, strips: Iterable[np.ndarray]) -> np.ndarr
         (N,) float64.
 
     Raises:
-        ValueError: If the strips don't make up the mask's shape.
+        ValueError: If the strips do not make up the mask's shape.
     """
     mask = objects.mask
     sums = np.zeros(len(mask))

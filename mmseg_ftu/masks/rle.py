@@ -24,7 +24,7 @@ def encode(mask: np.ndarray) -> str:
         The runs of ones, each as long as can be; ``''`` for a mask without any.
 
     Raises:
-        ValueError: If the mask isn't two-dimensional or holds other values.
+        ValueError: If the mask is not two-dimensional or holds other values.
     """
     flat = _flatten_columns(_as_binary(mask))
     edges = np.flatnonzero(flat[1:] != flat[:-1]) + 1

@@ -43,7 +43,7 @@ class RunMask:
             shape: Height and width of the whole mask, px.
 
         Raises:
-            ValueError: If the strips don't make up that shape.
+            ValueError: If the strips do not make up that shape.
         """
         found = [np.zeros((3, 0), np.int32)]
         for y, strip in checked_strips(strips, shape):
@@ -115,7 +115,7 @@ def checked_strips(
     """Yield each strip behind its first row.
 
     Raises:
-        ValueError: If the strips don't make up ``shape``.
+        ValueError: If the strips do not make up ``shape``.
     """
     height, width = shape
     y = 0

@@ -3,7 +3,7 @@
 mmseg's ``DiceLoss`` is inverted for ``out_channels=1``, its ``TverskyLoss`` returns 0
 and its ``FocalLoss`` raises. ``BinaryLoss`` brings those of segmentation_models_pytorch
 under mmseg's contract: they are right, and that package needs nothing which this one
-doesn't need anyway. mmseg's ``LovaszLoss(loss_type='binary')`` is right and gives the
+does not need anyway. mmseg's ``LovaszLoss(loss_type='binary')`` is right and gives the
 same.
 """
 
@@ -80,8 +80,8 @@ class BinaryLoss(nn.Module):
         Args:
             logits: Float of shape (N, 1, H, W).
             mask: Labels 0, 1 or ``ignore_index``, integers of shape (N, H, W).
-            weight: Must be None (a pixel sampler's weights can't be used here).
-            ignore_index: Label of pixels that don't count.
+            weight: Must be None (a pixel sampler's weights cannot be used here).
+            ignore_index: Label of pixels that do not count.
 
         Raises:
             ValueError: Several channels, or pixel weights.

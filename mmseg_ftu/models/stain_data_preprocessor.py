@@ -16,12 +16,12 @@ from mmseg_ftu.stain import FailureCount, apply_torch, fit_sources_torch, load_t
 class StainDataPreProcessor(SegDataPreProcessor):
     """mmseg's data preprocessor with stain normalisation before it.
 
-    For data that weren't normalised when they were prepared. Each image is fitted and
+    For data that were not normalised when they were prepared. Each image is fitted and
     painted on the device; the result is that of ``StainNormalize`` within one grey
     level. Use one of the two, not both.
 
     Sets ``stain_failure`` in the metainfo of each sample to the reason why the image
-    couldn't be fitted (None if it could), and counts failures in the log, at the 1st,
+    could not be fitted (None if it could), and counts failures in the log, at the 1st,
     10th, 100th, ... of a process.
 
     Args:

@@ -23,12 +23,12 @@ class Journal:
     """Settings and fingerprints of a prepared folder.
 
     Args:
-        folder: The prepared folder; it needn't exist.
+        folder: The prepared folder; it need not exist.
 
     Attributes:
         settings: Settings of the run that began it; None for a new folder.
         fingerprints: Of each finished image, by id.
-        stain_failures: Why a finished image couldn't be stain-normalised, by id.
+        stain_failures: Why a finished image could not be stain-normalised, by id.
         sizes: Of the files of a finished image, bytes, by id.
         begun: Images that an unfinished run was to make, by id: their files are the
             tool's own whether they are finished or not. None if it did not tell.
@@ -62,7 +62,7 @@ class Journal:
         """Check that the folder was made with these settings.
 
         Raises:
-            PreparationError: If not, and ``overwrite`` isn't given.
+            PreparationError: If not, and ``overwrite`` is not given.
         """
         if self.settings is None or overwrite:
             return
@@ -115,7 +115,7 @@ class Journal:
             name: Id of the image.
             fingerprint: Of all that it was made of.
             sizes: Of its files, bytes.
-            failure: Why its stains weren't normalised, if so.
+            failure: Why its stains were not normalised, if so.
         """
         self.fingerprints[name] = fingerprint
         self.sizes[name] = sizes

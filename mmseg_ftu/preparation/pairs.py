@@ -86,7 +86,7 @@ def list_records(folders: PairFolders) -> tuple[list[Record], list[Fault]]:
     """List the pairs with the faults seen from names and headers.
 
     Raises:
-        PreparationError: If a folder or the index can't be used at all.
+        PreparationError: If a folder or the index cannot be used at all.
     """
     images, masks = find_pairs(folders)
     index = read_index(folders)

@@ -111,7 +111,7 @@ def _checked_table(
     workers: int,
     budget: PixelBudget,
 ) -> pd.DataFrame:
-    """Check what isn't up to date, and return ``folds.csv`` without skipped records."""
+    """Check what is out of date; return ``folds.csv`` without skipped records."""
     unchecked = [record for record in records if record.id not in current]
     found, skipped = check_pixels(unchecked, settings, workers, budget)
     faults = faults + found
@@ -196,7 +196,7 @@ def _refuse_others(
 def _writer(paths: FolderPaths, settings: dict) -> Callable[[Record], str | None]:
     """Return the function that writes the three files of a record.
 
-    It returns why the image couldn't be stain-normalised, if so.
+    It returns why the image could not be stain-normalised, if so.
     """
     stain = stain_of(settings, str(paths.path))
 

@@ -15,7 +15,7 @@ from mmseg_ftu.prepared_table import COLUMNS
 
 
 class PreparationError(ValueError):
-    """The source can't be prepared as it is; the message lists every fault."""
+    """The source cannot be prepared as it is; the message lists every fault."""
 
 
 class Fault(NamedTuple):

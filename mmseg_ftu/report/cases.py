@@ -110,7 +110,7 @@ def find_unpredicted(prediction: MaskSource, truth: MaskSource | None) -> list[s
 
 
 def saved_figures(prediction: MaskSource) -> pd.DataFrame:
-    """Return what the folder's own table says of its images; NaN where it doesn't."""
+    """Return what the folder's own table says of its images; NaN where it does not."""
     figures = pd.DataFrame(np.nan, index=prediction.table.index, columns=[*FIGURES])
     for name, key in TABLES.items():
         path = prediction.path / name

@@ -34,7 +34,7 @@ class Curves(NamedTuple):
             are means over what was logged in an epoch.
         switches: Where the auxiliary head moved.
         sessions: How many log files were joined.
-        left_out: Lines that are no JSON object, and values that aren't finite.
+        left_out: Lines that are no JSON object, and values that are not finite.
     """
 
     unit: str

@@ -69,8 +69,8 @@ def write_report(
         Where the page is.
 
     Raises:
-        ValueError: If an argument is out of range, an input isn't what it should be,
-            or prediction and ground truth don't belong together, or ``output`` is a
+        ValueError: If an argument is out of range, an input is not what it should be,
+            or prediction and ground truth do not belong together, or ``output`` is a
             file that is no report.
     """
     if images < 0:
@@ -165,7 +165,7 @@ def shorten_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def facts(row: Mapping[str, Any]) -> list[str]:
-    """Say what is known of an image; NaN stands for what isn't."""
+    """Say what is known of an image; NaN stands for what is not."""
     texts: dict[str, Callable[[float], str]] = {
         'pixel_size': lambda size: f'{size:g} µm/px',
         'foreground': lambda share: f'{100 * share:.1f} % foreground',

@@ -57,7 +57,7 @@ def draw_picture(
         longer_side: Of the pictures, px; smaller images are left as they are.
 
     Raises:
-        ValueError: If a mask or a map of probabilities can't be read.
+        ValueError: If a mask or a map of probabilities cannot be read.
     """
     if truth and name in truth.ids:
         predicted, mask = read_pair(name, prediction, truth)
@@ -103,8 +103,8 @@ def read_small(path: Path, size: tuple[int, int]) -> np.ndarray:
         RGB uint8 (H, W, 3).
 
     Raises:
-        ValueError: If it can't be read.
-        OSError: If it can't be opened.
+        ValueError: If it cannot be read.
+        OSError: If it cannot be opened.
     """
     with closing(open_source(path)) as source:
         if isinstance(source, ArraySource):

@@ -2,7 +2,7 @@
 
 A stain fit asks only which colours occur how often. A cell holds two neighbouring
 intensities of each channel, which moves a stain vector by some hundredths of a degree.
-The counts of a slide take 16 MB however large it is, and don't depend on the order or
+The counts of a slide take 16 MB however large it is, and do not depend on the order or
 the size of its tiles.
 
 Tries at 3000 x 3000 px, one thread: OpenCV's calcHist takes 40 ms with 128 cells a
@@ -74,7 +74,7 @@ class ColourHistogram:
             tile: ``(H, W, 3)`` uint8, RGB.
 
         Raises:
-            ValueError: If the tile isn't RGB uint8.
+            ValueError: If the tile is not RGB uint8.
         """
         check_rgb(tile, 'tile')
         for rows in row_blocks(tile, BLOCK):

@@ -32,7 +32,7 @@ def choose_images(
     spread). Where a group has been used up it starts again.
 
     Args:
-        fits: Of each image; those that couldn't be fitted aren't chosen.
+        fits: Of each image; those that could not be fitted are not chosen.
         groups: Of each image, such as organ and data source.
         count: How many to choose.
 

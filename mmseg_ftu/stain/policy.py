@@ -1,4 +1,4 @@
-"""Which images can't be fitted, and what happens to them.
+"""Which images cannot be fitted, and what happens to them.
 
 staintools raises on some of these, and on others returns an all-black or all-white
 image without a word. Here each has a reason, a short text to log and to count, and the
@@ -31,7 +31,7 @@ FAINT_COLOUR = 'the image has hardly any colour'
 
 
 class StainFitError(ValueError):
-    """An image can't be fitted; ``reason`` says why."""
+    """An image cannot be fitted; ``reason`` says why."""
 
     def __init__(self, reason: str, name: str = 'image') -> None:
         super().__init__(
@@ -42,7 +42,7 @@ class StainFitError(ValueError):
 
 
 class FailureCount:
-    """Count images that couldn't be fitted, and say so at the 1st, 10th, 100th, ..."""
+    """Count images that could not be fitted, and say so at the 1st, 10th, 100th, ..."""
 
     def __init__(self) -> None:
         self.seen = 0
@@ -52,7 +52,7 @@ class FailureCount:
         """Count an image.
 
         Args:
-            reason: Why it couldn't be fitted; None if it could.
+            reason: Why it could not be fitted; None if it could.
             name: What to call it.
 
         Returns:
@@ -72,7 +72,7 @@ class FailureCount:
 
 
 def check_colours(density: np.ndarray, weights: np.ndarray) -> str | None:
-    """Return why densities ``(3, n)`` of tissue can't hold two stains, or None."""
+    """Return why densities ``(3, n)`` of tissue cannot hold two stains, or None."""
     density, weights = density[:, ::SAMPLING], weights[::SAMPLING]
     moments = np.einsum('in,jn->ij', density * weights, density)
     sizes = np.linalg.eigvalsh(moments)
@@ -81,7 +81,7 @@ def check_colours(density: np.ndarray, weights: np.ndarray) -> str | None:
 
 
 def check_stains(stains: np.ndarray) -> str | None:
-    """Return why two vectors can't be a pair of stains, or None."""
+    """Return why two vectors cannot be a pair of stains, or None."""
     cosine = float((stains[0] * stains[1]).sum())
     if cosine < 0:  # Macenko's vectors may be so, on what is no section
         return NO_STAINS

@@ -6,7 +6,7 @@ import numpy as np
 
 
 def check_rgb(image: np.ndarray, name: str = 'image') -> np.ndarray:
-    """Return the image itself, or say why it can't be used.
+    """Return the image itself, or say why it cannot be used.
 
     Args:
         image: Expected ``(H, W, 3)`` uint8, RGB; any strides, read-only or not.

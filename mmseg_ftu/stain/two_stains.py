@@ -45,8 +45,8 @@ class TwoStainNormalizer(Normalizer[StainFit]):
             ``(2, 3)`` float64, unit rows in optical density, haematoxylin first.
 
         Raises:
-            StainFitError: If the image can't be fitted, whatever ``on_failure`` is.
-            ValueError: If it isn't RGB uint8.
+            StainFitError: If the image cannot be fitted, whatever ``on_failure`` is.
+            ValueError: If it is not RGB uint8.
         """
         stains, _ = self._measure(image).values
         return stains
@@ -108,7 +108,7 @@ class VahadaneNormalizer(TwoStainNormalizer):
         compatible: See `Normalizer`.
 
     Raises:
-        ImportError: If the backend isn't installed.
+        ImportError: If the backend is not installed.
         ValueError: If ``on_failure`` or ``backend`` is another word.
 
     Example:

@@ -1,7 +1,7 @@
 """Stain normalisation and stain augmentation, on the fly.
 
 Cheaper, and the default, is to normalise once when the data are prepared
-(``tools/prepare_hubmap.py --stain``). These two are for data that weren't, and for
+(``tools/prepare_hubmap.py --stain``). These two are for data that were not, and for
 augmentation. The arithmetic is that of ``mmseg_ftu.stain``.
 """
 
@@ -26,7 +26,7 @@ CHANNEL_ORDERS = ('bgr', 'rgb')
 class StainNormalize(BaseTransform):
     """Give an image the colours of a target.
 
-    Sets ``stain_failure`` to the reason why the image couldn't be fitted (None if it
+    Sets ``stain_failure`` to the reason why the image could not be fitted (None if it
     could), which the ``meta_keys`` of our configs keep. Failures are counted in the
     log, at the 1st, 10th, 100th, ... of a process.
 
@@ -40,7 +40,7 @@ class StainNormalize(BaseTransform):
 
     Raises:
         FileNotFoundError: There is no such target.
-        ValueError: The target or an argument can't be used.
+        ValueError: The target or an argument cannot be used.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class StainAugment(BaseTransform):
     With ``transfer_prob`` it gets the stains of a random one of ``targets`` (as the
     winners of the competition did), else it keeps its own. Then both are varied: each
     stain vector is moved by normal noise, each concentration scaled. An image that
-    can't be fitted stays as it is. Randomness is numpy's global one, as in all of
+    cannot be fitted stays as it is. Randomness is numpy's global one, as in all of
     mmcv's transforms, which our datasets seed by (seed, epoch, index).
 
     Required key and modified key: ``img``, (H, W, 3) uint8.

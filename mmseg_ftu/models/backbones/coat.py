@@ -89,7 +89,7 @@ class CoaT(PretrainedBackbone):
         strides: Their strides in px: 4, 8, 16, 32 and, with five scales, 64.
 
     Raises:
-        ValueError: ``arch`` is unknown or its numbers don't fit together.
+        ValueError: ``arch`` is unknown or its numbers do not fit together.
     """
 
     def __init__(

@@ -39,7 +39,7 @@ def resolve_arch(arch: str | Mapping[str, Any]) -> dict[str, Any]:
         arch: As of :class:`CoaT`.
 
     Raises:
-        ValueError: Unknown name or key, or numbers that don't fit together.
+        ValueError: Unknown name or key, or numbers that do not fit together.
     """
     if isinstance(arch, str) and arch in ARCHS:
         return dict(zip(ARCH_KEYS, ARCHS[arch], strict=True))

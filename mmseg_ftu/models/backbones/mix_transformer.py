@@ -62,7 +62,7 @@ class MixTransformer(PretrainedBackbone):
         strides: Their strides in px: 4, 8, 16, 32.
 
     Raises:
-        ValueError: ``arch`` is unknown or its numbers don't fit together.
+        ValueError: ``arch`` is unknown or its numbers do not fit together.
     """
 
     archs: Mapping[str, Arch] = {}

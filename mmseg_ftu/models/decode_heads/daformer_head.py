@@ -49,7 +49,7 @@ class DAFormerHead(BaseDecodeHead):
             ``'conv'``: 1 x 1 convolution, norm and activation.
         upsample: ``'bilinear'``, or ``'mix'``: ``w * bilinear + (1 - w) * nearest``
             with one learnable ``w`` for each level but the first, which keeps its
-            size. As in the authors' code it starts at 0.5 and isn't squashed by a
+            size. As in the authors' code it starts at 0.5 and is not squashed by a
             sigmoid: both ends can be reached, and beyond 0..1 it extrapolates.
         fusion: ``'sep_aspp'``: depthwise separable ASPP and a 3 x 3 bottleneck;
             ``'conv1x1'`` or ``'conv3x3'``: one convolution. Each with norm and
