@@ -21,7 +21,7 @@ class AtLeastTwoBatchSampler(BatchSampler):
     left out, and an epoch has as many batches as before. ``batch_size=1`` is obeyed.
 
     Args:
-        sampler: Of images.
+        sampler: Sampler of the images.
         batch_size: Images in a batch, > 0.
         drop_last: Leave out the last batch if it is not full.
     """

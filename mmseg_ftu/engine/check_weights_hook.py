@@ -67,8 +67,8 @@ def compare(
     """Say what does not fit, and count what does.
 
     Args:
-        weights: Those of the checkpoint, by their names in the model.
-        expected: Those of the model.
+        weights: Weights of the checkpoint, by their names in the model.
+        expected: Weights of the model, by name.
 
     Returns:
         The faults, and how many weights fit.

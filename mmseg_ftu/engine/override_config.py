@@ -63,7 +63,8 @@ def _follow(cfg: Config, key: str) -> tuple[str, str, list[str]]:
         the part of the key that is looked up in it; and what it holds.
 
     Raises:
-        ValueError: If a part is looked up in what is no dict, or not in a list.
+        ValueError: If a part is looked up in something that is neither a dict nor a
+            list.
     """
     node: Any = cfg
     parts = key.split('.')

@@ -37,7 +37,7 @@ class NumpyType(StandIn):
     """Stand for a ``numpy.dtype`` while a pickle is read.
 
     Args:
-        code: As ``f8`` or ``U12``.
+        code: Type code, such as ``f8`` or ``U12``.
         align: Ignored, it says something of records only.
         copy: Ignored.
 

@@ -41,7 +41,7 @@ class ResumableCheckpointHook(BestCheckpointHook):
     Args:
         interval: Save every so many epochs, and the last.
         max_keep_ckpts: How many epochs to keep, at least 2 (or -1 for all).
-        **kwargs: As for mmengine's ``CheckpointHook``.
+        **kwargs: Arguments of mmengine's ``CheckpointHook``.
     """
 
     def __init__(self, interval: int = 1, max_keep_ckpts: int = 2, **kwargs):
@@ -177,7 +177,7 @@ def validates(runner, epoch: int) -> bool:
 
 @HOOKS.register_module()
 class EpochSeedHook(Hook):
-    """Seed torch at the begin of each epoch by (seed, epoch, rank).
+    """Seed torch at the beginning of each epoch by (seed, epoch, rank).
 
     Dropout and drop path of an epoch are then the same in a resumed run. Runs in
     ``before_train_iter`` of the first batch: a data loader with persistent workers

@@ -41,8 +41,8 @@ def load_local(filename: str | Path, map_location: MAP_LOCATION = None) -> objec
 
     Args:
         filename: Path of the file.
-        map_location: As for ``torch.load``; ``meta`` reads everything and keeps of
-            the tensors only their shapes.
+        map_location: Device for the tensors, as for ``torch.load``; ``meta`` reads
+            everything and keeps of the tensors only their shapes.
 
     Raises:
         FileNotFoundError: If there is no such file.

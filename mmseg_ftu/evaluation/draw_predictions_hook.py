@@ -36,9 +36,9 @@ class DrawPredictionsHook(SegVisualizationHook):
 
     Args:
         draw: Draw at all.
-        folder: Where to write a picture of each tested image, ``<id>.png``; None passes
+        folder: Folder for a picture of each tested image, ``<id>.png``; None passes
             them to the back ends of the visualizer, as mmseg does.
-        **kwargs: As for mmseg's ``SegVisualizationHook``.
+        **kwargs: Arguments of mmseg's ``SegVisualizationHook``.
 
     Raises:
         ValueError: If the folder holds files that this hook did not write.
@@ -110,8 +110,8 @@ def draw_sample(
 
     Args:
         image: RGB uint8 of shape (H, W, 3); left as it is.
-        sample: With ``gt_sem_seg`` if there is a mask, with ``pred_sem_seg`` and with
-            probabilities in ``seg_logits``, each of shape (1, h, w).
+        sample: Sample with ``gt_sem_seg`` if there is a mask, with ``pred_sem_seg`` and
+            with probabilities in ``seg_logits``, each of shape (1, h, w).
         threshold: Above which a pixel is foreground; None takes ``pred_sem_seg``.
 
     Returns:

@@ -16,14 +16,14 @@ class TrainingCheck:
     """Compare predictions with what their checkpoints were trained on.
 
     Args:
-        predictions: With the ``settings`` of ``prediction.json``.
+        predictions: Predictions with the ``settings`` of ``prediction.json``.
         truths: Ground truth; without it, only what the predictions know is compared.
         names: Ids to look for, all in ``predictions``.
 
     Attributes:
-        trained: By checkpoint, the ids that it was trained on, if any.
-        unknown: Ids of which at least one checkpoint does not tell, and none that it
-            was trained on them.
+        trained: Ids that each checkpoint was trained on, if any, by checkpoint.
+        unknown: Ids that no checkpoint is known to have been trained on, but of which
+            at least one does not tell.
     """
 
     def __init__(
@@ -118,7 +118,7 @@ def _trained_on(
     Args:
         checkpoint: Entry of ``prediction.json``.
         keys: What each image may be called in it, by id.
-        folds: Of the truth, by id.
+        folds: Fold of each image of the truth, by id.
     """
     images = set(checkpoint.get('train_images') or ())
     same_table = bool(folds) and checkpoint.get('folds_id') == folds_id(folds)

@@ -53,11 +53,11 @@ class Labels:
         """Raise if anything is said where it is not asked for.
 
         Args:
-            path: Where the masks are.
+            path: Place of the masks, for the message.
             meaning: What is known of their labels.
 
         Raises:
-            ValueError: If so.
+            ValueError: If anything is said.
         """
         if self.are_given:
             raise ValueError(

@@ -93,8 +93,8 @@ def read_pair(
 
     Args:
         name: Id.
-        predictions: Where the prediction is.
-        truths: Where the mask is.
+        predictions: Source that holds the prediction.
+        truths: Source that holds the mask.
         empty: Do not read the prediction but make an empty one.
 
     Raises:

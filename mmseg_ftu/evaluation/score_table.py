@@ -36,7 +36,7 @@ def summarise_groups(images: pd.DataFrame) -> pd.DataFrame:
     """Summarise the scores of all images, each organ and each data source.
 
     Args:
-        images: As of ``compare``.
+        images: Table of scores, one row an image, as ``compare`` makes it.
 
     Returns:
         One row a group: by (``organ``, ``data_source`` or ``all``), group, images,

@@ -19,7 +19,7 @@ class Claims:
     """The images that this process works on.
 
     Args:
-        folder: Of the records.
+        folder: Folder of the records.
     """
 
     def __init__(self, folder: Path) -> None:

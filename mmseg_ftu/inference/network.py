@@ -55,10 +55,10 @@ class Network:
     Args:
         cfg: Config of the model.
         checkpoints: Paths or URLs of weights for it.
-        weights: Of the checkpoints, positive; equal if None.
+        weights: Weights of the checkpoints, one each, positive; None weighs all alike.
         views: Names in `VIEWS`.
         scales: Factors of the working size; each is seen in all views.
-        device: Where the network runs.
+        device: Device for the network.
         amp: Compute in half precision (bfloat16 on a CPU).
         batch_size: Images and views that pass the network together.
 

@@ -40,14 +40,15 @@ class FileOptions:
     """What to write, and what to do to the mask before.
 
     Attributes:
-        kinds: Of `KINDS`.
+        kinds: Kinds of files to write, from `KINDS`.
         fill_holes: Fill holes in objects.
         max_hole_um2: Leave larger holes open, um^2; None fills all.
         min_area_um2: Drop smaller objects, um^2.
         min_area_px: Drop smaller objects, px of the original.
         simplify: Tolerance of GeoJSON outlines, px; 0 is exact.
-        object_type: QuPath's, ``'annotation'`` or ``'detection'``.
-        mask_format: ``'png'``, ``'tif'``, or ``'auto'``: PNG up to 8192 px a side.
+        object_type: Type of the objects in QuPath, ``'annotation'`` or ``'detection'``.
+        mask_format: Format of the masks: ``'png'``, ``'tif'``, or ``'auto'``: PNG up to
+            8192 px a side.
 
     Raises:
         ValueError: If one of them is unknown or out of range.

@@ -72,7 +72,7 @@ class Passed:
 
     Attributes:
         job: The image.
-        done: Whether it is done; else another process works on it.
+        done: Whether the image is done; if not, another process works on it.
     """
 
     job: Job
@@ -108,10 +108,10 @@ def predict_folder(
     Args:
         predictor: The model.
         jobs: All images.
-        folder: Where files go.
-        options: Which files.
+        folder: Folder for the results.
+        options: What to write.
         strict: Raise at the first image that fails, rather than go on.
-        rank: Of this process, 0-based: it takes images ``rank::world_size``.
+        rank: Number of this process, from 0: it takes images ``rank::world_size``.
         world_size: Number of processes.
 
     Returns:

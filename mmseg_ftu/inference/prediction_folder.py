@@ -279,7 +279,8 @@ class PredictionFolder:
             order: All images of this input, also those of other processes and those
                 not done yet. They come first, in this order; images of earlier inputs
                 come after them, by name.
-            submission: Whether to write that too; failed images count as empty.
+            submission: Whether to write ``submission.csv``; failed images count as
+                empty.
 
         Returns:
             The records of this input that exist, in this order.

@@ -84,19 +84,21 @@ class FTUPredictor:
     Args:
         config: Path of the config, or the config.
         checkpoints: Path or URL of the weights; several make an ensemble.
-        weights: Of the checkpoints; equal if None.
-        views: See `mmseg_ftu.inference.network.VIEWS`; None as in the config's
-            ``inference``, which holds the paper's: the image and its two flips.
+        weights: Weights of the checkpoints, one each; None weighs all alike.
+        views: Views of the image, from `mmseg_ftu.inference.network.VIEWS`; None as in
+            the config's ``inference``, which holds the paper's: the image and its two
+            flips.
         scales: Factors of the working size; None as in the config.
-        upsample: ``'bilinear'`` or ``'half_nearest'``; None as in the config.
-        thresholds: See `mmseg_ftu.evaluation.threshold_for`; None as in the config's
-            ``test_evaluator``, the paper's if it has none.
+        upsample: Way of up-sampling, ``'bilinear'`` or ``'half_nearest'``; None as in
+            the config.
+        thresholds: Table of thresholds, as `mmseg_ftu.evaluation.threshold_for` takes
+            it; None as in the config's ``test_evaluator``, the paper's if it has none.
         mode: ``'whole'``: resize the image to the size of training. ``'tiles'``: cut it
             at the pixel size of training. ``'auto'``: tiles for slides and for images
             longer than 8192 px.
         size: Longer side to resize to, px; None as in training.
-        training_pixel_size: What tiles are brought to, um/px; None as the training
-            images of the organ.
+        training_pixel_size: Pixel size that tiles are brought to, um/px; None takes
+            that of the organ's training images.
         tile: Side of a tile, px; None as the size of training.
         overlap: The least overlap of tiles, px; None is a quarter of a tile.
         min_tissue: Share of a tile, 0..1, below which it is not shown to the network;
@@ -104,7 +106,7 @@ class FTUPredictor:
         stain_target: Target file, or ``'none'``; None as in training.
         allow_other_stain: Accept a prepared folder whose stains were normalised in
             another way.
-        device: Where the network runs; None takes an accelerator if there is one.
+        device: Device for the network; None takes an accelerator if there is one.
         amp: Compute in half precision.
         batch_size: Images and views that pass the network together; None is 1 on a
             CPU, else 8.

@@ -15,11 +15,11 @@ class ProbabilityMap:
     """Probability at working resolution and what it takes to make a mask of it.
 
     Args:
-        source: (h, w), uint8 (255 is probability 1) or float32 (0..1).
+        source: Probabilities, (h, w), uint8 (255 is probability 1) or float32 (0..1).
         original_shape: Height and width of the original image, px.
         threshold: Probability above which a pixel is foreground, 0..1.
-        pixel_size: Of the original image, um/px; None if unknown.
-        method: Of up-sampling, see ``upsample_rows``.
+        pixel_size: Pixel size of the original image, um/px; None if unknown.
+        method: Way of up-sampling, as ``upsample_rows`` takes it.
 
     Raises:
         ValueError: If one of them is out of range.

@@ -71,7 +71,7 @@ def check_pixel_size(x: float, y: float, said: str, largest: float) -> PixelSize
 
     Args:
         x: Width of a pixel, um.
-        y: Its height, um.
+        y: Height of a pixel, um.
         said: What says so, for the fault.
         largest: The largest that is believed, um/px.
     """

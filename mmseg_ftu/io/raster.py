@@ -136,7 +136,7 @@ def refuse_ambiguous_255(labels: np.ndarray, prefix: str = '') -> None:
     """Raise where 255 stands beside other labels than 0.
 
     Args:
-        labels: Of a mask.
+        labels: Labels of a mask.
         prefix: How the options that say what labels mean begin, after ``--``.
 
     Raises:

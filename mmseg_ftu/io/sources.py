@@ -40,7 +40,7 @@ class Source(Protocol):
 
     Attributes:
         shape: Height and width of level 0, px.
-        pixel_size: Of level 0, um/px; None where the file does not say.
+        pixel_size: Pixel size of level 0, um/px; None where the file does not say.
         pixel_size_fault: Why what the file says is not used, if so.
         levels: Heights and widths of the levels, largest first.
         is_slide: Whether it is a slide: a pyramid, or of a scanner's format.
@@ -146,7 +146,7 @@ class Limits(NamedTuple):
 
     Attributes:
         whole_pixels: A larger image is read region by region.
-        strip_pixels: Of such an image, compressed tiles and strips must not be larger.
+        strip_pixels: Most pixels of a compressed tile or strip of such an image.
     """
 
     whole_pixels: int = 36_000_000  # a 6000 x 6000 image takes 108 MB

@@ -21,7 +21,7 @@ def read_table(path: Path, content: bytes | None = None) -> pd.DataFrame:
         content: The bytes of the file where it has been read already.
 
     Raises:
-        ValueError: If it is no table or has no rows.
+        ValueError: If the file is not a table or has no rows.
         OSError: If it cannot be opened.
     """
     try:
@@ -43,7 +43,7 @@ def read_by_id(path: Path) -> pd.DataFrame:
     """Read a csv file as `read_table` does, with the ids as index.
 
     Raises:
-        ValueError: If it is no table, has no rows or no ids, or repeats an id.
+        ValueError: If the file is not a table, has no rows or no ids, or repeats an id.
         OSError: If it cannot be opened.
     """
     table = read_table(path).rename(columns=NAMES)

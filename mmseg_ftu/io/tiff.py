@@ -44,7 +44,7 @@ def read_tiff(
     Args:
         file: An open TIFF file.
         series: The image, as `single_image` returns it.
-        axes: Its axes, as `single_image` returns them.
+        axes: Axes of the image, as `single_image` returns them.
 
     Raises:
         RefusedError: If strips or tiles are missing.
@@ -74,7 +74,7 @@ def single_image(
 ) -> tuple[tifffile.TiffPageSeries, str]:
     """Return the series of the only full-size image and its axes without singletons.
 
-    Of an OME-TIFF with several images the largest is taken, with a warning that says
+    The largest image of an OME-TIFF with several is taken, with a warning that says
     so, unless the others are a label or an overview.
 
     Args:

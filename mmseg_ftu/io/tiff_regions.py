@@ -30,8 +30,8 @@ class Plane(NamedTuple):
 
     Attributes:
         page: The page, or a frame, which is a page that knows only its data.
-        first: Its first tile or strip of these channels.
-        channels: Of the pixel.
+        first: Index of the first tile or strip of these channels.
+        channels: Channels of a pixel that are stored there.
     """
 
     page: tifffile.TiffPage | tifffile.TiffFrame
@@ -119,7 +119,7 @@ class TiffRegions:
 
     Args:
         path: The file, for messages.
-        file: The same, open; `close` closes it.
+        file: The open file; `close` closes it.
         series: The image, as `single_image` returns it.
         size: Pixel size of the full-size image.
         strip_pixels: The most pixels of a compressed tile or strip.

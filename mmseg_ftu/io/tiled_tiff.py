@@ -24,7 +24,8 @@ def write_tiled_tiff(
 
     Args:
         path: The file; an older one is replaced in one step.
-        strips: From top to bottom, each (n, W) uint8; they make up the shape.
+        strips: Strips of the image from top to bottom, each (n, W) uint8; they make up
+            the shape.
         shape: Height and width, px.
         pixel_size: um/px; becomes the resolution, None leaves it out.
     """

@@ -24,7 +24,7 @@ class WorkingImage:
 
     Args:
         shape: Height and width, px.
-        folder: Where the file lies while it is needed; it vanishes with the object.
+        folder: Folder for the file while it is needed; it vanishes with the object.
     """
 
     pixel_size: float | None = None
@@ -70,7 +70,7 @@ def blocks(
 
     Args:
         shape: Height and width, px.
-        side: Of a block, px.
+        side: Side of a block, px.
         by_rows: Make the blocks as wide as the shape, of about as many pixels.
     """
     down, across = side, side

@@ -47,8 +47,8 @@ def write_geojson(
     Args:
         path: The file; an older one is replaced in one step.
         objects: The objects, of a mask at the original size.
-        name: Of QuPath's class, such as ``'glomerulus'``.
-        colour: Of that class, RGB 0..255.
+        name: Name of QuPath's class, such as ``'glomerulus'``.
+        colour: Colour of that class, RGB 0..255.
         object_type: ``'annotation'``, which people can edit, or ``'detection'``, which
             QuPath draws faster where there are thousands.
         pixel_size: um/px; areas are in px where it is None.

@@ -148,8 +148,8 @@ def clean_objects(
         fill: Whether to fill holes.
         max_hole_um2: Leave larger holes open, um^2; None fills all.
         min_area_um2: Drop smaller objects, um^2; None drops none.
-        min_area_px: The same in px; where both are given, both must be met.
-        pixel_size: Of the mask, um/px; None if unknown.
+        min_area_px: Drop smaller objects, px; where both are given, both must be met.
+        pixel_size: Pixel size of the mask, um/px; None if unknown.
 
     Raises:
         ValueError: If a limit in um^2 comes without a pixel size, or is negative.

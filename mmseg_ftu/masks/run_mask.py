@@ -1,7 +1,7 @@
 """A binary mask of any size as its horizontal runs.
 
 The runs of a 20,000 x 20,000 mask with 2,000 units take some 10 MB, its pixels 400.
-Memory grows with the length of all outlines: a mask of salt and pepper is no gain.
+Memory grows with the length of all outlines: a mask of salt and pepper saves nothing.
 Objects, outlines and the competition's RLE are all computed from runs, without
 pixels (``objects``, ``boundary``).
 """
@@ -39,7 +39,8 @@ class RunMask:
         """Read a mask strip by strip.
 
         Args:
-            strips: From top to bottom, each (n, W), bool or uint8; not 0 is foreground.
+            strips: Strips of the mask from top to bottom, each (n, W), bool or uint8;
+                not 0 is foreground.
             shape: Height and width of the whole mask, px.
 
         Raises:

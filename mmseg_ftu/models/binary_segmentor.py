@@ -51,7 +51,7 @@ class BinaryEncoderDecoder(EncoderDecoder):
 
     Raises:
         ValueError: If the decode head has several channels or no threshold, or in
-            training, if an image is no multiple of the largest stride.
+            training, if a side of an image is not a multiple of the largest stride.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -174,10 +174,10 @@ def restore(
 
     Args:
         logits: Float of shape (C, H, W), as the network saw the image.
-        metainfo: With mmseg's keys ``padding_size`` or ``img_padding_size`` (left,
-            right, top, bottom; px), ``flip``, ``flip_direction`` and ``ori_shape``,
-            each optional.
-        align_corners: As in ``torch.nn.functional.interpolate``.
+        metainfo: Metainfo with mmseg's keys ``padding_size`` or ``img_padding_size``
+            (left, right, top, bottom; px), ``flip``, ``flip_direction`` and
+            ``ori_shape``, each optional.
+        align_corners: Option of ``torch.nn.functional.interpolate``.
 
     Returns:
         Float of shape (C, *ori_shape).
@@ -213,7 +213,7 @@ class BinarySegTTAModel(SegTTAModel):
         """Merge the views of each image.
 
         Args:
-            data_samples_list: For each image its views, already flipped back.
+            data_samples_list: Views of each image, already flipped back.
 
         Returns:
             One sample for each image.

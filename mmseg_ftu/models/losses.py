@@ -32,13 +32,13 @@ class BinaryLoss(nn.Module):
     but for ``lovasz`` with ``per_image=True``.
 
     Args:
-        kind: ``dice``, ``jaccard``, ``tversky``, ``focal`` or ``lovasz``.
+        kind: Kind of loss: ``dice``, ``jaccard``, ``tversky``, ``focal`` or ``lovasz``.
         loss_weight: Factor in the total loss.
         loss_name: Name in the log; must begin with ``loss_`` to count as a loss.
-        **kwargs: Of the loss in segmentation_models_pytorch: ``smooth``, ``log_loss``
-            (dice, jaccard, tversky), ``alpha`` and ``beta``, weights of false positives
-            and false negatives, and ``gamma`` (tversky), ``alpha`` and ``gamma``
-            (focal), ``per_image`` (lovasz).
+        **kwargs: Arguments of the loss in segmentation_models_pytorch: ``smooth``,
+            ``log_loss`` (dice, jaccard, tversky), ``alpha`` and ``beta``, weights of
+            false positives and false negatives, and ``gamma`` (tversky), ``alpha`` and
+            ``gamma`` (focal), ``per_image`` (lovasz).
 
     Raises:
         ValueError: Unknown kind or argument.

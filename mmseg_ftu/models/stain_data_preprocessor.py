@@ -27,8 +27,8 @@ class StainDataPreProcessor(SegDataPreProcessor):
     Args:
         stain_target: File made by ``tools/make_stain_target.py``.
         on_failure: ``'identity'``, ``'target'`` or ``'raise'``; None: as in the file.
-        **kwargs: Of mmseg's ``SegDataPreProcessor``; images are taken for BGR if
-            ``bgr_to_rgb`` is set, else for RGB.
+        **kwargs: Arguments of mmseg's ``SegDataPreProcessor``; images are taken for BGR
+            if ``bgr_to_rgb`` is set, else for RGB.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class StainDataPreProcessor(SegDataPreProcessor):
 
         Args:
             data: ``inputs``: images (3, H, W), uint8; and ``data_samples``.
-            training: Whether for training.
+            training: Whether the batch is for training.
         """
         data = self.cast_data(data)
         samples = data.get('data_samples') or [None] * len(data['inputs'])

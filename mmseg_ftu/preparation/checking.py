@@ -26,9 +26,9 @@ def check_pixels(
     """Decode all images and masks.
 
     Args:
-        records: What to check.
-        settings: Of these, ``resized`` accepts images smaller or larger than their
-            masks, and ``empty`` says what to do with empty masks.
+        records: Images and masks to check.
+        settings: Settings of the run: ``resized`` accepts images smaller or larger than
+            their masks, and ``empty`` says what to do with empty masks.
         workers: Threads; 0 works in the calling one.
         budget: Bounds what they decode at once.
 

@@ -113,7 +113,7 @@ def _read_table(path: Path) -> pd.DataFrame:
     """Read ``train.csv`` as stripped text.
 
     Raises:
-        PreparationError: If it is not there, is no table, or lacks columns or rows.
+        PreparationError: If it is not there, is not a table, or lacks columns or rows.
     """
     try:
         frame = read_table(path)

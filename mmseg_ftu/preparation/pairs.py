@@ -39,7 +39,7 @@ def prepare_pairs(
     """Prepare a folder of pairs.
 
     Args:
-        folders: Where images and masks are and what they mean.
+        folders: Folders of images and masks, and what the labels mean.
         target: Folder to write; not inside the source.
         size: Longer side of the images to train on, px; None keeps each as it is.
         folds: Number of folds.

@@ -49,8 +49,8 @@ def prepare_folder(
     """Write the prepared folder, or what of it is missing or outdated.
 
     Args:
-        source: Where from, to keep the two apart.
-        folder: Where to; new, empty, or made by an earlier run.
+        source: Folder of the originals; the prepared folder must lie outside.
+        folder: Folder to write: new, empty, or made by an earlier run.
         records: The images.
         faults: Faults found while listing them.
         settings: ``size`` (px or None), ``folds``, ``seed``, ``resized``, ``empty``

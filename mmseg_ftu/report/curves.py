@@ -32,9 +32,9 @@ class Curves(NamedTuple):
         unit: What ``x`` counts, from 1: ``'epoch'`` or ``'iteration'``.
         series: Name in the log -> points (x, y), x ascending, y finite. Training losses
             are means over what was logged in an epoch.
-        switches: Where the auxiliary head moved.
+        switches: Points at which the auxiliary head moved.
         sessions: How many log files were joined.
-        left_out: Lines that are no JSON object, and values that are not finite.
+        left_out: Lines that are not a JSON object, and values that are not finite.
     """
 
     unit: str

@@ -71,7 +71,7 @@ def write_report(
     Raises:
         ValueError: If an argument is out of range, an input is not what it should be,
             or prediction and ground truth do not belong together, or ``output`` is a
-            file that is no report.
+            file that is not a report.
     """
     if images < 0:
         raise ValueError(f'--images {images}: give 0 or more')

@@ -27,8 +27,8 @@ class Picture(NamedTuple):
     """The layers of an image, as data URIs of one size; '' where there is none.
 
     Attributes:
-        width: Of all layers, px.
-        height: Of all layers, px.
+        width: Width of all layers, px.
+        height: Height of all layers, px.
         tissue: JPEG of the image.
         prediction: PNG, 254 * coverage by the saved mask.
         probability: PNG, 255 * p.
@@ -51,10 +51,11 @@ def draw_picture(
     """Read an image and all that is known of it, and make it small.
 
     Args:
-        name: Its id.
-        prediction: Where the mask, and maybe the probability and the image, are.
+        name: Id of the image.
+        prediction: Source of the mask, and maybe of the probability and the image.
         truth: Ground truth; the image is taken from there if ``prediction`` has none.
-        longer_side: Of the pictures, px; smaller images are left as they are.
+        longer_side: Longer side of the pictures, px; smaller images are left as they
+            are.
 
     Raises:
         ValueError: If a mask or a map of probabilities cannot be read.

@@ -42,7 +42,7 @@ class Sample(NamedTuple):
     """One synthetic picture.
 
     Attributes:
-        row: Its row of `train.csv`.
+        row: Row of `train.csv` for the picture.
         rgb: Uint8 (S, S, 3).
         mask: Uint8 (S, S), 1 on functional tissue units.
         tissue: Bool (S, S), True within the specimen.

@@ -32,9 +32,9 @@ def choose_images(
     spread). Where a group has been used up it starts again.
 
     Args:
-        fits: Of each image; those that could not be fitted are not chosen.
-        groups: Of each image, such as organ and data source.
-        count: How many to choose.
+        fits: Fit of each image; images that could not be fitted are not chosen.
+        groups: Group of each image, such as organ and data source.
+        count: Number of images to choose.
 
     Returns:
         ``count`` indices, with repetitions where there are fewer images.

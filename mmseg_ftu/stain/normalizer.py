@@ -122,7 +122,8 @@ class Normalizer(ABC, Generic[F]):
 
         Args:
             image: ``(H, W, 3)`` uint8, RGB. Not modified.
-            source: From `fit_source`, of this image or the whole that it is a part of.
+            source: Fit by `fit_source` of this image, or of the whole that it is a part
+                of.
 
         Returns:
             ``(H, W, 3)`` uint8, RGB, C-contiguous, of its own memory.

@@ -13,7 +13,7 @@ def check_rgb(image: np.ndarray, name: str = 'image') -> np.ndarray:
         name: What the message calls it.
 
     Raises:
-        ValueError: If it is no array, or its type or shape is another; the message
+        ValueError: If it is not an array, or its type or shape is another; the message
             says what came and what to do.
     """
     if not isinstance(image, np.ndarray):

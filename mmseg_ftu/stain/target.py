@@ -57,7 +57,7 @@ def normalizer_of(state: dict[str, Any], name: str = 'stain target') -> Normaliz
     Warns of a state that measures over all pixels: of version 1, or ``compatible``.
 
     Args:
-        state: From `Normalizer.state_dict`.
+        state: State that `Normalizer.state_dict` returned.
         name: What the warning calls it.
 
     Raises:

@@ -10,7 +10,7 @@ colours. The darkest nuclei alone would pass for the whole section. What is ligh
 than 80 % and has hardly any colour is always glass, and so is what is lighter than
 90 %. So neither the share nor the brightness of the glass moves the result.
 
-Black pixels, which a reader filled in or a scanner left, are no tissue either.
+Black pixels, which a reader filled in or a scanner left, do not count as tissue either.
 """
 
 from dataclasses import dataclass

@@ -102,10 +102,12 @@ class VahadaneNormalizer(TwoStainNormalizer):
     """Vahadane's stain normalisation; see `vahadane_stains`.
 
     Args:
-        on_failure: See `Normalizer`.
-        backend: ``'exact'``, or ``'staintools'`` for the original by staintools and
-            SPAMS: much slower, another result on each run, and no histograms.
-        compatible: See `Normalizer`.
+        on_failure: Word for what to do with an image that cannot be fitted, as in
+            `Normalizer`.
+        backend: Implementation of the fit: ``'exact'``, or ``'staintools'`` for the
+            original by staintools and SPAMS: much slower, another result on each run,
+            and no histograms.
+        compatible: Whether strengths are measured over all pixels, as in `Normalizer`.
 
     Raises:
         ImportError: If the backend is not installed.

@@ -35,8 +35,8 @@ class StainNormalize(BaseTransform):
     Args:
         target: File made by ``tools/make_stain_target.py``.
         on_failure: ``'identity'``, ``'target'`` or ``'raise'``; None: as in the file.
-        channel_order: Of the image: ``'bgr'`` as ``LoadImageFromFile`` gives it, or
-            ``'rgb'``.
+        channel_order: Order of the image's channels: ``'bgr'`` as ``LoadImageFromFile``
+            gives it, or ``'rgb'``.
 
     Raises:
         FileNotFoundError: There is no such target.
@@ -90,7 +90,7 @@ class StainAugment(BaseTransform):
             (unit vectors in optical density).
         strength_range: Lowest and highest factor of a stain's concentration.
         prob: Probability of varying anything, 0..1.
-        channel_order: Of the image, ``'bgr'`` or ``'rgb'``.
+        channel_order: Order of the image's channels, ``'bgr'`` or ``'rgb'``.
 
     Raises:
         ValueError: A number is out of range, or a transfer without targets.
@@ -168,7 +168,7 @@ def vary(fit: StainFit, noise: np.ndarray, strengths: np.ndarray) -> StainFit:
     """Return other stains near those of a fit.
 
     Args:
-        fit: Of an image or a target.
+        fit: Fit of an image or a target.
         noise: ``(2, 3)``, added to the unit vectors, which stay non-negative and unit.
         strengths: ``(2,)``, factors of the concentrations.
     """

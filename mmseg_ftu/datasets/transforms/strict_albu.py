@@ -98,10 +98,10 @@ def build_transforms(configs: object, place: str) -> list[Any]:
 
     Args:
         configs: One dict for each transform, see :class:`StrictAlbu`.
-        place: Where the list stands, for messages.
+        place: Place of the list in the config, for messages.
 
     Raises:
-        ValueError: See :class:`StrictAlbu`.
+        ValueError: For any of the reasons that :class:`StrictAlbu` lists.
     """
     if not isinstance(configs, (list, tuple)) or not configs:
         raise ValueError(f'{place}: transforms must be a non-empty list of dicts')

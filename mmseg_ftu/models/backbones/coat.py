@@ -86,7 +86,7 @@ class CoaT(PretrainedBackbone):
 
     Attributes:
         out_channels: Channels of the maps, shallow to deep.
-        strides: Their strides in px: 4, 8, 16, 32 and, with five scales, 64.
+        strides: Strides of the maps, px: 4, 8, 16, 32 and, with five scales, 64.
 
     Raises:
         ValueError: ``arch`` is unknown or its numbers do not fit together.
@@ -304,7 +304,7 @@ def mix_scales(tokens: list[Tensor], sizes: list[Size]) -> list[Tensor]:
 
     Args:
         tokens: ``(N, 1 + h * w, C)`` per scale, with the same N and C.
-        sizes: Their ``(h, w)``.
+        sizes: Sizes ``(h, w)`` of the scales.
     """
     cls_token = reduce(torch.add, [t[:, :1] for t in tokens])
     maps = [to_map(t, size) for t, size in zip(tokens, sizes, strict=True)]

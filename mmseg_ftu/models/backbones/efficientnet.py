@@ -44,7 +44,7 @@ class EfficientNet(PretrainedBackbone):
 
     Attributes:
         out_channels: Channels of the maps, shallow to deep.
-        strides: Their strides in px.
+        strides: Strides of the maps, px.
 
     Raises:
         ValueError: Unknown ``arch`` or ``output_stride``.

@@ -32,11 +32,11 @@ class FTUResNet(PretrainedBackbone, MMSegResNet):
         with_cp: Recompute each block in the backward pass, to save memory.
         init_cfg: ``dict(type='Pretrained', checkpoint='timm://resnet101.tv_in1k')``, or
             another file with torchvision's names, see :class:`PretrainedBackbone`.
-        **kwargs: Of mmseg's ``ResNet``, such as ``norm_eval``.
+        **kwargs: Arguments of mmseg's ``ResNet``, such as ``norm_eval``.
 
     Attributes:
         out_channels: Channels of the maps, shallow to deep.
-        strides: Their strides in px.
+        strides: Strides of the maps, px.
 
     Raises:
         ValueError: Unknown ``depth`` or ``output_stride``.
