@@ -102,7 +102,7 @@ class AuxiliaryHead(BaseModule):
     ):
         super().__init__(init_cfg or dict(type='Normal', std=0.01, layer='Conv2d'))
         if target not in TARGETS:
-            raise ValueError(f'target={target!r}: choose one of {TARGETS}')
+            raise ValueError(f'target={target!r}: choose from {TARGETS}')
         self.stems = nn.ModuleList(nn.Conv2d(width, 1, 1) for width in in_channels)
         self.in_index = in_index
         self.loss_weight = loss_weight

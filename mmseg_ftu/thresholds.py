@@ -147,7 +147,7 @@ def load_thresholds(path: str | Path) -> dict[str, Any]:
     except OSError as error:
         raise ValueError(f'thresholds {path}: {error.strerror}') from None
     except ValueError as error:  # of JSON or of Unicode
-        raise ValueError(f'thresholds {path}: is no JSON ({error})') from None
+        raise ValueError(f'thresholds {path}: is not JSON ({error})') from None
     if isinstance(content, dict) and 'thresholds' in content:
         if content.get('layout', LAYOUT) != LAYOUT:
             raise ValueError(

@@ -108,7 +108,7 @@ class CheckFiniteLossHook(Hook):
         self._check(runner, weights=True)
 
     def before_val_epoch(self, runner: Runner) -> None:
-        """Do so before the validations of a run that counts iterations."""
+        """Read and check before a validation too, in a run that counts iterations."""
         if hasattr(self, 'notes') and not counts_epochs(runner):
             self._check(runner, weights=True)
 

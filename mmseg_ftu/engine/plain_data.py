@@ -30,7 +30,7 @@ class StandIn:
     """Something that is put in the place of another while a pickle is read."""
 
     def __hash__(self) -> int:
-        raise TypeError('a stand-in is no key')  # else one could hide as a key
+        raise TypeError('a stand-in cannot be a key')  # else one could hide as a key
 
 
 class NumpyType(StandIn):

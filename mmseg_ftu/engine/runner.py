@@ -99,8 +99,8 @@ def evaluate(
         launcher: ``none``, ``pytorch``, ``slurm`` or ``mpi``.
         tta: Average over the views of the config's ``tta_pipeline``.
         thresholds: JSON of thresholds to use instead of the config's, see
-            ``mmseg_ftu.evaluation.load_thresholds``; what ``cfg_options`` say of
-            ``test_evaluator.thresholds`` goes over it.
+            ``mmseg_ftu.evaluation.load_thresholds``; ``cfg_options`` for
+            ``test_evaluator.thresholds`` override it.
 
     Returns:
         The metrics.

@@ -189,8 +189,8 @@ def compare_with_colour(
         The table, for people.
 
     Raises:
-        ValueError: As of ``evaluate_colour_baseline``, or result and fold differ, or
-            ``out`` is another file.
+        ValueError: For any of the reasons that ``evaluate_colour_baseline`` lists, or
+            if result and fold differ, or ``out`` is another file.
     """
     if out is not None:
         require_own(out, is_own_csv('organ', 'images', 'channel', 'blur'))

@@ -28,9 +28,10 @@ from mmseg_ftu.masks.draw_outlines import (
 class DrawPredictionsHook(SegVisualizationHook):
     """mmseg's ``SegVisualizationHook`` with outlines of what ``FTUDiceMetric`` scores.
 
-    Green is the mask, yellow the prediction. mmseg's draws the prediction at the decode
-    head's threshold, whatever the metric's is, and paints over the image, so that a
-    black background leaves nearly nothing of the tissue.
+    Green is the mask, yellow the prediction. mmseg's hook draws the prediction at the
+    decode head's threshold, whatever the metric's is, and paints over the image, so
+    that a black background leaves nearly nothing of the tissue.
+
     Runs after each batch of a test (``after_test_iter``), and in every ``interval``-th
     of a validation (``after_val_iter``) for its first image.
 
@@ -112,7 +113,8 @@ def draw_sample(
         image: RGB uint8 of shape (H, W, 3); left as it is.
         sample: Sample with ``gt_sem_seg`` if there is a mask, with ``pred_sem_seg`` and
             with probabilities in ``seg_logits``, each of shape (1, h, w).
-        threshold: Above which a pixel is foreground; None takes ``pred_sem_seg``.
+        threshold: Probability above which a pixel is foreground; None takes
+            ``pred_sem_seg``.
 
     Returns:
         RGB uint8 of shape (H, W, 3).

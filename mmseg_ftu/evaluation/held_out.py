@@ -1,7 +1,8 @@
 """Which predicted images their checkpoints were trained on, as the checkpoints tell.
 
 ``tools/predict.py`` notes in ``prediction.json`` what each checkpoint says of its
-training (see ``mmseg_ftu.datasets.fold_record``). What a user typed counts for nothing.
+training (see ``mmseg_ftu.datasets.fold_record``). Options of the command line do not
+count.
 """
 
 from collections.abc import Mapping, Sequence
@@ -53,12 +54,12 @@ class TrainingCheck:
 
 
 def doubt(check: TrainingCheck, source: MaskSource, count: int) -> str:
-    """Say of how many images a checkpoint does not tell; ``''`` if of none.
+    """Say for how many images this is unknown; ``''`` if for none.
 
     Args:
         check: The comparison.
         source: The predictions.
-        count: Images that were compared.
+        count: Number of images that were compared.
     """
     if not check.unknown:
         return ''

@@ -101,7 +101,7 @@ class MaskSource:
         """Read a map of probabilities, ``(h, w)`` uint8 of 255 * p; None if none.
 
         Raises:
-            ValueError: If the file is damaged or no such map.
+            ValueError: If the file is damaged or not such a map.
         """
         path = self.probabilities.get(name)
         return None if path is None else read_levels(path)
@@ -126,8 +126,8 @@ def open_masks(
         prefix: How the options that say so begin, after ``--``; for messages.
 
     Raises:
-        ValueError: If the path is none of these, or what is missing in it, or labels
-            are given a meaning where it is known.
+        ValueError: If the layout is unknown, something is missing in it, or labels are
+            given a meaning although theirs is known.
     """
     path, labels = Path(path), Labels(foreground, ignore, prefix)
     if path.is_file():

@@ -17,7 +17,7 @@ def ids_of_fold(truths: MaskSource, fold: int | None) -> list[str]:
     chosen = truths.table.index[truths.table.fold == fold]
     if chosen.empty:
         there = sorted(truths.table.fold.dropna().unique().tolist())
-        raise ValueError(f'{truths.path}: no image of fold {fold}; choose of {there}')
+        raise ValueError(f'{truths.path}: no image of fold {fold}; choose from {there}')
     return list(chosen)
 
 

@@ -104,7 +104,7 @@ def left_out_gains(
         paper: Level of the paper's threshold.
 
     Returns:
-        One for each resampling that left any out.
+        One gain for each resampling that left any image out.
     """
     gains = (curves[:, chosen] - curves[:, [paper]]).T
     some = left_out.any(axis=1)

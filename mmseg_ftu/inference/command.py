@@ -147,7 +147,7 @@ def threshold_doubts(
 def input_folders(path: str) -> list[Path]:
     """Return the folder that an input is searched in; none if it is one file.
 
-    Of a pattern it is the part without wildcards.
+    For a pattern it is the part without wildcards.
     """
     place = Path(path)
     if place.is_file():

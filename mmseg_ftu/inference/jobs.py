@@ -21,11 +21,11 @@ class Job:
     """One image to predict.
 
     Attributes:
-        id: Names the outputs.
+        id: Id of the image, which names the outputs.
         path: Path of the image.
-        organ: E.g. ``kidney``; chooses the threshold, and the pixel size that tiles are
-            brought to.
-        data_source: E.g. ``HPA``; chooses the threshold.
+        organ: Organ, e.g. ``kidney``; chooses the threshold, and the pixel size that
+            tiles are brought to.
+        data_source: Data source, e.g. ``HPA``; chooses the threshold.
         pixel_size: Pixel size of the original image, um/px; None asks the file.
         original_shape: Height and width to bring the mask to, px, where the file is a
             resized copy; None for the file's own.

@@ -271,7 +271,7 @@ def _check_views(
 ) -> None:
     unknown = [name for name in views if name not in VIEWS]
     if unknown or not views:
-        raise ValueError(f'views {list(views)}: choose of {", ".join(VIEWS)}')
+        raise ValueError(f'views {list(views)}: choose from {", ".join(VIEWS)}')
     if len(set(views)) < len(views):
         raise ValueError(f'views {list(views)}: one occurs twice')
     if not scales or not all(0 < scale <= LARGEST_SCALE for scale in scales):

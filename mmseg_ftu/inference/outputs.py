@@ -76,9 +76,9 @@ class FileOptions:
                 '--max-hole-um2 limits --fill-holes: give that too, or leave it out'
             )
         if self.object_type not in OBJECT_TYPES:
-            raise ValueError(f'object_type: choose one of {", ".join(OBJECT_TYPES)}')
+            raise ValueError(f'object_type: choose from {", ".join(OBJECT_TYPES)}')
         if self.mask_format not in MASK_FORMATS:
-            raise ValueError(f'mask_format: choose one of {", ".join(MASK_FORMATS)}')
+            raise ValueError(f'mask_format: choose from {", ".join(MASK_FORMATS)}')
 
     def state(self) -> dict:
         """Return the options, fit for JSON."""

@@ -93,9 +93,9 @@ class FTUPredictor:
             the config.
         thresholds: Table of thresholds, as `mmseg_ftu.evaluation.threshold_for` takes
             it; None as in the config's ``test_evaluator``, the paper's if it has none.
-        mode: ``'whole'``: resize the image to the size of training. ``'tiles'``: cut it
-            at the pixel size of training. ``'auto'``: tiles for slides and for images
-            longer than 8192 px.
+        mode: Way of showing an image. ``'whole'``: resize the image to the size of
+            training. ``'tiles'``: cut it at the pixel size of training. ``'auto'``:
+            tiles for slides and for images longer than 8192 px.
         size: Longer side to resize to, px; None as in training.
         training_pixel_size: Pixel size that tiles are brought to, um/px; None takes
             that of the organ's training images.
@@ -220,10 +220,10 @@ class FTUPredictor:
 
         Args:
             image: Path, or RGB uint8 ``(H, W, 3)``.
-            organ: E.g. ``kidney``; chooses the threshold, and the pixel size that
-                tiles are brought to.
-            data_source: E.g. ``HPA``; chooses the threshold.
-            pixel_size: um/px; None asks the file.
+            organ: Organ, e.g. ``kidney``; chooses the threshold, and the pixel size
+                that tiles are brought to.
+            data_source: Data source, e.g. ``HPA``; chooses the threshold.
+            pixel_size: Pixel size, um/px; None asks the file.
 
         Raises:
             ValueError: If the image cannot be read or cut.
@@ -327,7 +327,7 @@ def _chunks(items: Iterator[T], size: int) -> Iterator[list[T]]:
 
 def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
     if value not in choices:
-        raise ValueError(f'{name}={value!r}: choose one of {", ".join(choices)}')
+        raise ValueError(f'{name}={value!r}: choose from {", ".join(choices)}')
 
 
 def _check_positive(**values: float | None) -> None:

@@ -35,7 +35,7 @@ class ProbabilityMap:
         if isinstance(self.source, np.ndarray):
             object.__setattr__(self, 'source', ArrayRows(self.source))
         if self.method not in UPSAMPLINGS:
-            raise ValueError(f'method {self.method!r}: choose one of {UPSAMPLINGS}')
+            raise ValueError(f'method {self.method!r}: choose from {UPSAMPLINGS}')
         if min(self.original_shape) < 1:
             raise ValueError(f'original_shape {self.original_shape}: below 1 px')
         if not 0 <= self.threshold <= 1:

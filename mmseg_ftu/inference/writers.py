@@ -1,6 +1,6 @@
 """Masks, probabilities, overlays and submissions as files, for images of any size.
 
-What is larger than memory likes comes strip by strip and leaves tile by tile. Each
+Large images come strip by strip and leave tile by tile. Each
 file appears in one step, when it is complete.
 """
 
@@ -47,7 +47,8 @@ def write_mask(
         strips: Strips of the image from top to bottom, each (n, W), bool or uint8; not
             0 is foreground. ``RunMask.strips()`` gives them.
         shape: Height and width of the whole mask, px.
-        pixel_size: um/px; becomes the resolution of a TIFF, a PNG leaves it out.
+        pixel_size: Pixel size, um/px; becomes the resolution of a TIFF, a PNG leaves it
+            out.
 
     Raises:
         ValueError: If the suffix is another, a PNG would be too large, or the strips

@@ -1,4 +1,4 @@
-"""Which files of a folder are images, and what is said of those that are skipped."""
+"""Which files of a folder are images; those that are skipped are named."""
 
 import sys
 from collections.abc import Collection, Iterable

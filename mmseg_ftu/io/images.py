@@ -61,7 +61,7 @@ def read_image(path: Path) -> np.ndarray:
         RGB uint8 ``(H, W, 3)``. 16-bit files are narrowed, see ``to_8_bit``.
 
     Raises:
-        ValueError: If the file is damaged or no upright opaque RGB image.
+        ValueError: If the file is damaged or not an upright, opaque RGB image.
         OSError: If it cannot be opened.
     """
     path = Path(path)
@@ -79,7 +79,7 @@ def read_levels(path: Path) -> np.ndarray:
         ``(H, W)`` uint8.
 
     Raises:
-        ValueError: If the file is damaged or no such map.
+        ValueError: If the file is damaged or not such a map.
         OSError: If it cannot be opened.
     """
     path = Path(path)

@@ -11,7 +11,7 @@ from xml.parsers import expat
 
 from mmseg_ftu.io.raster import RefusedError
 
-#: um; of OME's units those that a pixel may have. 'pixel' and others are no lengths.
+#: um; those of OME's units that a pixel may have. 'pixel' and others are not lengths.
 UNITS = {
     'm': 1e6,
     'dm': 1e5,

@@ -243,7 +243,7 @@ class ListedFolder:
         self._note(name, digest_of(path))
 
     def _read_list(self) -> None:
-        """Read names and digests; of a name that comes twice the later one counts."""
+        """Read names and digests; the later of two entries of a name counts."""
         for line in self.list.read_text(encoding='utf-8').splitlines():
             name, _, digest = line.partition('\t')
             self._digests[name] = digest

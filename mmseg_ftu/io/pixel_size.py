@@ -72,8 +72,8 @@ def check_pixel_size(x: float, y: float, said: str, largest: float) -> PixelSize
     Args:
         x: Width of a pixel, um.
         y: Height of a pixel, um.
-        said: What says so, for the fault.
-        largest: The largest that is believed, um/px.
+        said: Source of the numbers, for the fault.
+        largest: Largest pixel size that is believed, um/px.
     """
     size = f'{x:.3g}' if x == y else f'{x:.3g} x {y:.3g}'
     if not (min(x, y) >= SMALLEST and max(x, y) <= largest):

@@ -89,7 +89,7 @@ def to_8_bit(pixels: np.ndarray) -> np.ndarray:
     a camera, whose white nobody has written down, or an image too dark to be tissue.
 
     Raises:
-        RefusedError: For the latter, and for other types.
+        RefusedError: For values between, and for other types.
     """
     if pixels.dtype == np.uint8:
         return pixels

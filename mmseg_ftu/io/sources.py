@@ -142,7 +142,7 @@ class Plan(NamedTuple):
 
 
 class Limits(NamedTuple):
-    """Up to where TIFFs are decoded as a whole.
+    """Limits up to which TIFFs are decoded as a whole.
 
     Attributes:
         whole_pixels: A larger image is read region by region.
@@ -161,10 +161,10 @@ def open_source(path: Path, limits: Limits = LIMITS) -> Source:
 
     Args:
         path: TIFF, PNG, JPEG or BMP, or a format of OpenSlide.
-        limits: Up to where TIFFs are decoded as a whole.
+        limits: Limits up to which TIFFs are decoded as a whole.
 
     Raises:
-        ValueError: If the file is damaged, or no upright opaque RGB image.
+        ValueError: If the file is damaged, or not an upright, opaque RGB image.
         OSError: If it cannot be opened.
     """
     return plan_source(path, limits).open()
@@ -175,7 +175,7 @@ def plan_source(path: Path, limits: Limits = LIMITS) -> Plan:
 
     Args:
         path: An image or a slide, as for `open_source`.
-        limits: Up to where TIFFs are decoded as a whole.
+        limits: Limits up to which TIFFs are decoded as a whole.
 
     Raises:
         FileNotFoundError: If there is no such file.

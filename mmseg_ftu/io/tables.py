@@ -32,7 +32,7 @@ def read_table(path: Path, content: bytes | None = None) -> pd.DataFrame:
             encoding='utf-8-sig',
         )
     except ValueError as error:  # so are pandas' parser errors, and Unicode's
-        raise ValueError(f'{path}: is no readable csv table ({error})') from None
+        raise ValueError(f'{path}: is not a readable csv table ({error})') from None
     if frame.empty:
         raise ValueError(f'{path} has no rows')
     frame.columns = frame.columns.str.strip()
@@ -61,7 +61,7 @@ def id_fault(name: str) -> str | None:
     if name != name.strip() or name.startswith('.') or name.endswith('.'):
         return f'the id {name!r} begins or ends with a blank or a full stop; rename it'
     if any(char in FORBIDDEN_IN_IDS or not char.isprintable() for char in name):
-        return f'the id {name!r} is no plain file name; rename it'
+        return f'the id {name!r} is not a plain file name; rename it'
     if len(name.encode()) > LONGEST_ID:
         return f'the id {name!r} is longer than {LONGEST_ID} bytes; shorten it'
     return None
@@ -93,7 +93,7 @@ def whole_number(text: str) -> int:
     """Return a whole number, also where pandas has written it as ``3000.0``.
 
     Raises:
-        ValueError: If it is none.
+        ValueError: If it is not one.
     """
     number = float(text)
     if not number.is_integer():

@@ -32,7 +32,7 @@ def open_tiff(path: Path) -> tifffile.TiffFile:
     file.filehandle.seek(0)
     if file.filehandle.read(4) not in MAGIC:
         file.close()
-        raise RefusedError('is no TIFF')
+        raise RefusedError('is not a TIFF')
     return file
 
 
@@ -82,7 +82,7 @@ def single_image(
         limit: The most pixels that are accepted; None for any number.
 
     Raises:
-        RefusedError: If it holds several images or no kind that is known.
+        RefusedError: If it holds several images, or a kind that is not known.
     """
     if not file.pages:
         raise RefusedError('holds no image')
@@ -138,7 +138,7 @@ def _refuse_others(file: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> 
 
 
 def main_series(file: tifffile.TiffFile) -> tifffile.TiffPageSeries:
-    """Return the first series, or of an OME-TIFF the largest."""
+    """Return the first series, or the largest of an OME-TIFF."""
     first = file.series[0]
     return max(file.series, key=_pixels) if first.kind == 'ome' else first
 

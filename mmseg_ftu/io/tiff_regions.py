@@ -101,7 +101,7 @@ class Level:
     ) -> Iterator[tuple[int, int, int, int, int]]:
         """Yield index, top, left, height and width of the segments of a region.
 
-        Of strips that have rows, the rows of the region.
+        Strips whose rows can be read singly give only the rows of the region.
         """
         rows, columns = self.segment
         across = -(-self.shape[1] // columns)
@@ -205,8 +205,8 @@ def usable_levels(
 ) -> list[Level]:
     """Return the smaller levels that hold the same image as the first.
 
-    What is no such level is left out; reading then takes a larger one, which is slower
-    and as right.
+    Other levels are left out. Reading then takes a larger one, which is slower and
+    gives the same.
     """
     levels, last = [], size_of_series(series)
     height, width = last

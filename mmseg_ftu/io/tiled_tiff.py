@@ -27,7 +27,7 @@ def write_tiled_tiff(
         strips: Strips of the image from top to bottom, each (n, W) uint8; they make up
             the shape.
         shape: Height and width, px.
-        pixel_size: um/px; becomes the resolution, None leaves it out.
+        pixel_size: Pixel size, um/px; becomes the resolution, None leaves it out.
     """
     per_cm = None if pixel_size is None else 1e4 / pixel_size
     with replacing(path) as temporary:

@@ -20,7 +20,7 @@ THUMBNAIL_BLOCK = 128  # the same of a small picture, as each px stands for many
 
 
 class WorkingImage:
-    """RGB at working resolution in a temporary file, a `reading.Source` itself.
+    """RGB at working resolution in a temporary file, a `Source` itself.
 
     Args:
         shape: Height and width, px.

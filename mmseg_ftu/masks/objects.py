@@ -21,12 +21,12 @@ class Objects:
 
     Args:
         mask: The mask they make up.
-        labels: (R,) object of each run of the mask, 0-based.
-        area: (N,) px.
-        top: (N,) first row.
-        bottom: (N,) row after the last.
-        left: (N,) first column.
-        right: (N,) column after the last.
+        labels: Object of each run of the mask, (R,), 0-based.
+        area: Area of each object, (N,), px.
+        top: First row of each object, (N,).
+        bottom: Row after the last of each object, (N,).
+        left: First column of each object, (N,).
+        right: Column after the last of each object, (N,).
     """
 
     mask: RunMask

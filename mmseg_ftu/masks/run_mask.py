@@ -22,9 +22,9 @@ class RunMask:
 
     Args:
         shape: Height and width of the mask, px.
-        rows: (R,) int32, row of each run.
-        starts: (R,) int32, its first column.
-        stops: (R,) int32, the column after its last.
+        rows: Row of each run, (R,) int32.
+        starts: First column of each run, (R,) int32.
+        stops: Column after the last of each run, (R,) int32.
     """
 
     shape: tuple[int, int]

@@ -10,7 +10,7 @@ background) with four slips which these two classes mend by overriding just that
   background;
 - ``decode_head.threshold`` silently defaults to 0.3.
 
-mmseg's contract is kept: of a one-channel model ``seg_logits.data`` of a result holds
+mmseg's contract is kept: the ``seg_logits.data`` of a one-channel model's result holds
 *probabilities*, float of shape (1, H, W).
 """
 
@@ -141,7 +141,7 @@ def mean_bce(logits: Tensor, mask: Tensor, ignore_index: int) -> float | None:
     """Average the binary cross entropy of an image over its pixels, in nats.
 
     Args:
-        logits: Float of shape (1, H, W).
+        logits: Logits of the image, float (1, H, W).
         mask: Labels 0, 1 or ``ignore_index``, integers of the same shape.
         ignore_index: Label of pixels that are left out.
 
@@ -173,7 +173,7 @@ def restore(
     """Undo padding, flip and resizing of an image's logits.
 
     Args:
-        logits: Float of shape (C, H, W), as the network saw the image.
+        logits: Logits of the image as the network saw it, float (C, H, W).
         metainfo: Metainfo with mmseg's keys ``padding_size`` or ``img_padding_size``
             (left, right, top, bottom; px), ``flip``, ``flip_direction`` and
             ``ori_shape``, each optional.

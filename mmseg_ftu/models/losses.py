@@ -78,9 +78,10 @@ class BinaryLoss(nn.Module):
         """Compute the weighted loss of a batch, a scalar.
 
         Args:
-            logits: Float of shape (N, 1, H, W).
-            mask: Labels 0, 1 or ``ignore_index``, integers of shape (N, H, W).
-            weight: Must be None (a pixel sampler's weights cannot be used here).
+            logits: Logits of the batch, float (N, 1, H, W).
+            mask: Mask of labels 0, 1 or ``ignore_index``, integers of shape (N, H, W).
+            weight: Weights of pixels; must be None (a pixel sampler's weights cannot be
+                used here).
             ignore_index: Label of pixels that do not count.
 
         Raises:

@@ -11,7 +11,7 @@ tissue, hence the mirror: it shows the network nothing that is not in the image.
 
 This is the only place that pads for prediction: ``BinaryEncoderDecoder`` runs through
 it in validation, in ``tools/test.py`` and in mmseg's own functions,
-``inference.network`` brings mmseg's other segmentors, and ``onnx_export`` puts it into
+``inference.network`` brings mmseg's other segmentors, and ``export.onnx`` puts it into
 the graph.
 """
 

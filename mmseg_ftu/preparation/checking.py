@@ -99,8 +99,8 @@ def _size_fault(shape: tuple[int, int], record: Record, resized: bool) -> str | 
     said = f'{record.image.name} has {_text(shape)} px'
     if not is_resized_copy(shape, record.shape):
         return (
-            f'{said}, which is no resized copy of {_text(record.shape)} px, the size '
-            'on record; replace the image or mend the size'
+            f'{said}, which is not a resized copy of {_text(record.shape)} px, the '
+            'size on record; replace the image or mend the size'
         )
     if resized:
         return None

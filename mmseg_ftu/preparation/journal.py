@@ -62,7 +62,8 @@ class Journal:
         """Check that the folder was made with these settings.
 
         Raises:
-            PreparationError: If not, and ``overwrite`` is not given.
+            PreparationError: If it was made with others, and ``overwrite`` is not
+                given.
         """
         if self.settings is None or overwrite:
             return

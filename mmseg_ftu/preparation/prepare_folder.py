@@ -173,7 +173,8 @@ def _refuse_others(
 ) -> None:
     """Raise where an image would replace files that the tool did not write.
 
-    Nor those that were edited or damaged since, unless ``overwrite`` is given.
+    Files that were edited or damaged since are refused too, unless ``overwrite`` is
+    given.
     """
     for name in sorted(names):
         sizes = journal.sizes.get(name, [None] * len(FOLDERS))

@@ -66,9 +66,9 @@ def make_stain_target(
     Args:
         source: The competition's folder, a prepared one, or a folder of images.
         target: ``NAME.png`` or ``NAME.json``; both are written.
-        method: A key of ``METHODS``.
+        method: Method of normalisation, a key of ``METHODS``.
         size: Longer side that images are brought to first, px; None: as they are.
-        tiles: Tiles a side.
+        tiles: Number of tiles a side.
         tile_size: Side of a tile, px; no more than ``size``, and the mosaic at most
             ``LARGEST_MOSAIC`` a side.
         workers: Threads; 0 works in the calling one.

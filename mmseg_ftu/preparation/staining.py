@@ -33,10 +33,10 @@ def fit_stain_step(
     """Return the stain step that the options ask for.
 
     Args:
-        method: A key of ``METHODS``.
+        method: Method of normalisation, a key of ``METHODS``.
         target: JSON state of a fitted normaliser, or an image to fit.
-        order: One of ``ORDERS``.
-        on_failure: One of ``POLICIES``.
+        order: Order of the two steps, one of ``ORDERS``.
+        on_failure: Word for images that cannot be fitted, one of ``POLICIES``.
 
     Raises:
         PreparationError: The target is of another method, or cannot be used.

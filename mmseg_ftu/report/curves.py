@@ -54,7 +54,9 @@ def read_curves(work_dir: Path) -> Curves:
         ValueError: If there is no folder, or no training line in it.
     """
     if not work_dir.is_dir():
-        raise ValueError(f'--run {work_dir} is no folder; give a work dir of train.py')
+        raise ValueError(
+            f'--run {work_dir} is not a folder; give a work dir of train.py'
+        )
     sessions, broken = [], 0
     for path in sorted(work_dir.glob('*/vis_data/*.json')):
         if path.stem == path.parents[1].name:  # scalars.json repeats it

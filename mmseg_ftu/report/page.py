@@ -52,8 +52,8 @@ def write_report(
     """Write the report on a folder of predictions.
 
     Args:
-        folder: Written by ``tools/predict.py`` or ``tools/test.py --out``, or any
-            other layout of ``open_masks``.
+        folder: Folder written by ``tools/predict.py`` or ``tools/test.py --out``, or
+            any other layout of ``open_masks``.
         ground_truth: Prepared folder, folder of masks, or CSV with run lengths.
         work_dir: ``--work-dir`` of the training run, for learning curves.
         output: The page; ``report.html`` in or beside ``folder`` by default.
@@ -93,7 +93,7 @@ def write_report(
         panels=charts.draw_panels(curves) if curves else [],
     )
     output.parent.mkdir(parents=True, exist_ok=True)
-    write_bytes(output, html.encode(errors='replace'))  # names may be no Unicode
+    write_bytes(output, html.encode(errors='replace'))  # names may not be valid Unicode
     return output
 
 

@@ -33,7 +33,7 @@ class Picture(NamedTuple):
         prediction: PNG, 254 * coverage by the saved mask.
         probability: PNG, 255 * p.
         mask: PNG, 254 * coverage by the ground truth, 255 where ignored.
-        fault: Why there is no ``tissue``.
+        fault: Reason why there is no ``tissue``.
     """
 
     width: int

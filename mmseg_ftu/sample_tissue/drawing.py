@@ -43,9 +43,9 @@ class Sample(NamedTuple):
 
     Attributes:
         row: Row of `train.csv` for the picture.
-        rgb: Uint8 (S, S, 3).
-        mask: Uint8 (S, S), 1 on functional tissue units.
-        tissue: Bool (S, S), True within the specimen.
+        rgb: Picture, RGB uint8 (S, S, 3).
+        mask: Mask, uint8 (S, S), 1 on functional tissue units.
+        tissue: Area of the specimen, bool (S, S).
     """
 
     row: dict[str, Any]

@@ -43,8 +43,8 @@ class Normalizer(ABC, Generic[F]):
             `StainFitError`.
         compatible: False measures strengths (Reinhard: mean and spread) over the
             tissue alone, so that the share of glass does not matter. True measures
-            over all pixels, as staintools does: tissue gets the darker the less of
-            the image it covers. A saved state keeps the choice.
+            over all pixels, as staintools does: the less of the image tissue covers,
+            the darker it gets. A saved state keeps the choice.
 
     Attributes:
         target: What was measured on the target; None before `fit`.
@@ -59,7 +59,7 @@ class Normalizer(ABC, Generic[F]):
         self, on_failure: str = 'identity', *, compatible: bool = False
     ) -> None:
         if on_failure not in POLICIES:
-            raise ValueError(f'on_failure={on_failure!r}: choose one of {POLICIES}')
+            raise ValueError(f'on_failure={on_failure!r}: choose from {POLICIES}')
         self.on_failure, self.compatible = on_failure, compatible
         self.target: F | None = None
 

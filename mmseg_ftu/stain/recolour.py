@@ -7,7 +7,7 @@ that end every block is computed at the same length, the last one padded, since 
 and scalar code of a library may round the last bit in different ways.
 
 Each line of `_Blocks.run` is one pass over a block by OpenCV, most of them two
-operations in one; what else was tried is in docs/stain.md.
+operations in one; ``benchmarks/README.md`` lists what else was tried.
 """
 
 import cv2

@@ -1,4 +1,4 @@
-"""The same on a batch of tensors, on any device, within one grey level."""
+"""Stain normalisation of a batch of tensors, on any device, within one grey level."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -76,7 +76,7 @@ def apply_torch(
 
 
 def _check_batch(batch: Tensor) -> Tensor:
-    """Return the batch, or say why it is none."""
+    """Return the batch, or say why it cannot be used."""
     if batch.ndim != 4 or batch.shape[1] != 3:
         raise ValueError(
             f'batch has shape {tuple(batch.shape)}: expected (N, 3, H, W), RGB'

@@ -127,7 +127,7 @@ class VahadaneNormalizer(TwoStainNormalizer):
     ) -> None:
         super().__init__(on_failure, compatible=compatible)
         if backend not in BACKENDS:
-            raise ValueError(f'backend={backend!r}: choose one of {BACKENDS}')
+            raise ValueError(f'backend={backend!r}: choose from {BACKENDS}')
         self.backend = backend
         self._original: StaintoolsVahadane | None = None
         if backend == 'staintools':

@@ -686,8 +686,8 @@ def test_submission(run, tmp_path):
         (dict(kinds=()), 'choose from masks'),
         (dict(min_area_px=-1), 'min_area_px=-1: give 0 or more'),
         (dict(simplify=float('nan')), 'simplify=nan'),
-        (dict(object_type='cell'), 'object_type: choose one of'),
-        (dict(mask_format='gif'), 'mask_format: choose one of'),
+        (dict(object_type='cell'), 'object_type: choose from'),
+        (dict(mask_format='gif'), 'mask_format: choose from'),
     ],
 )
 def test_faulty_options_are_named(arguments, message):

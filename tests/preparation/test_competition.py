@@ -194,7 +194,7 @@ FAULTS = {
     ),
     'another shape': (
         lambda source: write_image(source, np.zeros((20, 30, 3), np.uint8)),
-        '0000.tiff has 20 x 30 px, which is no resized copy of 60 x 60 px',
+        '0000.tiff has 20 x 30 px, which is not a resized copy of 60 x 60 px',
     ),
     **{
         f'{column} {value[:20]!r}': (
@@ -217,10 +217,10 @@ FAULTS = {
             ('age', 'old', "age is 'old'"),
             ('id', '0001', 'train.csv row 2, id 0001: the id occurs more than once'),
             ('id', '../x', "id ../x: the id '../x' begins or ends with"),
-            ('id', 'a/b', "the id 'a/b' is no plain file name"),
-            ('id', 'a\\b', 'is no plain file name'),
-            ('id', 'C:x', 'is no plain file name'),
-            ('id', 'a\x07', 'is no plain file name'),
+            ('id', 'a/b', "the id 'a/b' is not a plain file name"),
+            ('id', 'a\\b', 'is not a plain file name'),
+            ('id', 'C:x', 'is not a plain file name'),
+            ('id', 'a\x07', 'is not a plain file name'),
             ('id', '', 'the id is empty'),
             ('id', '.hidden', 'begins or ends with'),
             ('id', 'x' * 201, 'is longer than 200 bytes'),

@@ -238,7 +238,7 @@ class CoaT(PretrainedBackbone):
         """Name the variant whose numbers the file has."""
         found = read_arch(state)
         if not found['embed_dims']:
-            return f'It is no CoaT: {super().describe_pretrained(state)}'
+            return f'It is not a CoaT: {super().describe_pretrained(state)}'
         names = [
             name
             for name in ARCHS

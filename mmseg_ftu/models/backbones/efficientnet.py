@@ -30,7 +30,7 @@ class EfficientNet(PretrainedBackbone):
     """EfficientNet backbone.
 
     Args:
-        arch: ``b0`` to ``b5``.
+        arch: Name of the variant, ``b0`` to ``b5``.
         output_stride: Stride of the last map, 32, 16 or 8 (px); where it is less than
             32, the last stages are dilated in place of their strides.
         out_indices: Resolutions to return, 0 (stride 2) to 4 (stride 32). By default

@@ -266,8 +266,8 @@ class Attention(nn.Module):
     """Self-attention whose keys and values come from a coarser grid.
 
     Args:
-        dim: Channels.
-        num_heads: Heads.
+        dim: Number of channels.
+        num_heads: Number of attention heads.
         reduction: Size of the windows (px) that give one key each; 1: none.
         linear: Pool to 7 x 7 instead, whatever the size (PVTv2-Li).
         eps: Epsilon of the norm after the reduction.

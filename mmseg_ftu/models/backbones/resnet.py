@@ -1,7 +1,7 @@
 """mmseg's ResNet, under the contract of our backbones.
 
 Paper: He et al., "Deep Residual Learning", https://arxiv.org/abs/1512.03385. The
-network is mmseg's; added are ``out_channels``, a list as output, and weights that
+network is mmseg's; this class adds ``out_channels``, a list as output, and weights that
 are loaded completely or not at all.
 """
 
@@ -26,7 +26,7 @@ class FTUResNet(PretrainedBackbone, MMSegResNet):
     """ResNet backbone.
 
     Args:
-        depth: 18, 34, 50, 101 or 152.
+        depth: Number of layers: 18, 34, 50, 101 or 152.
         output_stride: Stride of the last map, 32, 16 or 8 (px); where it is less than
             32, the last stages are dilated in place of their strides.
         with_cp: Recompute each block in the backward pass, to save memory.
