@@ -82,7 +82,7 @@ def test_odd_cells_that_can_be_read(write, cells, expected):
     ('cells', 'message'),
     [
         (dict(id=''), 'the id is empty'),
-        (dict(id='x/y'), 'no plain file name'),
+        (dict(id='x/y'), 'not a plain file name'),
         (dict(pixel_size='x'), "pixel_size is 'x'; give a positive number or leave"),
         (dict(pixel_size='-3'), "pixel_size is '-3'"),
         (dict(pixel_size='inf'), "pixel_size is 'inf'"),

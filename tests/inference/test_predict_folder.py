@@ -812,7 +812,7 @@ def test_a_size_on_record_that_the_image_can_not_have(run, images, tmp_path):
     jobs += [Job('b', images / '1.png', original_shape=(100, 80))]  # 80 x 100 px
     summary = run(jobs, kinds=('masks',))
     assert summary.done == 1
-    assert 'no resized copy of the 100 x 80 px on record' in summary.failed['b']
+    assert 'not a resized copy of the 100 x 80 px on record' in summary.failed['b']
 
 
 @pytest.mark.parametrize('part', ['masks', 'probabilities'])

@@ -283,11 +283,11 @@ def keep_header(source):
     [
         (drop_column, r'train.csv lacks the columns organ, rle; it has id,'),
         (keep_header, r'train.csv has no rows'),
-        (lambda s: (s / 'train.csv').write_bytes(b''), 'no readable csv table'),
-        (lambda s: (s / 'train.csv').write_bytes(b'\xff\x00\x81'), 'no readable csv'),
+        (lambda s: (s / 'train.csv').write_bytes(b''), 'not a readable csv table'),
+        (lambda s: (s / 'train.csv').write_bytes(b'\xff\x00\x81'), 'not a readable csv'),
         (
             lambda s: (s / 'train.csv').write_text('id,organ\n1,2\n3,4,5,6\n'),
-            'no readable csv',
+            'not a readable csv',
         ),
         (lambda s: (s / 'train.csv').unlink(), 'no such file; name the folder'),
         (lambda s: shutil.rmtree(s / 'train_images'), 'train_images: no such folder'),
@@ -343,7 +343,7 @@ def test_resized_copies(tmp_path, target, image_shape):
 @pytest.mark.parametrize('image_shape', [(30, 20), (20, 34), (24, 30)])
 def test_other_shapes_are_no_resized_copies(tmp_path, target, image_shape):
     source = write_source(tmp_path / 'source', 4, (60, 90), image_shape)
-    with pytest.raises(PreparationError, match='no resized copy'):
+    with pytest.raises(PreparationError, match='not a resized copy'):
         prepare(source, target, resized=True)
 
 
