@@ -36,7 +36,7 @@ class StainPainter:
         source: The stains of the image, as measured on the whole of it.
     """
 
-    normalizer: Normalizer
+    normalizer: Normalizer[Any]
     source: Fit
 
     @property
@@ -64,7 +64,7 @@ class StainStep:
     state: dict[str, Any] = field(hash=False, repr=False)
 
     @classmethod
-    def of(cls, normalizer: Normalizer, order: str = ORDERS[0]) -> Self:
+    def of(cls, normalizer: Normalizer[Any], order: str = ORDERS[0]) -> Self:
         """Return the step that a fitted normaliser makes."""
         return cls(stain_id(normalizer), order, normalizer.state_dict())
 
@@ -104,7 +104,7 @@ class StainStep:
         return self.order != ORDERS[0]
 
     @cached_property
-    def normalizer(self) -> Normalizer:
+    def normalizer(self) -> Normalizer[Any]:
         """Return the fitted normaliser; made at the first use.
 
         Raises:
@@ -178,7 +178,7 @@ def prepare_image(
     return stain.apply(image, shape)
 
 
-def name_stains(step: StainStep | None, online: Iterable[Normalizer] = ()) -> str:
+def name_stains(step: StainStep | None, online: Iterable[Normalizer[Any]] = ()) -> str:
     """Name what was done to the stains of images, as checkpoints do.
 
     Args:

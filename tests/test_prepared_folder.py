@@ -52,7 +52,8 @@ def test_what_a_folder_says(write):
     assert folder.folds == {'a': 0, 'b.2': 1}
     assert folder.folds_id == folds_id(folder.folds)
     assert folder.in_fold(1) == (second,)
-    assert (folder.settings, folder.size, folder.stain) == (settings, 64, stain)
+    assert (folder.settings, folder.size) == (settings, 64)
+    assert folder.stain.to_dict() == stain
     assert folder.manifest['layout'] == 1
     assert folder.image_path('b.2') == root / 'images' / 'b.2.png'
     assert folder.mask_path('a') == root / 'masks' / 'a.png'

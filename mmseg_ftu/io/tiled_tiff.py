@@ -19,6 +19,7 @@ def write_tiled_tiff(
     strips: Iterator[np.ndarray],
     shape: tuple[int, int],
     pixel_size: float | None,
+    big_from: int = BIG_TIFF_PIXELS,
 ) -> None:
     """Write 8-bit strips as a tiled, deflated TIFF of one channel.
 
@@ -28,6 +29,7 @@ def write_tiled_tiff(
             the shape.
         shape: Height and width, px.
         pixel_size: Pixel size, um/px; becomes the resolution, None leaves it out.
+        big_from: A larger image, in px, is written as BigTIFF.
     """
     per_cm = None if pixel_size is None else 1e4 / pixel_size
     with replacing(path) as temporary:
@@ -36,7 +38,7 @@ def write_tiled_tiff(
             _tiles(strips, shape[1]),
             shape=shape,
             dtype=np.uint8,
-            bigtiff=shape[0] * shape[1] > BIG_TIFF_PIXELS,
+            bigtiff=shape[0] * shape[1] > big_from,
             photometric='minisblack',
             tile=(TILE, TILE),
             compression='adobe_deflate',

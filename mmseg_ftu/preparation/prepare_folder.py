@@ -99,7 +99,7 @@ def prepare_folder(
     paths.write_table(table)
     journal.finish(_manifest(table, len(records), settings))
     summary = f'{folder}: wrote {len(todo)} of {len(table)} images.\n{_summary(table)}'
-    stain = stain_of(settings, f'{folder}')
+    stain = stain_of(settings, str(paths.manifest_path))
     return summary + stain_summary(stain, journal.stain_failures)
 
 
@@ -199,7 +199,7 @@ def _writer(paths: FolderPaths, settings: dict) -> Callable[[Record], str | None
 
     It returns why the image could not be stain-normalised, if so.
     """
-    stain = stain_of(settings, str(paths.path))
+    stain = stain_of(settings, str(paths.manifest_path))
 
     def write(record: Record) -> str | None:
         shape = target_shape(record.shape, settings['size'])
