@@ -10,8 +10,9 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FOLDERS = ('mmseg_ftu', 'tools', 'benchmarks')
 MODULES = [path for name in FOLDERS for path in sorted((ROOT / name).rglob('*.py'))]
-PAGES = [ROOT / 'CONTRIBUTING.md', *sorted((ROOT / 'docs').glob('*.md'))]
+PAGES = [ROOT / name for name in ('README.md', 'CONTRIBUTING.md')]
 PAGES += [ROOT / 'configs/ftu/README.md', ROOT / 'benchmarks/README.md']
+PAGES += sorted((ROOT / 'docs').glob('*.md'))
 NOT_ENGLISH = {
     r'(?<!there )\bis no\b(?! longer| more than| less than)': 'is not a',
     r'\bchoose (one )?of\b': 'choose from',

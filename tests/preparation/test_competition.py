@@ -284,7 +284,10 @@ def keep_header(source):
         (drop_column, r'train.csv lacks the columns organ, rle; it has id,'),
         (keep_header, r'train.csv has no rows'),
         (lambda s: (s / 'train.csv').write_bytes(b''), 'not a readable csv table'),
-        (lambda s: (s / 'train.csv').write_bytes(b'\xff\x00\x81'), 'a readable csv'),
+        (
+            lambda s: (s / 'train.csv').write_bytes(b'\xff\x00\x81'),
+            'not a readable csv',
+        ),
         (
             lambda s: (s / 'train.csv').write_text('id,organ\n1,2\n3,4,5,6\n'),
             'not a readable csv',
