@@ -94,7 +94,7 @@ class EfficientNet(PretrainedBackbone):
             For each resolution ``(N, out_channels[i], ceil(H / s), ceil(W / s))`` where
             ``s = strides[i]``.
         """
-        # in this memory format all convolutions are faster: docs/performance.md
+        # in this memory format all convolutions are faster: benchmarks/README.md
         maps: list[Tensor] = self.net(x.contiguous(memory_format=torch.channels_last))
         return maps
 

@@ -83,7 +83,7 @@ class FTUResNet(PretrainedBackbone, MMSegResNet):
             For each stage ``(N, out_channels[i], ceil(H / s), ceil(W / s))`` where
             ``s = strides[i]``.
         """
-        # in this memory format all convolutions are faster: docs/performance.md
+        # in this memory format all convolutions are faster: benchmarks/README.md
         return list(super().forward(x.contiguous(memory_format=torch.channels_last)))
 
     def train(self, mode: bool = True) -> 'FTUResNet':
