@@ -11,7 +11,9 @@ ROOT = Path(__file__).parents[1]
 FOLDERS = ('mmseg_ftu', 'tools', 'benchmarks')
 MODULES = [path for name in FOLDERS for path in sorted((ROOT / name).rglob('*.py'))]
 PAGES = [ROOT / name for name in ('README.md', 'CONTRIBUTING.md')]
-PAGES += [ROOT / 'configs/ftu/README.md', ROOT / 'benchmarks/README.md']
+PAGES += [
+    ROOT / f'{room}/README.md' for room in ('configs/ftu', 'docker', 'benchmarks')
+]
 PAGES += sorted((ROOT / 'docs').glob('*.md'))
 NOT_ENGLISH = {
     r'(?<!there )\bis no\b(?! longer| more than| less than)': 'is not a',
