@@ -161,7 +161,7 @@ def test_a_stage_that_is_not_there_is_refused(index):
 
 
 def test_unknown_target_is_refused():
-    with pytest.raises(ValueError, match="target='mean': choose one of"):
+    with pytest.raises(ValueError, match="target='mean': choose from"):
         AuxiliaryHead(WIDTHS, 0, target='mean')
 
 

@@ -83,9 +83,9 @@ def find_resumable(work_dir: Path, folder: Path, template: str) -> Path | None:
     ``last_checkpoint`` the one with the highest number.
 
     Args:
-        work_dir: Where ``last_checkpoint`` is.
-        folder: Where the checkpoints are.
-        template: Their name, with ``{}`` for the number.
+        work_dir: Folder that holds ``last_checkpoint``.
+        folder: Folder that holds the checkpoints.
+        template: Name of the checkpoints, with ``{}`` for the number.
 
     Returns:
         Its path, or None if there is none at all.

@@ -1,7 +1,7 @@
 """Write into checkpoints how their training images were prepared, and compare with it.
 
-Prediction finds it there and prepares new images in the same way. A test, or a training
-that goes on, on images of other stains is refused.
+Prediction finds it there and prepares new images in the same way. A test on images of
+other stains is refused, and so is resuming a training on them.
 """
 
 import logging

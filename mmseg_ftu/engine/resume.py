@@ -1,7 +1,7 @@
 """What ``--resume`` needs to go on as if the run had never been stopped.
 
 mmengine (0.10) by itself: saves an epoch before validating it, so that a learning-rate
-reduction of that epoch is lost; doesn't save the state of the random generators;
+reduction of that epoch is lost; does not save the state of the random generators;
 deletes the old checkpoint before it writes the new one; trusts ``last_checkpoint``.
 How files are written and found again: ``mmseg_ftu/engine/checkpoint_files.py``.
 """
@@ -43,7 +43,7 @@ class ResumableCheckpointHook(BestCheckpointHook):
     Args:
         interval: Save every so many epochs, and the last.
         max_keep_ckpts: How many epochs to keep, at least 2 (or -1 for all).
-        **kwargs: As for mmengine's ``CheckpointHook``.
+        **kwargs: Arguments of mmengine's ``CheckpointHook``.
     """
 
     def __init__(self, interval: int = 1, max_keep_ckpts: int = 2, **kwargs: Any):
@@ -97,7 +97,7 @@ class ResumableCheckpointHook(BestCheckpointHook):
                 self.find_best(runner, key)
 
     def after_train_epoch(self, runner: Runner) -> None:
-        """Save now if this epoch isn't validated."""
+        """Save now if this epoch is not validated."""
         if not validates(runner, runner.epoch + 1):
             super().after_train_epoch(runner)
 
@@ -181,7 +181,7 @@ def validates(runner: Runner, epoch: int) -> bool:
 
 @HOOKS.register_module()
 class EpochSeedHook(Hook):
-    """Seed torch at the begin of each epoch by (seed, epoch, rank).
+    """Seed torch at the beginning of each epoch by (seed, epoch, rank).
 
     Dropout and drop path of an epoch are then the same in a resumed run. Runs in
     ``before_train_iter`` of the first batch: a data loader with persistent workers

@@ -2,7 +2,7 @@
 
 For each organ, the one rule "foreground where LOW <= channel <= HIGH" that gives the
 best mean Dice on the training images, tried on many colour channels, blurred or not,
-and on every pair of bounds. A network that isn't clearly better than this on the
+and on every pair of bounds. A network that is not clearly better than this on the
 held-out fold has learnt nothing but colour. No deviations from a published method:
 there is none; the stain channels are the deconvolution of Ruifrok & Johnston 2001.
 """
@@ -190,8 +190,8 @@ def compare_with_colour(
         The table, for people.
 
     Raises:
-        ValueError: As of ``evaluate_colour_baseline``, or result and fold differ, or
-            ``out`` is another file.
+        ValueError: For any of the reasons that ``evaluate_colour_baseline`` lists, or
+            if result and fold differ, or ``out`` is another file.
     """
     if out is not None:
         require_own(out, is_own_csv('organ', 'images', 'channel', 'blur'))

@@ -65,7 +65,7 @@ class MaskSource:
         return list(self.table.index)
 
     def size(self, name: str) -> tuple[int, int] | None:
-        """Return height and width as the table tells them, None if it doesn't."""
+        """Return height and width as the table tells them, None if it does not."""
         known = self.table.loc[name, list(SIZES)]
         if not known.notna().all():
             return None
@@ -105,7 +105,7 @@ class MaskSource:
         """Read a map of probabilities, ``(h, w)`` uint8 of 255 * p; None if none.
 
         Raises:
-            ValueError: If the file is damaged or no such map.
+            ValueError: If the file is damaged or not such a map.
         """
         path = self.probabilities.get(name)
         return None if path is None else read_levels(path)
@@ -130,8 +130,8 @@ def open_masks(
         prefix: How the options that say so begin, after ``--``; for messages.
 
     Raises:
-        ValueError: If the path is none of these, or what is missing in it, or labels
-            are given a meaning where it is known.
+        ValueError: If the layout is unknown, something is missing in it, or labels are
+            given a meaning although theirs is known.
     """
     path, labels = Path(path), Labels(foreground, ignore, prefix)
     if path.is_file():

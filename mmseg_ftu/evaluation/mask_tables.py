@@ -68,7 +68,7 @@ def read_settings(path: Path) -> dict[str, Any]:
     try:
         settings = json.loads(path.read_text(encoding='utf-8'))
     except ValueError as error:  # of JSON or of Unicode
-        raise ValueError(f'{path}: is no JSON ({error}); predict again') from None
+        raise ValueError(f'{path}: is not JSON ({error}); predict again') from None
     if not isinstance(settings, dict):
         raise ValueError(f'{path}: holds no settings; predict again')
     return settings

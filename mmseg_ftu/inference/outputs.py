@@ -42,14 +42,15 @@ class FileOptions:
     """What to write, and what to do to the mask before.
 
     Attributes:
-        kinds: Of `KINDS`.
+        kinds: Kinds of files to write, from `KINDS`.
         fill_holes: Fill holes in objects.
         max_hole_um2: Leave larger holes open, um^2; None fills all.
         min_area_um2: Drop smaller objects, um^2.
         min_area_px: Drop smaller objects, px of the original.
         simplify: Tolerance of GeoJSON outlines, px; 0 is exact.
-        object_type: QuPath's, ``'annotation'`` or ``'detection'``.
-        mask_format: ``'png'``, ``'tif'``, or ``'auto'``: PNG up to 8192 px a side.
+        object_type: Type of the objects in QuPath, ``'annotation'`` or ``'detection'``.
+        mask_format: Format of the masks: ``'png'``, ``'tif'``, or ``'auto'``: PNG up to
+            8192 px a side.
 
     Raises:
         ValueError: If one of them is unknown or out of range.
@@ -77,9 +78,9 @@ class FileOptions:
                 '--max-hole-um2 limits --fill-holes: give that too, or leave it out'
             )
         if self.object_type not in OBJECT_TYPES:
-            raise ValueError(f'object_type: choose one of {", ".join(OBJECT_TYPES)}')
+            raise ValueError(f'object_type: choose from {", ".join(OBJECT_TYPES)}')
         if self.mask_format not in MASK_FORMATS:
-            raise ValueError(f'mask_format: choose one of {", ".join(MASK_FORMATS)}')
+            raise ValueError(f'mask_format: choose from {", ".join(MASK_FORMATS)}')
 
     def state(self) -> dict[str, Any]:
         """Return the options, fit for JSON."""

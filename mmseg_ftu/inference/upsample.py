@@ -107,7 +107,7 @@ def upsample_rows(
 
 def _check(method: str, shape: tuple[int, int], y0: int, y1: int) -> None:
     if method not in UPSAMPLINGS:
-        raise ValueError(f'method {method!r}: choose one of {", ".join(UPSAMPLINGS)}')
+        raise ValueError(f'method {method!r}: choose from {", ".join(UPSAMPLINGS)}')
     if min(shape) < 1:
         raise ValueError(f'original_shape {shape}: must be at least 1 px each way')
     if not 0 <= y0 < y1 <= shape[0]:

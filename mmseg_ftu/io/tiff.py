@@ -34,7 +34,7 @@ def open_tiff(path: Path) -> tifffile.TiffFile:
     file.filehandle.seek(0)
     if file.filehandle.read(4) not in MAGIC:
         file.close()
-        raise RefusedError('is no TIFF')
+        raise RefusedError('is not a TIFF')
     return file
 
 
@@ -46,7 +46,7 @@ def read_tiff(
     Args:
         file: An open TIFF file.
         series: The image, as `single_image` returns it.
-        axes: Its axes, as `single_image` returns them.
+        axes: Axes of the image, as `single_image` returns them.
 
     Raises:
         RefusedError: If strips or tiles are missing.
@@ -76,7 +76,7 @@ def single_image(
 ) -> tuple[tifffile.TiffPageSeries, str]:
     """Return the series of the only full-size image and its axes without singletons.
 
-    Of an OME-TIFF with several images the largest is taken, with a warning that says
+    The largest image of an OME-TIFF with several is taken, with a warning that says
     so, unless the others are a label or an overview.
 
     Args:
@@ -84,7 +84,7 @@ def single_image(
         limit: The most pixels that are accepted; None for any number.
 
     Raises:
-        RefusedError: If it holds several images or no kind that is known.
+        RefusedError: If it holds several images, or a kind that is not known.
     """
     if not file.pages:
         raise RefusedError('holds no image')
@@ -140,7 +140,7 @@ def _refuse_others(file: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> 
 
 
 def main_series(file: tifffile.TiffFile) -> tifffile.TiffPageSeries:
-    """Return the first series, or of an OME-TIFF the largest."""
+    """Return the first series, or the largest of an OME-TIFF."""
     first = file.series[0]
     return max(file.series, key=_pixels) if first.kind == 'ome' else first
 

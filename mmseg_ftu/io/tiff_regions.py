@@ -31,8 +31,8 @@ class Plane(NamedTuple):
 
     Attributes:
         page: The page, or a frame, which is a page that knows only its data.
-        first: Its first tile or strip of these channels.
-        channels: Of the pixel.
+        first: Index of the first tile or strip of these channels.
+        channels: Channels of a pixel that are stored there.
     """
 
     page: tifffile.TiffPage | tifffile.TiffFrame
@@ -48,7 +48,7 @@ class Level:
         strip_pixels: The most pixels of a compressed tile or strip.
 
     Raises:
-        RefusedError: If it isn't 8-bit RGB or can't be read in parts.
+        RefusedError: If it is not 8-bit RGB or cannot be read in parts.
     """
 
     def __init__(self, series: tifffile.TiffPageSeries, strip_pixels: int) -> None:
@@ -58,7 +58,7 @@ class Level:
         self.segment = min(page.rowsperstrip, page.imagelength), page.imagewidth
         if page.is_tiled:
             self.segment = page.tilelength, page.tilewidth
-        # of strips that aren't compressed, single rows can be read
+        # of strips that are not compressed, single rows can be read
         self.has_rows = page.compression == 1 and not page.is_tiled
         self.has_rows &= page.fillorder == 1 and page.predictor == 1
         if self.has_rows and len(page.dataoffsets) == 1 and self.axes != 'SYX':
@@ -102,7 +102,7 @@ class Level:
     ) -> Iterator[tuple[int, int, int, int, int]]:
         """Yield index, top, left, height and width of the segments of a region.
 
-        Of strips that have rows, the rows of the region.
+        Strips whose rows can be read singly give only the rows of the region.
         """
         rows, columns = self.segment
         across = -(-self.shape[1] // columns)
@@ -120,7 +120,7 @@ class TiffRegions:
 
     Args:
         path: The file, for messages.
-        file: The same, open; `close` closes it.
+        file: The open file; `close` closes it.
         series: The image, as `single_image` returns it.
         size: Pixel size of the full-size image.
         strip_pixels: The most pixels of a compressed tile or strip.
@@ -208,8 +208,8 @@ def usable_levels(
 ) -> list[Level]:
     """Return the smaller levels that hold the same image as the first.
 
-    What is no such level is left out; reading then takes a larger one, which is slower
-    and as right.
+    Other levels are left out. Reading then takes a larger one, which is slower and
+    gives the same.
     """
     levels, last = [], size_of_series(series)
     height, width = last

@@ -27,9 +27,9 @@ def check_pixels(
     """Decode all images and masks.
 
     Args:
-        records: What to check.
-        settings: Of these, ``resized`` accepts images smaller or larger than their
-            masks, and ``empty`` says what to do with empty masks.
+        records: Images and masks to check.
+        settings: Settings of the run: ``resized`` accepts images smaller or larger than
+            their masks, and ``empty`` says what to do with empty masks.
         workers: Threads; 0 works in the calling one.
         budget: Bounds what they decode at once.
 
@@ -101,8 +101,8 @@ def _size_fault(shape: tuple[int, int], record: Record, resized: bool) -> str | 
     said = f'{record.image.name} has {_text(shape)} px'
     if not is_resized_copy(shape, record.shape):
         return (
-            f'{said}, which is no resized copy of {_text(record.shape)} px, the size '
-            'on record; replace the image or mend the size'
+            f'{said}, which is not a resized copy of {_text(record.shape)} px, the '
+            'size on record; replace the image or mend the size'
         )
     if resized:
         return None

@@ -50,8 +50,8 @@ def prepare_folder(
     """Write the prepared folder, or what of it is missing or outdated.
 
     Args:
-        source: Where from, to keep the two apart.
-        folder: Where to; new, empty, or made by an earlier run.
+        source: Folder of the originals; the prepared folder must lie outside.
+        folder: Folder to write: new, empty, or made by an earlier run.
         records: The images.
         faults: Faults found while listing them.
         settings: ``size`` (px or None), ``folds``, ``seed``, ``resized``, ``empty``
@@ -112,7 +112,7 @@ def _checked_table(
     workers: int,
     budget: PixelBudget,
 ) -> pd.DataFrame:
-    """Check what isn't up to date, and return ``folds.csv`` without skipped records."""
+    """Check what is out of date; return ``folds.csv`` without skipped records."""
     unchecked = [record for record in records if record.id not in current]
     found, skipped = check_pixels(unchecked, settings, workers, budget)
     faults = faults + found
@@ -174,7 +174,8 @@ def _refuse_others(
 ) -> None:
     """Raise where an image would replace files that the tool did not write.
 
-    Nor those that were edited or damaged since, unless ``overwrite`` is given.
+    Files that were edited or damaged since are refused too, unless ``overwrite`` is
+    given.
     """
     for name in sorted(names):
         sizes = journal.sizes.get(name, [None] * len(FOLDERS))
@@ -199,7 +200,7 @@ def _writer(
 ) -> Callable[[Record], str | None]:
     """Return the function that writes the three files of a record.
 
-    It returns why the image couldn't be stain-normalised, if so.
+    It returns why the image could not be stain-normalised, if so.
     """
     stain = stain_of(settings, str(paths.manifest_path))
 

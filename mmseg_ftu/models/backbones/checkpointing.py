@@ -43,7 +43,7 @@ def run_checkpointed(module: nn.Module, x: Tensor) -> Tensor:
 class FrozenStatistics:
     """Context in which BatchNorm normalises as ever, but updates no statistics.
 
-    Statistics can't be withheld from it: autograd saves them, and a recomputation has
+    Statistics cannot be withheld from it: autograd saves them, and a recomputation has
     to save the same number of tensors. So they are updated with momentum 0.
     """
 

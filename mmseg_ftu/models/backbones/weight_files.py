@@ -36,8 +36,8 @@ def find_checkpoint(checkpoint: str | Path) -> Path:
         checkpoint: ``timm://<model>.<tag>``, an http(s) URL, or a path.
 
     Raises:
-        FileNotFoundError: The file is not here and can't be downloaded.
-        ValueError: timm doesn't know the model.
+        FileNotFoundError: The file is not here and cannot be downloaded.
+        ValueError: timm does not know the model.
     """
     checkpoint = str(checkpoint)
     if checkpoint.startswith('timm://'):
