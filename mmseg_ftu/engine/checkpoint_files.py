@@ -62,13 +62,13 @@ def remove_partials(folder: Path) -> None:
         print_log(f'{path}: left half written by a killed run, removed', 'current')
 
 
-def step_pattern(template: str, prefix: str = '') -> re.Pattern:
+def step_pattern(template: str, prefix: str = '') -> re.Pattern[str]:
     """Return the pattern of the files of ``epoch_{}.pth``, with the number as group."""
     before, after = template.split('{}')
     return re.compile(f'{re.escape(prefix + before)}(\\d+){re.escape(after)}')
 
 
-def numbered_files(folder: Path, pattern: re.Pattern) -> dict[int, Path]:
+def numbered_files(folder: Path, pattern: re.Pattern[str]) -> dict[int, Path]:
     """Return the files of a pattern in a folder by their number."""
     files = folder.iterdir() if folder.is_dir() else ()
     found = [(pattern.fullmatch(path.name), path) for path in files]
@@ -102,7 +102,7 @@ def find_resumable(work_dir: Path, folder: Path, template: str) -> Path | None:
         match = pattern.fullmatch(named.name)
         last = int(match[1]) if match else float('inf')
         candidates = [named, *(files[step] for step in steps if step < last)]
-    damages = []
+    damages: list[str] = []
     for path in candidates:
         damage = damage_of(path)
         if damage is None:

@@ -9,7 +9,7 @@ there is none; the stain channels are the deconvolution of Ruifrok & Johnston 20
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -124,9 +124,10 @@ def fit_colour_rule(samples: Iterable[tuple[np.ndarray, np.ndarray]]) -> ColourR
                 total[i, j] += band_dice(levels(channel, blur), mask)
     if not count:
         raise ValueError('no training image to fit a colour rule on; use another fold')
-    i, j, low, high = np.unravel_index(total.argmax(), total.shape)
-    best = float(total[i, j, low, high] / count)
-    return ColourRule(CHANNELS[i], BLURS[j], int(low), int(high), best)
+    best = tuple(int(place) for place in np.unravel_index(total.argmax(), total.shape))
+    i, j, low, high = best
+    dice = float(total[best] / count)
+    return ColourRule(CHANNELS[i], BLURS[j], low, high, dice)
 
 
 def rule_dice(rule: ColourRule, rgb: np.ndarray, mask: np.ndarray) -> float:
@@ -226,7 +227,7 @@ def format_cell(value: object) -> str:
     return str(value)
 
 
-def describe(organ: str, rule: ColourRule, dice: Sequence[float]) -> dict:
+def describe(organ: str, rule: ColourRule, dice: Sequence[float]) -> dict[str, Any]:
     """Return the table row of one organ."""
     step = 256 // LEVELS
     return {

@@ -9,6 +9,7 @@ them are described in docs/evaluation.md.
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -55,7 +56,7 @@ class MaskSource:
     probabilities: Mapping[str, Path] = field(default_factory=dict)
     images: Mapping[str, Path] = field(default_factory=dict)
     absent: Mapping[str, str] = field(default_factory=dict)
-    settings: Mapping = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
     labels: Labels = field(default_factory=Labels)
 
     @property
@@ -66,7 +67,10 @@ class MaskSource:
     def size(self, name: str) -> tuple[int, int] | None:
         """Return height and width as the table tells them, None if it does not."""
         known = self.table.loc[name, list(SIZES)]
-        return tuple(map(int, known)) if known.notna().all() else None
+        if not known.notna().all():
+            return None
+        height, width = map(int, known)
+        return height, width
 
     def mask(self, name: str, shape: tuple[int, int] | None = None) -> np.ndarray:
         """Read a mask.
@@ -156,7 +160,7 @@ def _open_prediction(path: Path, labels: Labels) -> MaskSource:
         masks=files_by_id(path / 'masks'),
         runs=runs,
         probabilities=files_by_id(path / 'probabilities'),
-        images={name: Path(x) for name, x in table.get('path', {}).items() if x},
+        images={str(name): Path(x) for name, x in table.get('path', {}).items() if x},
         absent=dict(reasons),
         settings=read_settings(path / 'prediction.json'),
         labels=labels,

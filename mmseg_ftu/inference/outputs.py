@@ -11,9 +11,11 @@ import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from mmseg_ftu.inference.choices import KINDS, MASK_FORMATS, OBJECT_TYPES
 from mmseg_ftu.inference.predictor import Prediction
+from mmseg_ftu.inference.upsample import as_rows
 from mmseg_ftu.inference.writers import (
     MAX_OVERLAY_SIDE,
     mask_suffix,
@@ -80,7 +82,7 @@ class FileOptions:
         if self.mask_format not in MASK_FORMATS:
             raise ValueError(f'mask_format: choose from {", ".join(MASK_FORMATS)}')
 
-    def state(self) -> dict:
+    def state(self) -> dict[str, Any]:
         """Return the options, fit for JSON."""
         return asdict(self) | {'kinds': sorted(self.kinds)}
 
@@ -109,7 +111,9 @@ def possible_files(name: str, options: FileOptions) -> list[str]:
     ]
 
 
-def write_files(prediction: Prediction, folder: Path, options: FileOptions) -> dict:
+def write_files(
+    prediction: Prediction, folder: Path, options: FileOptions
+) -> dict[str, Any]:
     """Write the files of one image, each in one step.
 
     Returns:
@@ -174,7 +178,7 @@ def _geojson(
     write_geojson(
         path,
         objects,
-        name=UNITS.get(job.organ, 'FTU'),
+        name=UNITS.get(job.organ or '', 'FTU'),
         object_type=options.object_type,
         pixel_size=prediction.map.pixel_size,
         mean_probability=mean_probability(objects, prediction.map.strips()),
@@ -191,10 +195,10 @@ def _probability(
     if mask_suffix(probability.original_shape) == '.png':
         strips, shape = probability.strips(), probability.original_shape
     else:
-        shape = probability.source.shape
+        source = as_rows(probability.source)
+        shape = source.shape
         strips = (
-            probability.source.rows(y, min(y + 512, shape[0]))
-            for y in range(0, shape[0], 512)
+            source.rows(y, min(y + 512, shape[0])) for y in range(0, shape[0], 512)
         )
     size = probability.pixel_size
     if size is not None:

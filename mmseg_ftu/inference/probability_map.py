@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mmseg_ftu.inference.choices import UPSAMPLINGS
-from mmseg_ftu.inference.upsample import ArrayRows, RowSource, upsample_rows
+from mmseg_ftu.inference.upsample import RowSource, as_rows, upsample_rows
 from mmseg_ftu.masks.run_mask import STRIP_PIXELS, RunMask
 
 
@@ -32,8 +32,7 @@ class ProbabilityMap:
     method: str = 'bilinear'
 
     def __post_init__(self) -> None:
-        if isinstance(self.source, np.ndarray):
-            object.__setattr__(self, 'source', ArrayRows(self.source))
+        object.__setattr__(self, 'source', as_rows(self.source))
         if self.method not in UPSAMPLINGS:
             raise ValueError(f'method {self.method!r}: choose from {UPSAMPLINGS}')
         if min(self.original_shape) < 1:

@@ -126,6 +126,7 @@ def read_mask(
         ignored = np.zeros(labels.shape, bool) if ignore is None else labels == ignore
         if foreground == 'auto':
             refuse_ambiguous_255(labels[~ignored], prefix)
+        mask: np.ndarray
         if isinstance(foreground, str):
             mask = labels != 0
         else:

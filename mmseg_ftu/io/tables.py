@@ -36,7 +36,8 @@ def read_table(path: Path, content: bytes | None = None) -> pd.DataFrame:
     if frame.empty:
         raise ValueError(f'{path} has no rows')
     frame.columns = frame.columns.str.strip()
-    return frame.fillna('').apply(lambda column: column.str.strip())
+    stripped: pd.DataFrame = frame.fillna('').apply(lambda column: column.str.strip())
+    return stripped
 
 
 def read_by_id(path: Path) -> pd.DataFrame:

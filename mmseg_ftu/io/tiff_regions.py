@@ -19,6 +19,7 @@ from mmseg_ftu.io.tiff import (
     axes_of,
     check_segments,
     kind_of_page,
+    pages_of,
     size_of_series,
 )
 
@@ -68,7 +69,7 @@ class Level:
         self.kind = self._kind(strip_pixels)
 
     def _planes(self, series: tifffile.TiffPageSeries) -> list[Plane]:
-        pages = list(series.pages)
+        pages = pages_of(series)
         if self.axes == 'CYX':
             return [Plane(p, 0, slice(i, i + 1)) for i, p in enumerate(pages)]
         if self.axes == 'SYX':
@@ -188,6 +189,8 @@ class TiffRegions:
                 return np.frombuffer(data, np.uint8).reshape(shape)
             tables = page.jpegtables or key.jpegtables
             tile = key.decode(data, plane.first + index, jpegtables=tables)[0]
+            if tile is None:
+                raise ValueError('it holds nothing')
             return tile.reshape(tile.shape[-3:])
         except Exception as error:  # decoders raise whatever their C libraries say
             raise ValueError(

@@ -122,7 +122,8 @@ def read_scaled(
     lines = rows @ region.reshape(region.shape[0], -1).astype(np.float32)
     lines = lines.reshape(height, -1, 3).transpose(1, 0, 2).reshape(-1, height * 3)
     pixels = (columns @ lines).reshape(width, height, 3).transpose(1, 0, 2)
-    return np.rint(pixels).clip(0, 255).astype(np.uint8)
+    box_of_levels: np.ndarray = np.rint(pixels).clip(0, 255).astype(np.uint8)
+    return box_of_levels
 
 
 def resize_weights(

@@ -13,6 +13,7 @@ import json
 import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -41,7 +42,7 @@ def prepare_folder(
     folder: Path,
     records: list[Record],
     faults: list[Fault],
-    settings: dict,
+    settings: dict[str, Any],
     workers: int,
     overwrite: bool,
     budget: PixelBudget | None = None,
@@ -107,7 +108,7 @@ def _checked_table(
     records: list[Record],
     current: dict[str, str],
     faults: list[Fault],
-    settings: dict,
+    settings: dict[str, Any],
     workers: int,
     budget: PixelBudget,
 ) -> pd.DataFrame:
@@ -151,7 +152,7 @@ def _refuse_nesting(source: Path, folder: Path) -> None:
             )
 
 
-def _fingerprint(record: Record, settings: dict) -> str:
+def _fingerprint(record: Record, settings: dict[str, Any]) -> str:
     """Return a text that changes with anything that the three files depend on."""
     parts = [LAYOUT, record.shape, file_key(record.image), record.mask.key()]
     parts += [settings[name] for name in ('size', 'resized', 'empty')]  # check again
@@ -194,7 +195,9 @@ def _refuse_others(
                 )
 
 
-def _writer(paths: FolderPaths, settings: dict) -> Callable[[Record], str | None]:
+def _writer(
+    paths: FolderPaths, settings: dict[str, Any]
+) -> Callable[[Record], str | None]:
     """Return the function that writes the three files of a record.
 
     It returns why the image could not be stain-normalised, if so.
@@ -221,7 +224,9 @@ def _remove_strays(folder: Path, journal: Journal, ids: set[str]) -> None:
                 path.unlink()
 
 
-def _manifest(table: pd.DataFrame, listed: int, settings: dict) -> dict:
+def _manifest(
+    table: pd.DataFrame, listed: int, settings: dict[str, Any]
+) -> dict[str, Any]:
     """Describe how the folder was made."""
     return {
         'layout': LAYOUT,

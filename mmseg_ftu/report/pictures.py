@@ -130,7 +130,7 @@ def coverage(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     seen = resize(np.where(mask == IGNORE_LABEL, 0, COVERED).astype(np.uint8), size)
     unit = resize(np.where(mask == 1, COVERED, 0).astype(np.uint8), size)
     share = unit / np.maximum(seen, 1)
-    levels = np.round(COVERED * np.clip(share, 0, 1)).astype(np.uint8)
+    levels: np.ndarray = np.round(COVERED * np.clip(share, 0, 1)).astype(np.uint8)
     levels[seen < COVERED / 2] = IGNORE_LABEL
     return levels
 
@@ -140,11 +140,11 @@ def encode_jpeg(rgb: np.ndarray) -> str:
     options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
     options += [cv2.IMWRITE_JPEG_OPTIMIZE, 1]
     _, data = cv2.imencode('.jpg', cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), options)
-    return 'data:image/jpeg;base64,' + base64.b64encode(data).decode('ascii')
+    return 'data:image/jpeg;base64,' + base64.b64encode(data.tobytes()).decode('ascii')
 
 
 def encode_png(levels: np.ndarray) -> str:
     """Return a data URI of an 8-bit layer."""
     options = [cv2.IMWRITE_PNG_COMPRESSION, 9]
     _, data = cv2.imencode('.png', levels, options)
-    return 'data:image/png;base64,' + base64.b64encode(data).decode('ascii')
+    return 'data:image/png;base64,' + base64.b64encode(data.tobytes()).decode('ascii')
