@@ -337,11 +337,7 @@ def test_two_processes_train_as_one(tmp_path):
     """Two processes on gloo, across the switch, against one on the same batches."""
     (tmp_path / 'two').mkdir()
     command = [sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node=2']
-    command += [
-        '--master_port=29671',
-        str(TESTS / 'tiny_run.py'),
-        str(tmp_path / 'two'),
-    ]
+    command += ['--standalone', str(TESTS / 'tiny_run.py'), str(tmp_path / 'two')]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
     two = torch.load(tmp_path / 'two' / 'result.pt', weights_only=False)
