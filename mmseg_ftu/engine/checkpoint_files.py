@@ -78,9 +78,9 @@ def numbered_files(folder: Path, pattern: re.Pattern[str]) -> dict[int, Path]:
 def find_resumable(work_dir: Path, folder: Path, template: str) -> Path | None:
     """Find the newest intact checkpoint of a run.
 
-    That is the one of which ``last_checkpoint`` speaks, wherever the folder has been
-    moved to, or the newest before it that is intact; without a usable
-    ``last_checkpoint`` the one with the highest number.
+    That is the one that ``last_checkpoint`` names, wherever the folder has been moved
+    to, or the newest intact one before it. Without a usable ``last_checkpoint`` it is
+    the one with the highest number.
 
     Args:
         work_dir: Folder that holds ``last_checkpoint``.
@@ -120,7 +120,7 @@ def find_resumable(work_dir: Path, folder: Path, template: str) -> Path | None:
 
 
 def named_checkpoint(work_dir: Path, folder: Path) -> Path | None:
-    """Return the file of which ``last_checkpoint`` speaks, if there is one."""
+    """Return the file that ``last_checkpoint`` names, if there is one."""
     note = work_dir / 'last_checkpoint'
     if not note.is_file():
         return None

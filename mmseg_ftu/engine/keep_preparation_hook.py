@@ -35,9 +35,9 @@ class KeepPreparationHook(Hook):
     - A test or a resumed training on other stains is refused, weights to start from
       (``load_from``) are reported. Checkpoints that say nothing pass, with a line in
       the log.
-    - A resumed training is told of all that differs. mmengine compares too and would
-      warn of each entry that a hook has added, so where nothing differs these are
-      taken out.
+    - When a training is resumed, all that differs is reported. mmengine compares too
+      and would warn of each entry that a hook has added, so where nothing differs these
+      are taken out.
 
     Args:
         allow_other_stain: Report other stains, but go on.

@@ -1,7 +1,7 @@
 """Fit the threshold of each (data source, organ) on predictions of held-out images.
 
 The result is a file that ``FTUDiceMetric``, ``tools/test.py --thresholds`` and
-``load_thresholds`` take. How a threshold is chosen is told in ``threshold_fit``.
+``load_thresholds`` take. ``threshold_fit`` says how a threshold is chosen.
 """
 
 import json

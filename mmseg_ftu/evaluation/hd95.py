@@ -1,8 +1,8 @@
 """HD95: how far apart the outlines of two masks lie, but for the worst 5 %.
 
 The 95th percentile of the distances from each outline pixel of one mask to the nearest
-of the other, taken both ways, of which the larger counts. Computed by MONAI, exactly
-and at full resolution; docs/evaluation.md has the time it takes.
+of the other. It is taken both ways, and the larger one counts. Computed by MONAI,
+exactly and at full resolution; docs/evaluation.md has the time it takes.
 """
 
 import warnings

@@ -15,8 +15,7 @@ GROUPED_BY = ('organ', 'data_source')
 def mean_interval(values: np.ndarray) -> tuple[float, float]:
     """Return the 95 % bootstrap interval of a mean, resampling images.
 
-    Percentile method, 2000 resamples, seed 0. NaN for fewer than two values, of which
-    nothing can be resampled.
+    Percentile method, 2000 resamples, seed 0. NaN for fewer than two values.
     """
     if len(values) < 2:
         return np.nan, np.nan

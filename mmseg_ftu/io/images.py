@@ -162,7 +162,7 @@ def read_size(path: Path) -> tuple[int, int]:
 def find_images(folder: Path) -> dict[str, list[Path]]:
     """Return the files in a folder that are named like images, by stem.
 
-    Those that are skipped are told, see `take_images`.
+    Those that are skipped are named, see `take_images`.
     """
     found: dict[str, list[Path]] = {}
     for path in take_images(sorted(folder.iterdir()), FORMAT_OF_SUFFIX, folder):

@@ -48,7 +48,7 @@ def prepare_hubmap(
         seed: Seed of the folds.
         workers: Threads; 0 works in the calling one.
         stain: Stain normalisation; None for none.
-        resized: Accept images that are resized copies of what ``train.csv`` speaks of.
+        resized: Accept images that are resized copies of those in ``train.csv``.
         overwrite: Accept a target begun with other settings.
 
     Returns:
