@@ -27,7 +27,7 @@ from mmseg_ftu.models.backbones.coat_variants import resolve_arch
 from mmseg_ftu.models.backbones.mit import ARCHS as MIT_ARCHS
 from mmseg_ftu.models.decode_heads import DAFormerHead
 
-CONFIGS = Path(__file__).parents[1] / 'configs/_base_/models'
+CONFIGS = Path(__file__).parents[1] / 'configs/ftu'
 B2 = MIT_ARCHS['b2']
 SEGFORMER_WIDTH = 256  # of the decoder in mmseg's and smp's SegFormer
 HEAD = dict(num_classes=2, out_channels=1, threshold=0.5, align_corners=False)
@@ -217,7 +217,7 @@ def encoder(model: nn.Module) -> nn.Module:
     """Return the part of a contestant that comes before the decoder.
 
     Raises:
-        ValueError: It isn't one of ours, mmseg's, timm's or smp's.
+        ValueError: It is not one of ours, mmseg's, timm's or smp's.
     """
     if isinstance(model, Network):
         return model.backbone

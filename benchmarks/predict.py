@@ -45,7 +45,7 @@ from mmseg_ftu.inference.predictor import FTUPredictor
 
 ROOT = Path(__file__).resolve().parents[1]
 FULL_MODEL = ROOT / 'configs/ftu/coat_daformer.py'
-SMALL_MODEL = ROOT / 'configs/quickstart/coat_daformer.py'
+SMALL_MODEL = ROOT / 'configs/tissue/coat_slim_daformer.py'
 SIDE = 3000  # px, the competition's images
 
 
@@ -156,7 +156,7 @@ def compare(args: argparse.Namespace, size: int) -> None:
 
 
 def share(args: argparse.Namespace) -> None:
-    """Print which share of the time the network doesn't work."""
+    """Print which share of the time the network does not work."""
     cfg = config(small=False)
     with workplace(cfg, args.images) as (images, weights):
         predictor = FTUPredictor(cfg, weights, device=args.device)

@@ -27,7 +27,7 @@ WIDTHS = [16, 16, 24, 24]
 
 @HOOKS.register_module(force=True)
 class StopHook(Hook):
-    """Stop the run at the begin of an epoch, as ctrl-C does."""
+    """Stop the run at the beginning of an epoch, as ctrl-C does."""
 
     def __init__(self, epoch):
         self.epoch = epoch
@@ -64,7 +64,7 @@ def shipped_config(
 
     Without workers it is quicker, for tests of what doesn't depend on them.
     """
-    cfg = Config.fromfile(CONFIGS / 'quickstart' / 'coat_daformer_switch.py')
+    cfg = Config.fromfile(CONFIGS / 'tissue' / 'coat_slim_daformer_switch.py')
     cfg.work_dir = str(work_dir)
     arch = dict(embed_dims=WIDTHS, serial_depths=[1, 1, 1, 1])
     cfg.model.backbone.update(arch=arch, drop_path_rate=0.2)

@@ -49,6 +49,7 @@ def test_missing_entry_is_named(table):
         ({'HPA': {'lung': -0.1}}, 'threshold of HPA lung'),
         ({'HPA': {'lung': '0.1'}}, 'not a number'),
         ({'default': True}, 'not a number'),
+        ({'default': {'lung': 0.5}}, 'only a data source may have a table'),
     ],
 )
 def test_unusable_table_is_refused(table, message):
@@ -77,7 +78,7 @@ def test_both_kinds_of_files(tmp_path, text):
     ('text', 'message'),
     [
         (None, 't.json: No such file'),
-        ('{"HPA": ', 't.json: is no JSON'),
+        ('{"HPA": ', 't.json: is not JSON'),
         ('[0.5]', 't.json: holds no table; expected'),
         ('{}', 't.json: holds no table'),
         ('{"thresholds": 0.5}', 't.json: holds no table'),

@@ -6,10 +6,7 @@ and resumes from whatever ``last_checkpoint`` names.
 
 import io
 import logging
-import os
 import re
-import socket
-import time
 from pathlib import Path
 
 from mmengine.fileio import LocalBackend, register_backend
@@ -21,10 +18,7 @@ from mmseg_ftu.engine.safe_checkpoints import (
     load_local,
     load_stream,
 )
-
-# `.epoch_3.pth.1234@node7`, and without the host from older versions of this package
-PARTIAL = re.compile(r'\.(?:.+\.pth?|last_checkpoint)\.(\d+)(?:@(.+))?')
-A_DAY = 24 * 60 * 60  # s; no write takes that long
+from mmseg_ftu.io.atomic_files import remove_leftovers, write_bytes
 
 
 class AtomicBackend(LocalBackend):
@@ -34,15 +28,7 @@ class AtomicBackend(LocalBackend):
         """Write beside the target, flush to disk, then rename."""
         path = Path(filepath)
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f'.{path.name}.{os.getpid()}@{socket.gethostname()}')
-        try:
-            with partial.open('wb') as stream:
-                stream.write(obj)
-                stream.flush()
-                os.fsync(stream.fileno())
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        write_bytes(path, obj)
 
 
 class CheckpointBackend(AtomicBackend):
@@ -71,40 +57,18 @@ register_backend('checkpoint', CheckpointBackend, force=True)
 
 
 def remove_partials(folder: Path) -> None:
-    """Remove what killed processes left half written, not what a live one writes.
-
-    Whether a process of another machine lives can't be seen from here: its files go
-    when they are older than a day.
-    """
-    for path in folder.glob('.*'):
-        match = PARTIAL.fullmatch(path.name)
-        if match and is_abandoned(path, int(match[1]), match[2]):
-            path.unlink(missing_ok=True)
-            print_log(f'{path}: left half written by a killed run, removed', 'current')
+    """Remove what killed processes left half written, not what a live one writes."""
+    for path in remove_leftovers(folder):
+        print_log(f'{path}: left half written by a killed run, removed', 'current')
 
 
-def is_abandoned(path: Path, pid: int, host: str | None) -> bool:
-    """Tell whether the process that writes ``path`` is gone."""
-    if host not in (None, socket.gethostname()):
-        return time.time() - path.stat().st_mtime > A_DAY
-    if pid == os.getpid():  # of an earlier process, as this one writes nothing now
-        return True
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    except OSError:  # of another user
-        return False
-    return False
-
-
-def step_pattern(template: str, prefix: str = '') -> re.Pattern:
+def step_pattern(template: str, prefix: str = '') -> re.Pattern[str]:
     """Return the pattern of the files of ``epoch_{}.pth``, with the number as group."""
     before, after = template.split('{}')
     return re.compile(f'{re.escape(prefix + before)}(\\d+){re.escape(after)}')
 
 
-def numbered_files(folder: Path, pattern: re.Pattern) -> dict[int, Path]:
+def numbered_files(folder: Path, pattern: re.Pattern[str]) -> dict[int, Path]:
     """Return the files of a pattern in a folder by their number."""
     files = folder.iterdir() if folder.is_dir() else ()
     found = [(pattern.fullmatch(path.name), path) for path in files]
@@ -114,14 +78,14 @@ def numbered_files(folder: Path, pattern: re.Pattern) -> dict[int, Path]:
 def find_resumable(work_dir: Path, folder: Path, template: str) -> Path | None:
     """Find the newest intact checkpoint of a run.
 
-    That is the one of which ``last_checkpoint`` speaks, wherever the folder has been
-    moved to, or the newest before it that is intact; without a usable
-    ``last_checkpoint`` the one with the highest number.
+    That is the one that ``last_checkpoint`` names, wherever the folder has been moved
+    to, or the newest intact one before it. Without a usable ``last_checkpoint`` it is
+    the one with the highest number.
 
     Args:
-        work_dir: Where ``last_checkpoint`` is.
-        folder: Where the checkpoints are.
-        template: Their name, with ``{}`` for the number.
+        work_dir: Folder that holds ``last_checkpoint``.
+        folder: Folder that holds the checkpoints.
+        template: Name of the checkpoints, with ``{}`` for the number.
 
     Returns:
         Its path, or None if there is none at all.
@@ -138,7 +102,7 @@ def find_resumable(work_dir: Path, folder: Path, template: str) -> Path | None:
         match = pattern.fullmatch(named.name)
         last = int(match[1]) if match else float('inf')
         candidates = [named, *(files[step] for step in steps if step < last)]
-    damages = []
+    damages: list[str] = []
     for path in candidates:
         damage = damage_of(path)
         if damage is None:
@@ -156,7 +120,7 @@ def find_resumable(work_dir: Path, folder: Path, template: str) -> Path | None:
 
 
 def named_checkpoint(work_dir: Path, folder: Path) -> Path | None:
-    """Return the file of which ``last_checkpoint`` speaks, if there is one."""
+    """Return the file that ``last_checkpoint`` names, if there is one."""
     note = work_dir / 'last_checkpoint'
     if not note.is_file():
         return None

@@ -6,11 +6,13 @@ Testing and prediction ask here, so that both use the same table.
 from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
 
 from mmseg_ftu.thresholds import (
     PAPER_THRESHOLDS,
+    Thresholds,
     check_thresholds,
     load_thresholds,
 )
@@ -19,7 +21,7 @@ METRIC = 'FTUDiceMetric'
 PLACE = 'test_evaluator.thresholds'  # where ``--cfg-options`` finds the table
 
 
-def find_metric(cfg: Config) -> dict | None:
+def find_metric(cfg: Config) -> dict[str, Any] | None:
     """Return the config's entry of ``FTUDiceMetric`` for testing, None if none."""
     evaluators = cfg.get('test_evaluator') or []
     if isinstance(evaluators, Mapping):
@@ -40,16 +42,18 @@ def fill_in_thresholds(cfg: Config) -> None:
         metric['thresholds'] = deepcopy(PAPER_THRESHOLDS)
 
 
-def set_thresholds(cfg: Config, file: str | Path, cfg_options: Mapping | None) -> None:
+def set_thresholds(
+    cfg: Config, file: str | Path, cfg_options: Mapping[str, Any] | None
+) -> None:
     """Put the thresholds of a file into the config's ``test_evaluator``.
 
     Args:
         cfg: The config; written into.
-        file: See ``load_thresholds``.
-        cfg_options: See ``thresholds_of``.
+        file: File of thresholds, as ``load_thresholds`` reads it.
+        cfg_options: Settings that override the config's, as for ``thresholds_of``.
 
     Raises:
-        ValueError: If the file can't be used or the config has no ``FTUDiceMetric``.
+        ValueError: If the file cannot be used or the config has no ``FTUDiceMetric``.
     """
     metric = find_metric(cfg)
     if metric is None:
@@ -61,8 +65,10 @@ def set_thresholds(cfg: Config, file: str | Path, cfg_options: Mapping | None) -
 
 
 def thresholds_of(
-    cfg: Config, file: str | Path | None = None, cfg_options: Mapping | None = None
-) -> dict:
+    cfg: Config,
+    file: str | Path | None = None,
+    cfg_options: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
     """Return the thresholds to test or predict with.
 
     Args:
@@ -73,7 +79,7 @@ def thresholds_of(
             ``test_evaluator.thresholds`` go over the table of the file too.
 
     Raises:
-        ValueError: If the file can't be used or a threshold is no number in 0..1.
+        ValueError: If the file cannot be used or a threshold is not a number in 0..1.
     """
     if file is None:
         table = (find_metric(cfg) or {}).get('thresholds')
@@ -91,14 +97,14 @@ def thresholds_of(
     return read_thresholds(merged.test_evaluator.thresholds)
 
 
-def read_thresholds(thresholds: Mapping | str | Path) -> dict:
+def read_thresholds(thresholds: Thresholds | str | Path) -> dict[str, Any]:
     """Return a table as plain, checked dictionaries.
 
     Args:
         thresholds: Table, or the path of a file, see ``load_thresholds``.
 
     Raises:
-        ValueError: If the file can't be used or a threshold is no number in 0..1.
+        ValueError: If the file cannot be used or a threshold is not a number in 0..1.
     """
     if not isinstance(thresholds, Mapping):
         return load_thresholds(thresholds)
@@ -106,7 +112,7 @@ def read_thresholds(thresholds: Mapping | str | Path) -> dict:
     return {k: dict(v) if isinstance(v, Mapping) else v for k, v in thresholds.items()}
 
 
-def with_default(thresholds: Mapping | float) -> dict:
+def with_default(thresholds: Mapping[str, float] | float) -> dict[str, float]:
     """Return a source's table, also where the source has one number."""
     if isinstance(thresholds, Mapping):
         return dict(thresholds)

@@ -2,8 +2,8 @@
 
 A pickle can run any code. Here they are read with torch's ``weights_only=True`` and in
 no other way, while mmengine falls back to plain unpickling where that fails, and its
-own list of safe names holds ``getattr``. What may be in a file besides tensors is said
-in ``mmseg_ftu/engine/plain_data.py``. Importing this package calls
+own list of safe names holds ``getattr``. ``mmseg_ftu/engine/plain_data.py`` lists what
+a file may hold besides tensors. Importing this package calls
 ``refuse_unsafe_checkpoints``; pretrained backbones read through ``load_local`` too.
 """
 
@@ -14,9 +14,11 @@ import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, BinaryIO
 from urllib.parse import urlparse
 
 import torch
+from torch.serialization import MAP_LOCATION
 
 from mmseg_ftu.engine.plain_data import SAFE_GLOBALS, finish
 
@@ -27,24 +29,24 @@ NO_DEVICE = 'Attempting to deserialize object on'  # torch's words
 
 
 class DamagedCheckpointError(ValueError):
-    """The file is incomplete, altered, or nothing that ``torch.save`` wrote."""
+    """The file is incomplete, altered, or was not written by ``torch.save``."""
 
 
 class RefusedCheckpointError(ValueError):
-    """The file is whole, and holds more than plain data."""
+    """The file is whole but holds more than plain data."""
 
 
-def load_local(filename: str | Path, map_location=None) -> object:
+def load_local(filename: str | Path, map_location: MAP_LOCATION = None) -> object:
     """Load what ``torch.save`` wrote: tensors and plain data.
 
     Args:
         filename: Path of the file.
-        map_location: As for ``torch.load``; ``meta`` reads everything and keeps of
-            the tensors only their shapes.
+        map_location: Device for the tensors, as for ``torch.load``; ``meta`` reads
+            everything and keeps of the tensors only their shapes.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        DamagedCheckpointError: If it can't be read.
+        DamagedCheckpointError: If it cannot be read.
         RefusedCheckpointError: If loading it could run code.
     """
     path = Path(filename).expanduser()
@@ -60,8 +62,10 @@ def load_local(filename: str | Path, map_location=None) -> object:
     return content
 
 
-def load_stream(stream: io.BufferedIOBase, name: str, map_location=None) -> object:
-    """Do the same for an open file, called ``name`` in messages."""
+def load_stream(
+    stream: BinaryIO, name: str, map_location: MAP_LOCATION = None
+) -> object:
+    """Load an open file like `load_local`; messages call it ``name``."""
     try:
         with torch.serialization.safe_globals(SAFE_GLOBALS):
             with warnings.catch_warnings():  # a refusal says more
@@ -73,8 +77,8 @@ def load_stream(stream: io.BufferedIOBase, name: str, map_location=None) -> obje
     except Exception as error:  # of bytes that anybody may have written
         found = re.search(r"GLOBAL (\S+)|<(?:class|function) '?([^' >]+)", str(error))
         whole = is_intact(stream)
-        refusal = found and isinstance(error, pickle.UnpicklingError)
-        if refusal and (whole or is_old_format(stream)):
+        refusal = isinstance(error, pickle.UnpicklingError)
+        if found and refusal and (whole or is_old_format(stream)):
             text = refused(name, found[1] or found[2])
             raise RefusedCheckpointError(text) from error
         if not whole:
@@ -103,21 +107,21 @@ def weights_of(checkpoint: object, name: str | Path) -> Mapping[str, torch.Tenso
     return found
 
 
-def dataset_meta_of(checkpoint: object) -> dict:
+def dataset_meta_of(checkpoint: object) -> dict[str, Any]:
     """Return what a loaded checkpoint says of its data, ``{}`` if it says nothing."""
     for key in ('meta', 'dataset_meta'):
         checkpoint = checkpoint.get(key) if isinstance(checkpoint, Mapping) else None
     return dict(checkpoint) if isinstance(checkpoint, Mapping) else {}
 
 
-def is_old_format(stream: io.BufferedIOBase) -> bool:
+def is_old_format(stream: BinaryIO) -> bool:
     """Tell whether the file begins as those of torch before version 1.6."""
     stream.seek(0)
     return stream.read(len(OLD_FORMAT)) == OLD_FORMAT
 
 
-def is_intact(stream: io.BufferedIOBase) -> bool:
-    """Tell whether the file is a ZIP, as ``torch.save`` writes, with right sums."""
+def is_intact(stream: BinaryIO) -> bool:
+    """Tell whether the file is a ZIP with right checksums, as torch writes it."""
     try:
         archive = zipfile.ZipFile(stream)
         pickled = any(Path(name).name == 'data.pkl' for name in archive.namelist())
@@ -126,7 +130,12 @@ def is_intact(stream: io.BufferedIOBase) -> bool:
         return False
 
 
-def load_url(url: str, map_location=None, model_dir=None, **_) -> object:
+def load_url(
+    url: str,
+    map_location: MAP_LOCATION = None,
+    model_dir: str | Path | None = None,
+    **_: object,
+) -> object:
     """Download a checkpoint, once, and load it."""
     return load_local(download(url, model_dir), map_location)
 
@@ -135,7 +144,7 @@ def download(url: str, folder: str | Path | None = None) -> Path:
     """Fetch a file into a folder (by default torch's cache) unless it is there.
 
     Raises:
-        FileNotFoundError: If it can't be downloaded.
+        FileNotFoundError: If it cannot be downloaded.
     """
     name = Path(urlparse(url).path).name
     path = Path(folder or Path(torch.hub.get_dir()) / 'checkpoints') / name
@@ -154,7 +163,7 @@ def download(url: str, folder: str | Path | None = None) -> Path:
 
 
 def refused(name: str, found: str) -> str:
-    """Say what a file holds that isn't read, and what to do."""
+    """Say what a file holds that is not read, and what to do."""
     return (
         f'{name} is refused: besides weights it holds {found}, and to load that is '
         'to run code from the file. The file itself is whole: keep it. Take the '
@@ -165,7 +174,7 @@ def refused(name: str, found: str) -> str:
 
 
 def damaged(name: str | Path, size: int, error: Exception) -> str:
-    """Say that a file of ``size`` bytes can't be read, and why."""
+    """Say that a file of ``size`` bytes cannot be read, and why."""
     return (
         f'{name} ({size} bytes) is damaged or no checkpoint: {reason(error)}. '
         'Put an intact copy in its place'

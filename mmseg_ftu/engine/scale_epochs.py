@@ -1,5 +1,6 @@
 """Make a recipe longer or shorter: its epoch numbers move in proportion."""
 
+from collections.abc import Callable
 from typing import Any
 
 from mmengine.config import Config
@@ -55,14 +56,14 @@ def scale_epochs(cfg: Config, epochs: int) -> None:
     cfg.train_cfg.max_epochs = epochs
 
 
-def entries(given: Any) -> list[dict]:
+def entries(given: Any) -> list[dict[str, Any]]:
     """Return the dicts of a list, a dict or None."""
     if not given:
         return []
     return [given] if isinstance(given, dict) else list(given)
 
 
-def move(entry: dict, scaled: Any) -> None:
+def move(entry: dict[str, Any], scaled: Callable[[Any], Any]) -> None:
     """Replace the epoch numbers of an entry."""
     for key in EPOCH_KEYS:
         if key in entry:

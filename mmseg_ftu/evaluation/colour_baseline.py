@@ -2,14 +2,14 @@
 
 For each organ, the one rule "foreground where LOW <= channel <= HIGH" that gives the
 best mean Dice on the training images, tried on many colour channels, blurred or not,
-and on every pair of bounds. A network that isn't clearly better than this on the
+and on every pair of bounds. A network that is not clearly better than this on the
 held-out fold has learnt nothing but colour. No deviations from a published method:
 there is none; the stain channels are the deconvolution of Ruifrok & Johnston 2001.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -17,7 +17,12 @@ import pandas as pd
 from prettytable import PrettyTable
 
 from mmseg_ftu.io.atomic_files import write_bytes
+from mmseg_ftu.io.images import read_image, read_mask
 from mmseg_ftu.io.own_files import is_own_csv, require_own
+from mmseg_ftu.io.raster import IGNORE_LABEL
+from mmseg_ftu.io.tables import read_table
+from mmseg_ftu.prepared_folder import PreparedFolder
+from mmseg_ftu.prepared_table import PreparedImage
 
 # Optical densities (RGB) of haematoxylin, eosin and DAB: Ruifrok & Johnston 2001,
 # Anal Quant Cytol Histol 23:291.
@@ -31,7 +36,6 @@ CHANNELS = (
 BLURS = (0.0, 0.005, 0.01, 0.02, 0.04)  # Gaussian sigma / longer side of the image
 LEVELS = 64  # bounds are sought on so many levels of 0..255
 STAIN_RANGE = (-0.5, 2.0)  # optical densities mapped to 0..255
-IGNORE = 255
 
 
 class ColourRule(NamedTuple):
@@ -92,7 +96,7 @@ def band_dice(level: np.ndarray, mask: np.ndarray) -> np.ndarray:
         (LEVELS + 1, LEVELS + 1): [low, high] is the Dice of low <= level < high. An
         empty band scores 1 on an empty mask, as elsewhere in the package.
     """
-    seen = mask != IGNORE
+    seen = mask != IGNORE_LABEL
     all_counts = np.bincount(level[seen], minlength=LEVELS)
     unit_counts = np.bincount(level[seen & (mask == 1)], minlength=LEVELS)
     both, unit = (np.append(0, np.cumsum(c)) for c in (all_counts, unit_counts))
@@ -120,9 +124,10 @@ def fit_colour_rule(samples: Iterable[tuple[np.ndarray, np.ndarray]]) -> ColourR
                 total[i, j] += band_dice(levels(channel, blur), mask)
     if not count:
         raise ValueError('no training image to fit a colour rule on; use another fold')
-    i, j, low, high = np.unravel_index(total.argmax(), total.shape)
-    best = float(total[i, j, low, high] / count)
-    return ColourRule(CHANNELS[i], BLURS[j], int(low), int(high), best)
+    best = tuple(int(place) for place in np.unravel_index(total.argmax(), total.shape))
+    i, j, low, high = best
+    dice = float(total[best] / count)
+    return ColourRule(CHANNELS[i], BLURS[j], low, high, dice)
 
 
 def rule_dice(rule: ColourRule, rgb: np.ndarray, mask: np.ndarray) -> float:
@@ -135,7 +140,7 @@ def evaluate_colour_baseline(data_root: str | Path, fold: int = 0) -> pd.DataFra
     """Fit on all folds but one and score that one, organ by organ.
 
     Args:
-        data_root: Prepared folder with `images/`, `masks/` and `folds.csv`.
+        data_root: Prepared folder.
         fold: The held-out fold, 0-based.
 
     Returns:
@@ -144,31 +149,26 @@ def evaluate_colour_baseline(data_root: str | Path, fold: int = 0) -> pd.DataFra
         over images; its rule is empty.
 
     Raises:
-        ValueError: The fold holds no image, or an organ occurs in it alone.
+        ValueError: The folder is faulty, the fold holds no image, or an organ occurs in
+            it alone.
     """
-    root = Path(data_root)
-    if not (root / 'folds.csv').is_file():
-        raise ValueError(
-            f'{root}: holds no folds.csv; prepare it with tools/prepare_pairs.py or '
-            'tools/prepare_hubmap.py'
-        )
-    table = pd.read_csv(root / 'folds.csv', dtype={'id': str})
-    held_out = table.fold == fold
-    if not held_out.any():
-        raise ValueError(
-            f'{root / "folds.csv"}: no image of fold {fold}; '
-            f'choose one of {sorted(table.fold.unique().tolist())}'
-        )
+    folder = PreparedFolder.open(
+        data_root, needed=('id', 'organ', 'fold'), finished=False
+    )
+    organs = {image.organ for image in folder.in_fold(fold)}
+    folder.require_files(image for image in folder.images if image.organ in organs)
     rows, scores = [], []
-    for organ, tested in table[held_out].groupby('organ'):
-        training = table[~held_out & (table.organ == organ)]
-        if training.empty:
+    for organ in sorted(organs):
+        members = [image for image in folder.images if image.organ == organ]
+        training = [image for image in members if image.fold != fold]
+        if not training:
             raise ValueError(
-                f'{root / "folds.csv"}: organ {organ!r} occurs in fold {fold} alone, '
+                f'{folder.table_path}: organ {organ!r} occurs in fold {fold} alone, '
                 'so nothing can be fitted; prepare fewer or stratified folds'
             )
-        rule = fit_colour_rule(read_samples(root, training.id))
-        dice = [rule_dice(rule, *s) for s in read_samples(root, tested.id)]
+        tested = [image for image in members if image.fold == fold]
+        rule = fit_colour_rule(read_samples(folder, training))
+        dice = [rule_dice(rule, *sample) for sample in read_samples(folder, tested)]
         rows.append(describe(organ, rule, dice))
         scores += dice
     mean = {'organ': 'all', 'images': len(scores), 'dice': float(np.mean(scores))}
@@ -190,8 +190,8 @@ def compare_with_colour(
         The table, for people.
 
     Raises:
-        ValueError: As of ``evaluate_colour_baseline``, or result and fold differ, or
-            ``out`` is another file.
+        ValueError: For any of the reasons that ``evaluate_colour_baseline`` lists, or
+            if result and fold differ, or ``out`` is another file.
     """
     if out is not None:
         require_own(out, is_own_csv('organ', 'images', 'channel', 'blur'))
@@ -200,7 +200,8 @@ def compare_with_colour(
         file = result / 'dice_per_image.csv'
         if not file.is_file():
             raise ValueError(f'{file} is not there: give a folder of test.py --out')
-        scores = pd.read_csv(file, dtype={'img_id': str})
+        scores = read_table(file)
+        scores['dice'] = pd.to_numeric(scores['dice'])
         if len(scores) != table.images.iloc[-1]:
             raise ValueError(
                 f'{result}: holds {len(scores)} images, fold {fold} of {data_root} has '
@@ -226,7 +227,7 @@ def format_cell(value: object) -> str:
     return str(value)
 
 
-def describe(organ: str, rule: ColourRule, dice: Sequence[float]) -> dict:
+def describe(organ: str, rule: ColourRule, dice: Sequence[float]) -> dict[str, Any]:
     """Return the table row of one organ."""
     step = 256 // LEVELS
     return {
@@ -242,22 +243,13 @@ def describe(organ: str, rule: ColourRule, dice: Sequence[float]) -> dict:
 
 
 def read_samples(
-    root: Path, ids: Iterable[str]
+    folder: PreparedFolder, images: Iterable[PreparedImage]
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Read images (RGB) and masks of a prepared folder, one at a time.
 
     Raises:
-        ValueError: A file is missing or unreadable.
+        ValueError: A file is unreadable.
     """
-    for name in ids:
-        pair = []
-        for folder, flag in (('images', cv2.IMREAD_COLOR), ('masks', -1)):
-            path = root / folder / f'{name}.png'
-            array = cv2.imread(str(path), flag)
-            if array is None:
-                raise ValueError(
-                    f'{path}: missing or unreadable, though folds.csv lists it; '
-                    'prepare the data again'
-                )
-            pair.append(array)
-        yield cv2.cvtColor(pair[0], cv2.COLOR_BGR2RGB), pair[1]
+    for image in images:
+        mask = read_mask(folder.mask_path(image.id), (1,), IGNORE_LABEL)
+        yield read_image(folder.image_path(image.id)), mask

@@ -1,11 +1,12 @@
 """Draw predictions as they were scored: with the threshold of organ and source."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import mmcv
 import numpy as np
-import torch
 from mmengine.evaluator import Evaluator
 from mmengine.fileio import get
 from mmengine.runner import Runner
@@ -14,32 +15,39 @@ from mmseg.registry import HOOKS
 from mmseg.structures import SegDataSample
 
 from mmseg_ftu.evaluation.ftu_dice_metric import FTUDiceMetric, name_of
-from mmseg_ftu.evaluation.overlay import draw_overlay
 from mmseg_ftu.io.atomic_files import write_png
 from mmseg_ftu.io.own_files import ListedFolder
+from mmseg_ftu.masks.draw_outlines import (
+    MASK_COLOUR,
+    PREDICTION_COLOUR,
+    draw_outlines,
+)
 
 
 @HOOKS.register_module()
 class DrawPredictionsHook(SegVisualizationHook):
     """mmseg's ``SegVisualizationHook`` with outlines of what ``FTUDiceMetric`` scores.
 
-    Green is the mask, yellow the prediction. mmseg's draws the prediction at the decode
-    head's threshold, whatever the metric's is, and paints over the image, so that a
-    black background leaves nearly nothing of the tissue.
+    Green is the mask, yellow the prediction. mmseg's hook draws the prediction at the
+    decode head's threshold, whatever the metric's is, and paints over the image, so
+    that a black background leaves nearly nothing of the tissue.
+
     Runs after each batch of a test (``after_test_iter``), and in every ``interval``-th
     of a validation (``after_val_iter``) for its first image.
 
     Args:
         draw: Draw at all.
-        folder: Where to write a picture of each tested image, ``<id>.png``; None passes
+        folder: Folder for a picture of each tested image, ``<id>.png``; None passes
             them to the back ends of the visualizer, as mmseg does.
-        **kwargs: As for mmseg's ``SegVisualizationHook``.
+        **kwargs: Arguments of mmseg's ``SegVisualizationHook``.
 
     Raises:
-        ValueError: If the folder holds files that this hook didn't write.
+        ValueError: If the folder holds files that this hook did not write.
     """
 
-    def __init__(self, draw: bool = False, folder: str | None = None, **kwargs) -> None:
+    def __init__(
+        self, draw: bool = False, folder: str | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(draw=draw, **kwargs)
         self.folder = ListedFolder(Path(folder)) if folder else None
 
@@ -47,7 +55,7 @@ class DrawPredictionsHook(SegVisualizationHook):
         self,
         runner: Runner,
         batch_idx: int,
-        data_batch: dict,
+        data_batch: dict[str, Any],
         outputs: Sequence[SegDataSample],
     ) -> None:
         """Draw the first image of a batch now and then."""
@@ -60,7 +68,7 @@ class DrawPredictionsHook(SegVisualizationHook):
         self,
         runner: Runner,
         batch_idx: int,
-        data_batch: dict,
+        data_batch: dict[str, Any],
         outputs: Sequence[SegDataSample],
     ) -> None:
         """Draw every image."""
@@ -84,7 +92,7 @@ class DrawPredictionsHook(SegVisualizationHook):
         if self.show:
             self._visualizer.show(picture, win_name=name, wait_time=self.wait_time)
         if folder is not None:
-            write_png(folder.take(f'{name}.png'), picture)
+            folder.write(f'{name}.png', partial(write_png, pixels=picture))
         else:
             self._visualizer.add_image(name, picture, step)
 
@@ -103,9 +111,10 @@ def draw_sample(
 
     Args:
         image: RGB uint8 of shape (H, W, 3); left as it is.
-        sample: With ``gt_sem_seg`` if there is a mask, with ``pred_sem_seg`` and with
-            probabilities in ``seg_logits``, each of shape (1, h, w).
-        threshold: Above which a pixel is foreground; None takes ``pred_sem_seg``.
+        sample: Sample with ``gt_sem_seg`` if there is a mask, with ``pred_sem_seg`` and
+            with probabilities in ``seg_logits``, each of shape (1, h, w).
+        threshold: Probability above which a pixel is foreground; None takes
+            ``pred_sem_seg``.
 
     Returns:
         RGB uint8 of shape (H, W, 3).
@@ -114,7 +123,8 @@ def draw_sample(
         prediction = sample.pred_sem_seg.data[0]
     else:
         prediction = sample.seg_logits.data[0] > threshold
-    mask = torch.zeros_like(prediction)
+    picture = image
     if 'gt_sem_seg' in sample:
-        mask = sample.gt_sem_seg.data[0]
-    return draw_overlay(image, mask.cpu().numpy(), prediction.cpu().numpy())
+        mask = sample.gt_sem_seg.data[0] == 1  # 255 is ignored
+        picture = draw_outlines(picture, mask.cpu().numpy(), MASK_COLOUR)
+    return draw_outlines(picture, prediction.cpu().numpy(), PREDICTION_COLOUR)

@@ -6,7 +6,7 @@ count 1, ignored pixels are left out), IoU and HD95.
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -43,7 +43,7 @@ class Comparison(NamedTuple):
             hd95_px; both NaN if either mask is empty.
         groups: One row for all, each organ and each data source, see
             ``summarise_groups``.
-        notes: Sentences on what isn't in the scores.
+        notes: Sentences on what is not in the scores.
     """
 
     images: pd.DataFrame
@@ -66,8 +66,8 @@ def compare(
     """Score each image of the truth.
 
     Args:
-        prediction: Any layout of ``open_masks``.
-        truth: Likewise.
+        prediction: Predicted masks, in any layout of ``open_masks``.
+        truth: Ground truth, in any layout of ``open_masks``.
         missing: What to do with images without a prediction: ``'error'``, ``'skip'``
             or ``'empty'``, which counts them as predicted empty.
         with_hd95: Compute HD95 too, by far the slowest of the three.
@@ -91,12 +91,12 @@ def compare(
     names = ids_of_fold(truths, fold)
     names, absent = choose_present(names, predictions, truths, missing)
     refuse_other_sizes(names, predictions, truths)
-    details = image_details(truths, predictions, pixel_size)
+    details = image_details(truths, predictions, pixel_size).to_dict('index')
     rows, any_unit = [], False
     for name in tqdm(names, desc='scoring', unit='image'):
         found, mask = read_pair(name, predictions, truths, empty=name in absent)
-        row = details.loc[name]
-        scores = score_image(found, mask, row.pixel_size, with_hd95)
+        row = {str(column): value for column, value in details[name].items()}
+        scores = score_image(found, mask, row['pixel_size'], with_hd95)
         any_unit = any_unit or bool((mask == FOREGROUND).any())
         note = NO_PREDICTION if name in absent else ''
         rows.append({'id': name, **row, **scores, 'note': note})
@@ -140,19 +140,19 @@ def score_image(
 
 
 def evaluate_predictions(
-    prediction: Path, truth: Path, out: Path | None = None, **options
+    prediction: Path, truth: Path, out: Path | None = None, **options: Any
 ) -> str:
     """Score predictions, write the tables, return the one for people.
 
     Args:
-        prediction: Any layout of ``open_masks``.
-        truth: Likewise.
+        prediction: Predicted masks, in any layout of ``open_masks``.
+        truth: Ground truth, in any layout of ``open_masks``.
         out: Folder for ``evaluation.csv`` and ``evaluation_groups.csv``.
-        **options: As of ``compare``.
+        **options: Options of ``compare``.
 
     Raises:
-        ValueError: As of ``compare``, or a table is there that this function did not
-            write.
+        ValueError: For any of the reasons that ``compare`` lists, or if a table is
+            there that this function did not write.
     """
     if out is not None:
         refuse_nesting(out, [p for p in (prediction, truth) if p.is_dir()])
@@ -175,7 +175,7 @@ def _notes(
     truths: MaskSource,
     missing: str,
 ) -> list[str]:
-    """Say what isn't in the scores."""
+    """Say what is not in the scores."""
     notes = []
     if absent:
         done = 'counted as empty' if missing == 'empty' else 'left out'

@@ -1,8 +1,8 @@
 """HD95: how far apart the outlines of two masks lie, but for the worst 5 %.
 
 The 95th percentile of the distances from each outline pixel of one mask to the nearest
-of the other, taken both ways, of which the larger counts. Computed by MONAI, exactly
-and at full resolution; docs/evaluation.md has the time it takes.
+of the other. It is taken both ways, and the larger one counts. Computed by MONAI,
+exactly and at full resolution; docs/evaluation.md has the time it takes.
 """
 
 import warnings
@@ -36,18 +36,20 @@ def hd95(prediction: np.ndarray, mask: np.ndarray) -> float | None:
     import torch
     from monai.metrics import compute_hausdorff_distance
 
-    pair = [torch.from_numpy(m)[None, None] for m in _crop_to_both(prediction, mask)]
+    found, expected = (
+        torch.from_numpy(m)[None, None] for m in _crop_to_both(prediction, mask)
+    )
     with warnings.catch_warnings():
         # MONAI 1.5 and 1.6 warn of an argument that they themselves pass.
         warnings.filterwarnings('ignore', '.*always_return_as_numpy', FutureWarning)
         distance = compute_hausdorff_distance(
-            *pair, include_background=True, percentile=PERCENTILE
+            found, expected, include_background=True, percentile=PERCENTILE
         )
     return float(distance)
 
 
 def _crop_to_both(*masks: np.ndarray) -> list[np.ndarray]:
-    """Cut to the box around the foreground of all; distances don't change by it."""
+    """Cut to the box around the foreground of all; distances do not change by it."""
     union = np.logical_or(*masks)
     rows, columns = (np.flatnonzero(union.any(axis)) for axis in (1, 0))
     box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)

@@ -1,28 +1,30 @@
 """Which predicted images their checkpoints were trained on, as the checkpoints tell.
 
 ``tools/predict.py`` notes in ``prediction.json`` what each checkpoint says of its
-training (see ``mmseg_ftu.datasets.fold_record``). What a user typed counts for nothing.
+training (see ``mmseg_ftu.datasets.fold_record``). Options of the command line do not
+count.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-from mmseg_ftu.datasets.fold_record import folds_id, image_key
 from mmseg_ftu.evaluation.mask_sources import MaskSource
 from mmseg_ftu.evaluation.pairing import listed
+from mmseg_ftu.prepared_table import folds_id, image_key
 
 
 class TrainingCheck:
     """Compare predictions with what their checkpoints were trained on.
 
     Args:
-        predictions: With the ``settings`` of ``prediction.json``.
+        predictions: Predictions with the ``settings`` of ``prediction.json``.
         truths: Ground truth; without it, only what the predictions know is compared.
         names: Ids to look for, all in ``predictions``.
 
     Attributes:
-        trained: By checkpoint, the ids that it was trained on, if any.
-        unknown: Ids of which at least one checkpoint doesn't tell, and none that it was
-            trained on them.
+        trained: Ids that each checkpoint was trained on, if any, by checkpoint.
+        unknown: Ids that no checkpoint is known to have been trained on, but of which
+            at least one does not tell.
     """
 
     def __init__(
@@ -52,12 +54,12 @@ class TrainingCheck:
 
 
 def doubt(check: TrainingCheck, source: MaskSource, count: int) -> str:
-    """Say of how many images a checkpoint does not tell; ``''`` if of none.
+    """Say for how many images this is unknown; ``''`` if for none.
 
     Args:
         check: The comparison.
         source: The predictions.
-        count: Images that were compared.
+        count: Number of images that were compared.
     """
     if not check.unknown:
         return ''
@@ -97,7 +99,7 @@ def refuse_training_images(
     ]
 
 
-def checkpoints_of(settings: Mapping) -> list[dict]:
+def checkpoints_of(settings: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the checkpoints that the settings of ``prediction.json`` tell of."""
     found = settings.get('checkpoints')
     found = found if isinstance(found, list) else []
@@ -105,7 +107,9 @@ def checkpoints_of(settings: Mapping) -> list[dict]:
 
 
 def _trained_on(
-    checkpoint: Mapping, keys: Mapping[str, set[str]], folds: Mapping[str, int]
+    checkpoint: Mapping[str, Any],
+    keys: Mapping[str, set[str]],
+    folds: Mapping[str, int],
 ) -> dict[str, bool | None]:
     """Tell of each image whether a checkpoint was trained on it; None if unknown.
 
@@ -115,7 +119,7 @@ def _trained_on(
     Args:
         checkpoint: Entry of ``prediction.json``.
         keys: What each image may be called in it, by id.
-        folds: Of the truth, by id.
+        folds: Fold of each image of the truth, by id.
     """
     images = set(checkpoint.get('train_images') or ())
     same_table = bool(folds) and checkpoint.get('folds_id') == folds_id(folds)
@@ -146,10 +150,10 @@ def _folds_of(truths: MaskSource | None) -> dict[str, int]:
     """Return the fold of each image, empty where there are none."""
     if truths is None or 'fold' not in truths.table or truths.table.fold.hasnans:
         return {}
-    return truths.table.fold.astype(int).to_dict()
+    return {str(name): int(fold) for name, fold in truths.table.fold.items()}
 
 
-def _describe(checkpoint: Mapping) -> str:
+def _describe(checkpoint: Mapping[str, Any]) -> str:
     """Name a checkpoint, and the fold that it held out."""
     name = str(checkpoint.get('path', 'its checkpoint'))
     if 'fold' not in checkpoint:

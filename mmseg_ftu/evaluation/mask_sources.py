@@ -9,6 +9,7 @@ them are described in docs/evaluation.md.
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,15 +19,14 @@ from mmseg_ftu.evaluation.mask_tables import (
     SIZES,
     files_by_id,
     known_columns,
-    read_by_id,
     read_settings,
     refuse_missing,
     run_lengths,
 )
-from mmseg_ftu.io.images import read_size
-from mmseg_ftu.io.raster import RefusedError
-from mmseg_ftu.io.tiff import read_tiff
+from mmseg_ftu.io.images import read_levels, read_size
+from mmseg_ftu.io.tables import read_by_id
 from mmseg_ftu.masks import rle
+from mmseg_ftu.prepared_folder import MASKS, ORIGINAL_MASKS, TABLE, PreparedFolder
 
 PREPARED = Labels((1,), 255)
 
@@ -56,7 +56,7 @@ class MaskSource:
     probabilities: Mapping[str, Path] = field(default_factory=dict)
     images: Mapping[str, Path] = field(default_factory=dict)
     absent: Mapping[str, str] = field(default_factory=dict)
-    settings: Mapping = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
     labels: Labels = field(default_factory=Labels)
 
     @property
@@ -65,9 +65,12 @@ class MaskSource:
         return list(self.table.index)
 
     def size(self, name: str) -> tuple[int, int] | None:
-        """Return height and width as the table tells them, None if it doesn't."""
+        """Return height and width as the table tells them, None if it does not."""
         known = self.table.loc[name, list(SIZES)]
-        return tuple(map(int, known)) if known.notna().all() else None
+        if not known.notna().all():
+            return None
+        height, width = map(int, known)
+        return height, width
 
     def mask(self, name: str, shape: tuple[int, int] | None = None) -> np.ndarray:
         """Read a mask.
@@ -102,23 +105,10 @@ class MaskSource:
         """Read a map of probabilities, ``(h, w)`` uint8 of 255 * p; None if none.
 
         Raises:
-            ValueError: If the file is damaged or no such map.
+            ValueError: If the file is damaged or not such a map.
         """
         path = self.probabilities.get(name)
-        if path is None:
-            return None
-        try:
-            pixels = read_tiff(path).pixels
-        except RefusedError as error:
-            raise ValueError(f'{path}: {error}') from None
-        except Exception as error:  # tifffile raises whatever its codecs say
-            raise ValueError(f'{path}: cannot be read ({error})') from error
-        if pixels.ndim != 2 or pixels.dtype != np.uint8:
-            raise ValueError(
-                f'{path}: holds {pixels.dtype} of shape {pixels.shape}; a map of '
-                'probabilities is 8 bits, one channel'
-            )
-        return pixels
+        return None if path is None else read_levels(path)
 
     def image_path(self, name: str) -> Path | None:
         """Return the image's file, None if it is unknown; it may have been moved."""
@@ -140,8 +130,8 @@ def open_masks(
         prefix: How the options that say so begin, after ``--``; for messages.
 
     Raises:
-        ValueError: If the path is none of these, or what is missing in it, or labels
-            are given a meaning where it is known.
+        ValueError: If the layout is unknown, something is missing in it, or labels are
+            given a meaning although theirs is known.
     """
     path, labels = Path(path), Labels(foreground, ignore, prefix)
     if path.is_file():
@@ -170,7 +160,7 @@ def _open_prediction(path: Path, labels: Labels) -> MaskSource:
         masks=files_by_id(path / 'masks'),
         runs=runs,
         probabilities=files_by_id(path / 'probabilities'),
-        images={name: Path(x) for name, x in table.get('path', {}).items() if x},
+        images={str(name): Path(x) for name, x in table.get('path', {}).items() if x},
         absent=dict(reasons),
         settings=read_settings(path / 'prediction.json'),
         labels=labels,
@@ -193,20 +183,40 @@ def _open_test_result(path: Path, labels: Labels) -> MaskSource:
 def _open_prepared(path: Path, labels: Labels) -> MaskSource:
     """Open what tools/prepare_*.py write; masks at the original size."""
     labels.refuse(path, 'is a prepared folder: 1 is foreground, 255 is ignored')
-    masks = files_by_id(path / 'masks_original')
-    table = known_columns(read_by_id(path / 'folds.csv'), path / 'folds.csv')
-    refuse_missing(path, [name for name in table.index if name not in masks])
-    images = files_by_id(path / 'images')
+    folder = PreparedFolder.open(path, needed=('id',), finished=False)
+    masks = {i.id: folder.mask_path(i.id, original=True) for i in folder.images}
+    refuse_missing(path, [name for name, file in masks.items() if not file.is_file()])
+    images = {image.id: folder.image_path(image.id) for image in folder.images}
     return MaskSource(
-        path=path, table=table, masks=masks, images=images, labels=PREPARED
+        path=path,
+        table=known_columns(_table_of(folder), folder.table_path),
+        masks=masks,
+        images={name: file for name, file in images.items() if file.is_file()},
+        labels=PREPARED,
     )
+
+
+def _table_of(folder: PreparedFolder) -> pd.DataFrame:
+    """Return the images of a prepared folder by id, without folds if it has none."""
+    rows = [
+        dict(
+            organ=image.organ,
+            data_source=image.data_source,
+            pixel_size=image.pixel_size,
+            **dict(zip(SIZES, image.shape or (None, None), strict=True)),
+            **(dict(fold=image.fold) if folder.folds else {}),
+        )
+        for image in folder.images
+    ]
+    ids = [image.id for image in folder.images]
+    return pd.DataFrame(rows, index=pd.Index(ids, name='id'))
 
 
 def _open_folder(path: Path, labels: Labels) -> MaskSource:
     """Open a plain folder of masks; images may lie in ``images`` beside it."""
     masks = files_by_id(path)
     if not masks:
-        there = [name for name in ('masks', 'masks_original') if (path / name).is_dir()]
+        there = [name for name in (MASKS, ORIGINAL_MASKS) if (path / name).is_dir()]
         raise ValueError(
             f'{path}: holds neither masks (.png, .tif, .bmp) nor one of '
             f'{", ".join(LAYOUTS)}; '
@@ -236,5 +246,5 @@ def _open_csv(path: Path) -> MaskSource:
 LAYOUTS: dict[str, Callable[[Path, Labels], MaskSource]] = {
     'predictions.csv': _open_prediction,
     'dice_per_image.csv': _open_test_result,
-    'folds.csv': _open_prepared,
+    TABLE: _open_prepared,
 }

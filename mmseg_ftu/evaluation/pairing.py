@@ -17,7 +17,7 @@ def ids_of_fold(truths: MaskSource, fold: int | None) -> list[str]:
     chosen = truths.table.index[truths.table.fold == fold]
     if chosen.empty:
         there = sorted(truths.table.fold.dropna().unique().tolist())
-        raise ValueError(f'{truths.path}: no image of fold {fold}; choose of {there}')
+        raise ValueError(f'{truths.path}: no image of fold {fold}; choose from {there}')
     return list(chosen)
 
 
@@ -69,7 +69,9 @@ def refuse_other_sizes(
         raise ValueError(f'{len(faults)} images differ in size: {listed(faults)}')
 
 
-def _size_fault(name: str, found: tuple, expected: tuple) -> str:
+def _size_fault(
+    name: str, found: tuple[float, ...], expected: tuple[float, ...]
+) -> str:
     """Say that sizes differ."""
     a, b = (f'{int(h)} x {int(w)}' for h, w in (found, expected))
     return (
@@ -91,9 +93,9 @@ def read_pair(
 
     Args:
         name: Id.
-        predictions: Where the prediction is.
-        truths: Where the mask is.
-        empty: Don't read the prediction but make an empty one.
+        predictions: Source that holds the prediction.
+        truths: Source that holds the mask.
+        empty: Do not read the prediction but make an empty one.
 
     Raises:
         ValueError: If they differ in size, or a file is faulty.
@@ -113,7 +115,7 @@ def image_details(
 ) -> pd.DataFrame:
     """Return organ, data_source and pixel_size of the truth's images.
 
-    What the truth doesn't say is taken from the predictions.
+    What the truth does not say is taken from the predictions.
     """
     columns = ['organ', 'data_source', 'pixel_size']
     details = truths.table[columns].copy()

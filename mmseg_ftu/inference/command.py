@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from itertools import takewhile
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -15,12 +16,13 @@ from mmengine.logging import print_log
 from mmseg_ftu.engine.config_thresholds import thresholds_of
 from mmseg_ftu.inference.jobs import Job, list_jobs
 from mmseg_ftu.inference.outputs import FileOptions
-from mmseg_ftu.inference.predict_folder import Summary, launched_as, predict_folder
+from mmseg_ftu.inference.predict_folder import Summary, predict_folder
 from mmseg_ftu.inference.prediction_folder import PredictionFolder
 from mmseg_ftu.inference.prediction_settings import read_settings
 from mmseg_ftu.inference.predictor import FTUPredictor
 from mmseg_ftu.inference.provenance import describe_checkpoints, versions
 from mmseg_ftu.inference.trained_images import check_trained_images
+from mmseg_ftu.io.launched_as import launched_as
 from mmseg_ftu.io.own_files import refuse_nesting
 from mmseg_ftu.thresholds import organ_alone, source_without_entry
 
@@ -42,35 +44,35 @@ def predict(
     thresholds: str | None = None,
     threshold: float | None = None,
     device: str | None = None,
-    **options,
+    **options: Any,
 ) -> Summary:
     """Predict images into a folder.
 
     Args:
         config: Path of the config.
         checkpoints: Paths or URLs of the weights.
-        input: See `list_jobs`.
-        output: The folder.
-        save: Of ``mmseg_ftu.inference.choices.KINDS``.
+        input: Path of the images, as `list_jobs` takes it.
+        output: Folder for the results.
+        save: Kinds of files to write, from ``mmseg_ftu.inference.choices.KINDS``.
         overwrite: Replace results that were made with other settings, or of another
             image of the same name: the files that predict listed, and no others.
         strict: Raise at the first image that fails.
-        organ: Of images without a table.
-        data_source: Of images without a table.
-        pixel_size: Of images without a table, um/px.
-        fold: Of a prepared folder.
+        organ: Organ of images without a table.
+        data_source: Data source of images without a table.
+        pixel_size: Pixel size of images without a table, um/px.
+        fold: Fold of a prepared folder to predict; None predicts all.
         allow_other_fold: Accept a fold that a checkpoint was trained on.
         thresholds: File of ``tools/fit_thresholds.py``; None takes the config's.
-        threshold: One for all images, 0..1, instead.
-        device: Where the network runs; None takes an accelerator if there is one.
+        threshold: One threshold for all images, 0..1, instead of a table.
+        device: Device for the network; None takes an accelerator if there is one.
         **options: Further arguments of `FTUPredictor` and `FileOptions`.
 
     Returns:
         What was done.
 
     Raises:
-        ValueError: If an argument or a file can't be used.
-        OSError: If a file can't be opened.
+        ValueError: If an argument or a file cannot be used.
+        OSError: If a file cannot be opened.
     """
     jobs = list_jobs(input, organ, data_source, pixel_size, fold)
     names = {field.name for field in fields(FileOptions)} & set(options)
@@ -124,14 +126,15 @@ def predict(
 
 
 def threshold_doubts(
-    jobs: Sequence[Job], thresholds: Mapping, from_file: bool
+    jobs: Sequence[Job], thresholds: Mapping[str, Any], from_file: bool
 ) -> list[str]:
     """Say for which images the threshold may be another than the user expects.
 
     Args:
         jobs: The images.
         thresholds: The table that is used.
-        from_file: Whether the user gave it, so that each data source should be in it.
+        from_file: Whether the user gave the table, so that it should hold each data
+            source.
     """
     organs = {job.organ for job in jobs if job.data_source is None and job.organ}
     said = [organ_alone(thresholds, name) for name in sorted(organs)]
@@ -144,7 +147,7 @@ def threshold_doubts(
 def input_folders(path: str) -> list[Path]:
     """Return the folder that an input is searched in; none if it is one file.
 
-    Of a pattern it is the part without wildcards.
+    For a pattern it is the part without wildcards.
     """
     place = Path(path)
     if place.is_file():
@@ -156,8 +159,8 @@ def input_folders(path: str) -> list[Path]:
 
 
 def _thresholds(
-    file: str | None, threshold: float | None, cfg_options: dict | None
-) -> dict | None:
+    file: str | None, threshold: float | None, cfg_options: dict[str, Any] | None
+) -> dict[str, Any] | None:
     if threshold is not None:
         if file is not None:
             raise ValueError('--threshold and --thresholds: give one of them')

@@ -7,7 +7,9 @@ Images that are seen whole and slides that are seen in tiles both end as a
 import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 from mmengine.config import Config
@@ -15,16 +17,19 @@ from mmengine.device import get_device
 from tqdm import tqdm
 
 from mmseg_ftu.engine.config_thresholds import fill_in_thresholds, thresholds_of
+from mmseg_ftu.engine.override_config import override_config
 from mmseg_ftu.engine.read_config import read_config
 from mmseg_ftu.inference.checkpoint_recipe import recipe_of
 from mmseg_ftu.inference.choices import LEAST_TISSUE, UPSAMPLINGS
 from mmseg_ftu.inference.jobs import Job
-from mmseg_ftu.inference.loader import Loaded, Loader
+from mmseg_ftu.inference.loaded_image import LoadedImage, TiledImage, WholeImage
+from mmseg_ftu.inference.loader import Loader
 from mmseg_ftu.inference.network import Network
 from mmseg_ftu.inference.probability_file import ProbabilityFile
 from mmseg_ftu.inference.probability_map import ProbabilityMap
 from mmseg_ftu.inference.provenance import hash_config
 from mmseg_ftu.inference.tiles import Tile, blend, check_tile, count_tiles, tile_rows
+from mmseg_ftu.inference.upsample import RowSource
 from mmseg_ftu.io.sources import ArraySource
 from mmseg_ftu.io.threads import ordered_map
 from mmseg_ftu.models.stain_data_preprocessor import StainDataPreProcessor
@@ -36,6 +41,7 @@ from mmseg_ftu.thresholds import check_thresholds, threshold_for
 DEFAULT_TILE = 768  # px, the size of the paper's images
 LARGEST_SIZE = 16384  # px; larger images are seen in tiles
 AHEAD = 8  # tiles that wait in memory for the network
+T = TypeVar('T')
 
 
 @dataclass
@@ -48,7 +54,7 @@ class Prediction:
         tiles: Tiles shown to the network, and all tiles; (1, 1) for a whole image.
     """
 
-    loaded: Loaded
+    loaded: LoadedImage
     map: ProbabilityMap
     tiles: tuple[int, int] = (1, 1)
 
@@ -78,27 +84,29 @@ class FTUPredictor:
     Args:
         config: Path of the config, or the config.
         checkpoints: Path or URL of the weights; several make an ensemble.
-        weights: Of the checkpoints; equal if None.
-        views: See `mmseg_ftu.inference.network.VIEWS`; None as in the config's
-            ``inference``, which holds the paper's: the image and its two flips.
+        weights: Weights of the checkpoints, one each; None weighs all alike.
+        views: Views of the image, from `mmseg_ftu.inference.network.VIEWS`; None as in
+            the config's ``inference``, which holds the paper's: the image and its two
+            flips.
         scales: Factors of the working size; None as in the config.
-        upsample: ``'bilinear'`` or ``'half_nearest'``; None as in the config.
-        thresholds: See `mmseg_ftu.evaluation.threshold_for`; None as in the config's
-            ``test_evaluator``, the paper's if it has none.
-        mode: ``'whole'``: resize the image to the size of training. ``'tiles'``: cut it
-            at the pixel size of training. ``'auto'``: tiles for slides and for images
-            longer than 8192 px.
+        upsample: Way of up-sampling, ``'bilinear'`` or ``'half_nearest'``; None as in
+            the config.
+        thresholds: Table of thresholds, as `mmseg_ftu.evaluation.threshold_for` takes
+            it; None as in the config's ``test_evaluator``, the paper's if it has none.
+        mode: Way of showing an image. ``'whole'``: resize the image to the size of
+            training. ``'tiles'``: cut it at the pixel size of training. ``'auto'``:
+            tiles for slides and for images longer than 8192 px.
         size: Longer side to resize to, px; None as in training.
-        training_pixel_size: What tiles are brought to, um/px; None as the training
-            images of the organ.
+        training_pixel_size: Pixel size that tiles are brought to, um/px; None takes
+            that of the organ's training images.
         tile: Side of a tile, px; None as the size of training.
         overlap: The least overlap of tiles, px; None is a quarter of a tile.
-        min_tissue: Share of a tile, 0..1, below which it isn't shown to the network;
+        min_tissue: Share of a tile, 0..1, below which it is not shown to the network;
             probability is 0 where no other tile covers it. 0 shows all tiles.
         stain_target: Target file, or ``'none'``; None as in training.
         allow_other_stain: Accept a prepared folder whose stains were normalised in
             another way.
-        device: Where the network runs; None takes an accelerator if there is one.
+        device: Device for the network; None takes an accelerator if there is one.
         amp: Compute in half precision.
         batch_size: Images and views that pass the network together; None is 1 on a
             CPU, else 8.
@@ -108,7 +116,7 @@ class FTUPredictor:
         cfg_options: Settings that override the config's, dotted keys.
 
     Raises:
-        ValueError: If an argument is out of range or a checkpoint doesn't fit.
+        ValueError: If an argument is out of range or a checkpoint does not fit.
         FileNotFoundError: If a file is missing.
     """
 
@@ -121,7 +129,7 @@ class FTUPredictor:
         views: Sequence[str] | None = None,
         scales: Sequence[float] | None = None,
         upsample: str | None = None,
-        thresholds: Mapping | None = None,
+        thresholds: Mapping[str, Any] | None = None,
         mode: str = 'auto',
         size: int | None = None,
         training_pixel_size: float | None = None,
@@ -135,13 +143,15 @@ class FTUPredictor:
         batch_size: int | None = None,
         temporary: Path | None = None,
         progress: bool = False,
-        cfg_options: dict | None = None,
+        cfg_options: dict[str, Any] | None = None,
     ) -> None:
-        given = isinstance(config, Config)
-        cfg = copy.deepcopy(config) if given else read_config(config)
+        if isinstance(config, Config):
+            cfg = copy.deepcopy(config)
+        else:
+            cfg = read_config(config)
         self.cfg_options = cfg_options or {}
         fill_in_thresholds(cfg)
-        cfg.merge_from_dict(self.cfg_options)
+        override_config(cfg, self.cfg_options)
         self._config_hash = hash_config(cfg)
         settings = cfg.get('inference', {})
         self.upsample = upsample or settings.get('upsample', UPSAMPLINGS[0])
@@ -179,7 +189,7 @@ class FTUPredictor:
         ]
         self.load = Loader(self.recipe, mode, allow_other_stain, temporary)
 
-    def settings(self) -> dict:
+    def settings(self) -> dict[str, Any]:
         """Return everything that changes a result, fit for JSON."""
         return dict(
             views=list(self.network.views),
@@ -210,13 +220,13 @@ class FTUPredictor:
 
         Args:
             image: Path, or RGB uint8 ``(H, W, 3)``.
-            organ: E.g. ``kidney``; chooses the threshold, and the pixel size that
-                tiles are brought to.
-            data_source: E.g. ``HPA``; chooses the threshold.
-            pixel_size: um/px; None asks the file.
+            organ: Organ, e.g. ``kidney``; chooses the threshold, and the pixel size
+                that tiles are brought to.
+            data_source: Data source, e.g. ``HPA``; chooses the threshold.
+            pixel_size: Pixel size, um/px; None asks the file.
 
         Raises:
-            ValueError: If the image can't be read or cut.
+            ValueError: If the image cannot be read or cut.
         """
         if isinstance(image, np.ndarray):
             job = Job('array', Path('array'), organ, data_source, pixel_size)
@@ -226,19 +236,26 @@ class FTUPredictor:
             loaded = self.load(Job(path.stem, path, organ, data_source, pixel_size))
         return self.predict([loaded])[0]
 
-    def predict(self, batch: Sequence[Loaded]) -> list[Prediction]:
+    def predict(self, batch: Sequence[LoadedImage]) -> list[Prediction]:
         """Show images to the network; whole ones of one size pass it together."""
-        if any(loaded.image is None for loaded in batch):
-            return [self._predict_one(loaded) for loaded in batch]
+        whole = [loaded for loaded in batch if isinstance(loaded, WholeImage)]
+        if len(whole) == len(batch):
+            return self._predict_whole(whole)
+        return [
+            self._predict_tiled(loaded)
+            if isinstance(loaded, TiledImage)
+            else self._predict_whole([loaded])[0]
+            for loaded in batch
+        ]
+
+    def _predict_whole(self, batch: Sequence[WholeImage]) -> list[Prediction]:
         maps = self.network([loaded.image for loaded in batch])
         return [
             Prediction(loaded, self._map(loaded, probability))
             for loaded, probability in zip(batch, maps, strict=True)
         ]
 
-    def _predict_one(self, loaded: Loaded) -> Prediction:
-        if loaded.image is not None:
-            return self.predict([loaded])[0]
+    def _predict_tiled(self, loaded: TiledImage) -> Prediction:
         if self._stains_of_preprocessor:
             raise ValueError(
                 f'{loaded.job.path}: StainDataPreProcessor would fit the stains of '
@@ -247,13 +264,13 @@ class FTUPredictor:
             )
         working = loaded.working
         store = ProbabilityFile(working.shape, self.load.temporary)
-        seen = [0, 0]
+        seen = [0, 0]  # tiles shown to the network, and all
         for y0, lines in blend(working.shape, self._tile_probabilities(loaded, seen)):
             store.write(y0, lines)
-        return Prediction(loaded, self._map(loaded, store), tuple(seen))
+        return Prediction(loaded, self._map(loaded, store), (seen[0], seen[1]))
 
     def _tile_probabilities(
-        self, loaded: Loaded, seen: list[int]
+        self, loaded: TiledImage, seen: list[int]
     ) -> Iterator[tuple[list[Tile], list[np.ndarray | None]]]:
         """Yield rows of tiles with their probabilities; counts into ``seen``."""
         cut = loaded.working.shape, self.tile, self.overlap
@@ -265,8 +282,8 @@ class FTUPredictor:
             disable=not self.progress,
         )
         for row in tile_rows(*cut):
-            values = []
-            images = ordered_map(lambda t: self._tile_image(loaded, t), row, 1, AHEAD)
+            values: list[np.ndarray | None] = []
+            images = ordered_map(partial(self._tile_image, loaded), row, 1, AHEAD)
             for chunk in _chunks(images, self.network.batch_size):
                 shown = [image for image in chunk if image is not None]
                 results = iter(self.network(shown) if shown else ())
@@ -277,14 +294,16 @@ class FTUPredictor:
             yield row, values
         bar.close()
 
-    def _tile_image(self, loaded: Loaded, tile: Tile) -> np.ndarray | None:
+    def _tile_image(self, loaded: TiledImage, tile: Tile) -> np.ndarray | None:
         """Return what the network sees of a tile, None if it is empty."""
-        image = loaded.working.read(0, tile.top, tile.left, *tile.shape)
+        image = loaded.read_tile(tile.top, tile.left, *tile.shape)
         if tissue_mask(image).mean() < self.min_tissue:
             return None
-        return loaded.paint(image) if loaded.paint else image
+        return loaded.paint(image)
 
-    def _map(self, loaded: Loaded, probability) -> ProbabilityMap:
+    def _map(
+        self, loaded: LoadedImage, probability: RowSource | np.ndarray
+    ) -> ProbabilityMap:
         job = loaded.job
         return ProbabilityMap(
             probability,
@@ -295,8 +314,8 @@ class FTUPredictor:
         )
 
 
-def _chunks(items: Iterator, size: int) -> Iterator[list]:
-    chunk = []
+def _chunks(items: Iterator[T], size: int) -> Iterator[list[T]]:
+    chunk: list[T] = []
     for item in items:
         chunk.append(item)
         if len(chunk) == size:
@@ -308,7 +327,7 @@ def _chunks(items: Iterator, size: int) -> Iterator[list]:
 
 def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
     if value not in choices:
-        raise ValueError(f'{name}={value!r}: choose one of {", ".join(choices)}')
+        raise ValueError(f'{name}={value!r}: choose from {", ".join(choices)}')
 
 
 def _check_positive(**values: float | None) -> None:

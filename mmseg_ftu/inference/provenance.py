@@ -6,6 +6,7 @@ import platform
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -45,8 +46,10 @@ def hash_file(path: Path) -> str:
 
 
 def describe_checkpoints(
-    checkpoints: Sequence[str], weights: Sequence[float], metas: Sequence[Mapping]
-) -> list[dict]:
+    checkpoints: Sequence[str],
+    weights: Sequence[float],
+    metas: Sequence[Mapping[str, Any]],
+) -> list[dict[str, Any]]:
     """Return path, SHA-256, weight and training images of each checkpoint.
 
     Args:
@@ -78,5 +81,5 @@ def versions() -> dict[str, str]:
 
 
 def _name_of(value: object) -> str:
-    """Name what JSON can't hold; classes and functions without their address."""
+    """Name what JSON cannot hold; classes and functions without their address."""
     return getattr(value, '__qualname__', None) or str(value)

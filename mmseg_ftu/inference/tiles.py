@@ -37,7 +37,7 @@ def axis_windows(length: int, tile: int, overlap: int) -> list[tuple[int, np.nda
     """Return the tiles of one axis.
 
     Args:
-        length: Of the axis, px.
+        length: Length of the axis, px.
         tile: Length of a tile, px; the whole axis is one tile if that is longer.
         overlap: The least overlap of neighbours, px, up to half of a tile.
 
@@ -136,4 +136,6 @@ def blend(
 
 def _mean(values: np.ndarray, windows: np.ndarray) -> np.ndarray:
     """Return values / windows, 0 where no tile took part."""
-    return np.divide(values, windows, out=np.zeros_like(values), where=windows > 0)
+    mean = np.zeros_like(values)
+    np.divide(values, windows, out=mean, where=windows > 0)
+    return mean

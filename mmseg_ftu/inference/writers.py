@@ -1,6 +1,6 @@
 """Masks, probabilities, overlays and submissions as files, for images of any size.
 
-What is larger than memory likes comes strip by strip and leaves tile by tile. Each
+Large images come strip by strip and leave tile by tile. Each
 file appears in one step, when it is complete.
 """
 
@@ -14,11 +14,11 @@ import numpy as np
 
 from mmseg_ftu.io.atomic_files import write_bytes
 from mmseg_ftu.io.tiled_tiff import write_tiled_tiff
+from mmseg_ftu.masks.draw_outlines import PREDICTION_COLOUR, draw_outlines
 from mmseg_ftu.masks.run_mask import RunMask, checked_strips
 
 MAX_PNG_SIDE = 8192  # px; a PNG is held in memory as a whole, here and by its readers
 MAX_OVERLAY_SIDE = 2048  # px
-OUTLINE_COLOUR = (255, 220, 0)  # RGB, as in mmseg_ftu.evaluation.overlay
 
 # Masks: run lengths of unfiltered rows. 3000 x 3000 with 40 units: 20 ms and 35 kB;
 # with OpenCV's defaults for level 1 73 ms and 83 kB.
@@ -44,14 +44,15 @@ def write_mask(
     Args:
         path: The file, ``.png`` (up to 8192 px a side) or ``.tif`` (any size, written
             tile by tile).
-        strips: From top to bottom, each (n, W), bool or uint8; not 0 is foreground.
-            ``RunMask.strips()`` gives them.
+        strips: Strips of the image from top to bottom, each (n, W), bool or uint8; not
+            0 is foreground. ``RunMask.strips()`` gives them.
         shape: Height and width of the whole mask, px.
-        pixel_size: um/px; becomes the resolution of a TIFF, a PNG leaves it out.
+        pixel_size: Pixel size, um/px; becomes the resolution of a TIFF, a PNG leaves it
+            out.
 
     Raises:
         ValueError: If the suffix is another, a PNG would be too large, or the strips
-            don't make up the shape.
+            do not make up the shape.
     """
     suffix = Path(path).suffix.lower()
     checked = checked_strips(strips, shape)
@@ -83,13 +84,13 @@ def write_probability(
 
     Args:
         path: The file, ``.tif``.
-        strips: From top to bottom, each (n, W), float (0..1) or uint8 (0..255).
-            ``ProbabilityMap.strips()`` gives them at the original size.
+        strips: Strips of the image from top to bottom, each (n, W), float (0..1) or
+            uint8 (0..255). ``ProbabilityMap.strips()`` gives them at the original size.
         shape: Height and width of the whole map, px.
-        pixel_size: Of this map, um/px; becomes the resolution of the TIFF.
+        pixel_size: Pixel size of this map, um/px; becomes the resolution of the TIFF.
 
     Raises:
-        ValueError: If the suffix is another or the strips don't make up the shape.
+        ValueError: If the suffix is another or the strips do not make up the shape.
     """
     if Path(path).suffix.lower() != '.tif':
         raise ValueError(f'{path}: a probability map is written as .tif')
@@ -101,7 +102,7 @@ def write_overlay(
     path: Path,
     image: np.ndarray,
     mask: RunMask,
-    colour: tuple[int, int, int] = OUTLINE_COLOUR,
+    colour: tuple[int, int, int] = PREDICTION_COLOUR,
 ) -> None:
     """Write a JPEG of the image with the mask's outlines.
 
@@ -109,8 +110,8 @@ def write_overlay(
         path: The file, ``.jpg``.
         image: (h, w, 3) RGB uint8 of any size, such as a slide's thumbnail; shrunk to
             2048 px where it is larger.
-        mask: Of the whole image, at its own size.
-        colour: Of the outlines, RGB.
+        mask: Mask of the whole image, at its own size.
+        colour: Colour of the outlines, RGB.
 
     Raises:
         ValueError: If the suffix or the image's shape is another.
@@ -122,12 +123,9 @@ def write_overlay(
             f'{path}: the image has shape {image.shape} and dtype {image.dtype}, '
             'expected (h, w, 3) uint8'
         )
-    picture = cv2.cvtColor(_limited(image), cv2.COLOR_RGB2BGR)
-    contours, _ = cv2.findContours(
-        shrink_mask(mask, picture.shape[:2]), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE
-    )
-    thickness = max(1, round(min(picture.shape[:2]) / 400))
-    cv2.drawContours(picture, contours, -1, colour[::-1], thickness, cv2.LINE_8)
+    picture = _limited(image)
+    picture = draw_outlines(picture, shrink_mask(mask, picture.shape[:2]), colour)
+    picture = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
     _, encoded = cv2.imencode('.jpg', picture, [cv2.IMWRITE_JPEG_QUALITY, 90])
     write_bytes(Path(path), encoded.tobytes())
 
@@ -174,7 +172,8 @@ def write_submission(path: Path, rows: Iterable[tuple[str, str]]) -> None:
 
 
 def _visible(strip: np.ndarray) -> np.ndarray:
-    return (strip != 0).view(np.uint8) * np.uint8(255)
+    visible: np.ndarray = (strip != 0).view(np.uint8) * np.uint8(255)
+    return visible
 
 
 def _levels(strip: np.ndarray) -> np.ndarray:

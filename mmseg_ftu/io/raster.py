@@ -4,6 +4,9 @@ The readers return a ``Raster``; here it becomes an RGB image or a label map. Th
 are listed in docs/data.md.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +19,26 @@ IGNORE_LABEL = 255  # mmseg's default ignore_index
 
 class RefusedError(ValueError):
     """A file is sound but not what is asked for; the reader adds the file's name."""
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Turn refusals, and whatever decoders raise, into a ``ValueError`` with the name.
+
+    Args:
+        path: The file that is read inside the ``with`` block.
+    """
+    try:
+        yield
+    except RefusedError as error:
+        raise ValueError(f'{path}: {error}') from None
+    except (FileNotFoundError, PermissionError, IsADirectoryError, MemoryError):
+        raise
+    except Exception as error:  # decoders raise whatever their C libraries say
+        raise ValueError(
+            f'{path}: cannot be decoded, it is damaged or truncated '
+            f'({type(error).__name__}: {error}); fetch or export it again'
+        ) from error
 
 
 class Raster(NamedTuple):
@@ -66,7 +89,7 @@ def to_8_bit(pixels: np.ndarray) -> np.ndarray:
     a camera, whose white nobody has written down, or an image too dark to be tissue.
 
     Raises:
-        RefusedError: For the latter, and for other types.
+        RefusedError: For values between, and for other types.
     """
     if pixels.dtype == np.uint8:
         return pixels
@@ -113,7 +136,7 @@ def refuse_ambiguous_255(labels: np.ndarray, prefix: str = '') -> None:
     """Raise where 255 stands beside other labels than 0.
 
     Args:
-        labels: Of a mask.
+        labels: Labels of a mask.
         prefix: How the options that say what labels mean begin, after ``--``.
 
     Raises:

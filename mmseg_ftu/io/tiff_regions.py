@@ -19,7 +19,7 @@ from mmseg_ftu.io.tiff import (
     axes_of,
     check_segments,
     kind_of_page,
-    single_image,
+    pages_of,
     size_of_series,
 )
 
@@ -31,8 +31,8 @@ class Plane(NamedTuple):
 
     Attributes:
         page: The page, or a frame, which is a page that knows only its data.
-        first: Its first tile or strip of these channels.
-        channels: Of the pixel.
+        first: Index of the first tile or strip of these channels.
+        channels: Channels of a pixel that are stored there.
     """
 
     page: tifffile.TiffPage | tifffile.TiffFrame
@@ -43,18 +43,22 @@ class Plane(NamedTuple):
 class Level:
     """One level of a pyramid, or the only one.
 
+    Args:
+        series: The level.
+        strip_pixels: The most pixels of a compressed tile or strip.
+
     Raises:
-        RefusedError: If it isn't 8-bit RGB or can't be read in parts.
+        RefusedError: If it is not 8-bit RGB or cannot be read in parts.
     """
 
-    def __init__(self, series: tifffile.TiffPageSeries) -> None:
+    def __init__(self, series: tifffile.TiffPageSeries, strip_pixels: int) -> None:
         page = self.page = series.keyframe
         self.shape = page.imagelength, page.imagewidth
         self.axes = axes_of(series)
         self.segment = min(page.rowsperstrip, page.imagelength), page.imagewidth
         if page.is_tiled:
             self.segment = page.tilelength, page.tilewidth
-        # of strips that aren't compressed, single rows can be read
+        # of strips that are not compressed, single rows can be read
         self.has_rows = page.compression == 1 and not page.is_tiled
         self.has_rows &= page.fillorder == 1 and page.predictor == 1
         if self.has_rows and len(page.dataoffsets) == 1 and self.axes != 'SYX':
@@ -62,10 +66,10 @@ class Level:
         elif len(page.dataoffsets) < prod(page.chunked):
             raise RefusedError('lacks strips or tiles; export it again')
         self.planes = self._planes(series)
-        self.kind = self._kind()
+        self.kind = self._kind(strip_pixels)
 
     def _planes(self, series: tifffile.TiffPageSeries) -> list[Plane]:
-        pages = list(series.pages)
+        pages = pages_of(series)
         if self.axes == 'CYX':
             return [Plane(p, 0, slice(i, i + 1)) for i, p in enumerate(pages)]
         if self.axes == 'SYX':
@@ -74,7 +78,7 @@ class Level:
             return [Plane(pages[0], i * count, slice(i, i + 1)) for i in channels]
         return [Plane(pages[0], 0, slice(None))]
 
-    def _kind(self) -> str:
+    def _kind(self, strip_pixels: int) -> str:
         page = self.page
         height, width = self.segment
         self.channels = page.samplesperpixel
@@ -86,7 +90,7 @@ class Level:
                 f'is too large to be read at once and of axes {self.axes}, '
                 f'{page.dtype}; save it as tiled 8-bit RGB'
             )
-        if not self.has_rows and height * width > STRIP_PIXELS:
+        if not self.has_rows and height * width > strip_pixels:
             raise RefusedError(
                 f'is compressed in pieces of {height} x {width} px, too large to be '
                 'read in parts; save it as a tiled TIFF'
@@ -98,7 +102,7 @@ class Level:
     ) -> Iterator[tuple[int, int, int, int, int]]:
         """Yield index, top, left, height and width of the segments of a region.
 
-        Of strips that have rows, the rows of the region.
+        Strips whose rows can be read singly give only the rows of the region.
         """
         rows, columns = self.segment
         across = -(-self.shape[1] // columns)
@@ -112,26 +116,34 @@ class Level:
 
 
 class TiffRegions:
-    """A TIFF, read by its tiles or strips; see `reading.Source`.
+    """A TIFF, read by its tiles or strips; see `sources.Source`.
+
+    Args:
+        path: The file, for messages.
+        file: The open file; `close` closes it.
+        series: The image, as `single_image` returns it.
+        size: Pixel size of the full-size image.
+        strip_pixels: The most pixels of a compressed tile or strip.
 
     Raises:
-        ValueError: If the file is damaged, not 8-bit RGB, or in one compressed strip
-            so large that reading a part means reading all.
+        RefusedError: If the file is truncated, not 8-bit RGB, or in one compressed
+            strip so large that reading a part means reading all. It stays open.
     """
 
-    def __init__(self, path: Path, size: PixelSize = UNKNOWN) -> None:
-        self.path = path
+    def __init__(
+        self,
+        path: Path,
+        file: tifffile.TiffFile,
+        series: tifffile.TiffPageSeries,
+        size: PixelSize = UNKNOWN,
+        strip_pixels: int = STRIP_PIXELS,
+    ) -> None:
+        self.path, self.file = path, file
         self.pixel_size, self.pixel_size_fault = size
-        self.file = tifffile.TiffFile(path)
         self.lock = threading.Lock()
-        try:
-            series, _ = single_image(self.file, limit=None)
-            check_segments(series, path.stat().st_size)
-            first = Level(series)
-            further = usable_levels(series, path.stat().st_size)
-        except RefusedError as error:
-            self.file.close()
-            raise ValueError(f'{path}: {error}') from None
+        check_segments(series, file.filehandle.size)
+        first = Level(series, strip_pixels)
+        further = usable_levels(series, file.filehandle.size, strip_pixels)
         self._levels = [first, *further]
         self.shape, self.levels = first.shape, [x.shape for x in self._levels]
         self.by_rows = not first.page.is_tiled
@@ -177,6 +189,8 @@ class TiffRegions:
                 return np.frombuffer(data, np.uint8).reshape(shape)
             tables = page.jpegtables or key.jpegtables
             tile = key.decode(data, plane.first + index, jpegtables=tables)[0]
+            if tile is None:
+                raise ValueError('it holds nothing')
             return tile.reshape(tile.shape[-3:])
         except Exception as error:  # decoders raise whatever their C libraries say
             raise ValueError(
@@ -189,11 +203,13 @@ class TiffRegions:
         self.file.close()
 
 
-def usable_levels(series: tifffile.TiffPageSeries, file_size: int) -> list[Level]:
+def usable_levels(
+    series: tifffile.TiffPageSeries, file_size: int, strip_pixels: int
+) -> list[Level]:
     """Return the smaller levels that hold the same image as the first.
 
-    What is no such level is left out; reading then takes a larger one, which is slower
-    and as right.
+    Other levels are left out. Reading then takes a larger one, which is slower and
+    gives the same.
     """
     levels, last = [], size_of_series(series)
     height, width = last
@@ -206,7 +222,7 @@ def usable_levels(series: tifffile.TiffPageSeries, file_size: int) -> list[Level
             continue
         try:
             check_segments(other, file_size)
-            levels.append(Level(other))
+            levels.append(Level(other, strip_pixels))
         except RefusedError:
             continue
         last = h, w

@@ -10,9 +10,11 @@ background) with four slips which these two classes mend by overriding just that
   background;
 - ``decode_head.threshold`` silently defaults to 0.3.
 
-mmseg's contract is kept: of a one-channel model ``seg_logits.data`` of a result holds
+mmseg's contract is kept: the ``seg_logits.data`` of a one-channel model's result holds
 *probabilities*, float of shape (1, H, W).
 """
+
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -49,14 +51,14 @@ class BinaryEncoderDecoder(EncoderDecoder):
 
     Raises:
         ValueError: If the decode head has several channels or no threshold, or in
-            training, if an image is no multiple of the largest stride.
+            training, if a side of an image is not a multiple of the largest stride.
     """
 
-    def __init__(self, *args, **kwargs) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.padding = take_over_padding(self)
 
-    def _init_decode_head(self, decode_head: dict) -> None:
+    def _init_decode_head(self, decode_head: dict[str, Any]) -> None:
         if decode_head.get('threshold') is None:
             raise ValueError(
                 'decode_head.threshold is not set (mmseg would silently take 0.3): '
@@ -69,24 +71,30 @@ class BinaryEncoderDecoder(EncoderDecoder):
                 "is for out_channels=1; use mmseg's EncoderDecoder for more"
             )
 
-    def encode_decode(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
+    def encode_decode(
+        self, inputs: Tensor, batch_img_metas: list[dict[str, Any]]
+    ) -> Tensor:
         """Compute logits (N, 1, H, W) of images (N, C, H, W) of any size."""
 
         def network(images: Tensor) -> Tensor:
             # mmseg's heads read the size of the logits from either of these
             size = dict(img_shape=images.shape[2:], pad_shape=images.shape[2:])
             metas = [{**meta, **size} for meta in batch_img_metas]
-            return super(BinaryEncoderDecoder, self).encode_decode(images, metas)
+            logits: Tensor = super(BinaryEncoderDecoder, self).encode_decode(
+                images, metas
+            )
+            return logits
 
         return self.padding(network, inputs)
 
-    def loss(self, inputs: Tensor, data_samples: list[SegDataSample]) -> dict:
+    def loss(self, inputs: Tensor, data_samples: list[SegDataSample]) -> dict[str, Any]:
         """Compute the losses of images (N, C, H, W), by name.
 
         They are 0, with gradients of 0 for all parameters, if every pixel of the batch
         is ignored. mmseg's cross entropy would raise.
         """
-        check_training_size(inputs.shape[2:], self.backbone)
+        height, width = inputs.shape[2:]
+        check_training_size((height, width), self.backbone)
         maps = self.extract_feat(inputs)
         # after the encoder was queued, since a GPU has to finish what it was given
         counts = self._some_pixel_counts(data_samples)
@@ -100,7 +108,8 @@ class BinaryEncoderDecoder(EncoderDecoder):
         ignored = self.decode_head.ignore_index
         return any((s.gt_sem_seg.data != ignored).any() for s in data_samples)
 
-    def _decode_head_forward_train(self, *args) -> dict:
+    def _decode_head_forward_train(self, *args: Any) -> dict[str, Any]:
+        losses: dict[str, Any]
         try:
             losses = super()._decode_head_forward_train(*args)
         except ValueError as error:  # of torch's batch norm
@@ -132,7 +141,7 @@ def mean_bce(logits: Tensor, mask: Tensor, ignore_index: int) -> float | None:
     """Average the binary cross entropy of an image over its pixels, in nats.
 
     Args:
-        logits: Float of shape (1, H, W).
+        logits: Logits of the image, float (1, H, W).
         mask: Labels 0, 1 or ``ignore_index``, integers of the same shape.
         ignore_index: Label of pixels that are left out.
 
@@ -158,15 +167,17 @@ def as_background(data_samples: list[SegDataSample]) -> list[SegDataSample]:
     ]
 
 
-def restore(logits: Tensor, metainfo: dict, align_corners: bool = False) -> Tensor:
+def restore(
+    logits: Tensor, metainfo: dict[str, Any], align_corners: bool = False
+) -> Tensor:
     """Undo padding, flip and resizing of an image's logits.
 
     Args:
-        logits: Float of shape (C, H, W), as the network saw the image.
-        metainfo: With mmseg's keys ``padding_size`` or ``img_padding_size`` (left,
-            right, top, bottom; px), ``flip``, ``flip_direction`` and ``ori_shape``,
-            each optional.
-        align_corners: As in ``torch.nn.functional.interpolate``.
+        logits: Logits of the image as the network saw it, float (C, H, W).
+        metainfo: Metainfo with mmseg's keys ``padding_size`` or ``img_padding_size``
+            (left, right, top, bottom; px), ``flip``, ``flip_direction`` and
+            ``ori_shape``, each optional.
+        align_corners: Option of ``torch.nn.functional.interpolate``.
 
     Returns:
         Float of shape (C, *ori_shape).
@@ -202,7 +213,7 @@ class BinarySegTTAModel(SegTTAModel):
         """Merge the views of each image.
 
         Args:
-            data_samples_list: For each image its views, already flipped back.
+            data_samples_list: Views of each image, already flipped back.
 
         Returns:
             One sample for each image.

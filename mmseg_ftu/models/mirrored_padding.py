@@ -6,18 +6,18 @@ maps to each other and to the image as if all covered the same. This moves deep 
 by up to a tenth of the image and cost .03 to .05 Dice on 261 x 387 px (GlaS).
 
 So the image is mirrored at the bottom and the right up to a multiple of the largest
-stride, the network runs at that size, and its answer is cropped. Zeros are no tissue,
-hence the mirror: it shows the network nothing that is not in the image.
+stride, the network runs at that size, and its answer is cropped. Zeros do not look like
+tissue, hence the mirror: it shows the network nothing that is not in the image.
 
 This is the only place that pads for prediction: ``BinaryEncoderDecoder`` runs through
 it in validation, in ``tools/test.py`` and in mmseg's own functions,
-``inference.network`` brings mmseg's other segmentors, and ``onnx_export`` puts it into
+``inference.network`` brings mmseg's other segmentors, and ``export.onnx`` puts it into
 the graph.
 """
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -97,7 +97,7 @@ def take_over_padding(segmentor: nn.Module) -> MirroredPadding:
     over; ``size_divisor`` is also how to name another divisor than 32 for a backbone
     that declares nothing.
     """
-    preprocessor = segmentor.data_preprocessor
+    preprocessor: Any = segmentor.data_preprocessor  # mmseg's
     zeros = getattr(preprocessor, 'test_cfg', None) or {}
     if zeros:
         preprocessor.test_cfg = None
@@ -132,7 +132,7 @@ def check_training_size(size: tuple[int, int], backbone: nn.Module) -> None:
         backbone: One that declares no strides is not checked.
 
     Raises:
-        ValueError: If a side is no multiple of the largest stride.
+        ValueError: If a side is not a multiple of the largest stride.
     """
     divisor = math.lcm(*declared_strides(backbone))
     if any(side % divisor for side in size):

@@ -1,6 +1,7 @@
 """Normalise stains on the batch's device, before everything else."""
 
 import logging
+from typing import Any
 
 from mmengine.logging import print_log
 from mmseg.models import SegDataPreProcessor
@@ -15,35 +16,35 @@ from mmseg_ftu.stain import FailureCount, apply_torch, fit_sources_torch, load_t
 class StainDataPreProcessor(SegDataPreProcessor):
     """mmseg's data preprocessor with stain normalisation before it.
 
-    For data that weren't normalised when they were prepared. Each image is fitted and
+    For data that were not normalised when they were prepared. Each image is fitted and
     painted on the device; the result is that of ``StainNormalize`` within one grey
     level. Use one of the two, not both.
 
     Sets ``stain_failure`` in the metainfo of each sample to the reason why the image
-    couldn't be fitted (None if it could), and counts failures in the log, at the 1st,
+    could not be fitted (None if it could), and counts failures in the log, at the 1st,
     10th, 100th, ... of a process.
 
     Args:
         stain_target: File made by ``tools/make_stain_target.py``.
         on_failure: ``'identity'``, ``'target'`` or ``'raise'``; None: as in the file.
-        **kwargs: Of mmseg's ``SegDataPreProcessor``; images are taken for BGR if
-            ``bgr_to_rgb`` is set, else for RGB.
+        **kwargs: Arguments of mmseg's ``SegDataPreProcessor``; images are taken for BGR
+            if ``bgr_to_rgb`` is set, else for RGB.
     """
 
     def __init__(
-        self, stain_target: str, on_failure: str | None = None, **kwargs
+        self, stain_target: str, on_failure: str | None = None, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
         self.normalizer = load_target(stain_target, on_failure)
         self.failures = FailureCount()
         self.is_bgr = bool(kwargs.get('bgr_to_rgb'))
 
-    def forward(self, data: dict, training: bool = False) -> dict:
+    def forward(self, data: dict[str, Any], training: bool = False) -> dict[str, Any]:
         """Normalise the stains of ``data['inputs']``, then do what mmseg does.
 
         Args:
             data: ``inputs``: images (3, H, W), uint8; and ``data_samples``.
-            training: Whether for training.
+            training: Whether the batch is for training.
         """
         data = self.cast_data(data)
         samples = data.get('data_samples') or [None] * len(data['inputs'])
@@ -51,7 +52,8 @@ class StainDataPreProcessor(SegDataPreProcessor):
             self._normalize(image, sample)
             for image, sample in zip(data['inputs'], samples, strict=True)
         ]
-        return super().forward(dict(data, inputs=inputs), training)
+        batch: dict[str, Any] = super().forward(dict(data, inputs=inputs), training)
+        return batch
 
     def _normalize(self, image: Tensor, sample: SegDataSample | None) -> Tensor:
         rgb = image.flip(0) if self.is_bgr else image

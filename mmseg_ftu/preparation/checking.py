@@ -1,16 +1,14 @@
 """Check every record: decode image and mask in full and compare their sizes."""
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from math import prod
 from typing import Any
 
 import pandas as pd
-from tqdm import tqdm
 
 from mmseg_ftu.io.images import read_image
 from mmseg_ftu.io.pixel_budget import PixelBudget, pixels_of
 from mmseg_ftu.io.resizing import is_resized_copy
+from mmseg_ftu.io.threads import unordered_map
 from mmseg_ftu.preparation.folds import assign_folds
 from mmseg_ftu.preparation.records import (
     Fault,
@@ -24,14 +22,14 @@ EMPTY_MASK = 'the mask is empty; mend it or remove the image'
 
 
 def check_pixels(
-    records: list[Record], settings: dict, workers: int, budget: PixelBudget
+    records: list[Record], settings: dict[str, Any], workers: int, budget: PixelBudget
 ) -> tuple[list[Fault], set[str]]:
     """Decode all images and masks.
 
     Args:
-        records: What to check.
-        settings: Of these, ``resized`` accepts images smaller or larger than their
-            masks, and ``empty`` says what to do with empty masks.
+        records: Images and masks to check.
+        settings: Settings of the run: ``resized`` accepts images smaller or larger than
+            their masks, and ``empty`` says what to do with empty masks.
         workers: Threads; 0 works in the calling one.
         budget: Bounds what they decode at once.
 
@@ -42,7 +40,7 @@ def check_pixels(
     check = budget.limit(
         lambda record: _check(record, settings['resized']), decoded_pixels
     )
-    for record, texts in each(check, records, workers, 'checking'):
+    for record, texts in unordered_map(check, records, workers, 'checking'):
         if EMPTY_MASK in texts and settings['empty'] != 'refuse':
             texts.remove(EMPTY_MASK)
             if settings['empty'] == 'skip':
@@ -51,7 +49,7 @@ def check_pixels(
     return faults, skipped
 
 
-def add_folds(records: list[Record], settings: dict) -> pd.DataFrame:
+def add_folds(records: list[Record], settings: dict[str, Any]) -> pd.DataFrame:
     """Return the rows of ``folds.csv``.
 
     Raises:
@@ -62,36 +60,6 @@ def add_folds(records: list[Record], settings: dict) -> pd.DataFrame:
     table = records_table(records)
     fold = assign_folds(table, settings['folds'], settings['seed'])
     return table.assign(fold=fold)
-
-
-def each(
-    function: Callable[[Record], Any], records: list[Record], workers: int, title: str
-) -> Iterator[tuple[Record, Any]]:
-    """Apply a function to all records, with a progress bar on stderr.
-
-    Threads suffice: OpenCV, zlib and the TIFF codecs release Python's lock.
-
-    Yields:
-        Records with their results, in the order in which they are finished.
-    """
-    if not records:
-        return
-    with tqdm(total=len(records), desc=title, unit='image') as bar:
-        if workers == 0:
-            for record in records:
-                result = function(record)
-                bar.update()
-                yield record, result
-            return
-        pool = ThreadPoolExecutor(workers)
-        try:
-            futures = {pool.submit(function, record): record for record in records}
-            for future in as_completed(futures):
-                result = future.result()
-                bar.update()
-                yield futures[future], result
-        finally:  # an error or Ctrl-C: finish what is in hand, forget the rest
-            pool.shutdown(cancel_futures=True)
 
 
 def decoded_pixels(record: Record) -> int:
@@ -122,7 +90,8 @@ def _check(record: Record, resized: bool) -> list[str]:
         fault = _size_fault(read_image(record.image).shape[:2], record, resized)
     except (ValueError, OSError) as error:
         fault = str(error)
-    return [fault] * bool(fault) + mask_faults(record.mask, record.shape)
+    of_size = [fault] if fault else []
+    return of_size + mask_faults(record.mask, record.shape)
 
 
 def _size_fault(shape: tuple[int, int], record: Record, resized: bool) -> str | None:
@@ -132,8 +101,8 @@ def _size_fault(shape: tuple[int, int], record: Record, resized: bool) -> str | 
     said = f'{record.image.name} has {_text(shape)} px'
     if not is_resized_copy(shape, record.shape):
         return (
-            f'{said}, which is no resized copy of {_text(record.shape)} px, the size '
-            'on record; replace the image or mend the size'
+            f'{said}, which is not a resized copy of {_text(record.shape)} px, the '
+            'size on record; replace the image or mend the size'
         )
     if resized:
         return None

@@ -5,10 +5,10 @@ without regard to the organ. Deviation from both: where the age
 and the sex of donors are known, images of one donor stay together, since sections of
 one donor look alike and would leak from training into validation.
 
-Age and sex are all that the competition tells about a donor. They can't split a donor
+Age and sex are all that the competition tells about a donor. They cannot split a donor
 in two, whatever the organ, but they can merge two donors of the same age and sex: that
 costs balance, never honesty. scikit-learn's ``StratifiedGroupKFold`` does a similar
-job; its result depends on the order of the rows, and it isn't otherwise needed here.
+job; its result depends on the order of the rows, and it is not otherwise needed here.
 """
 
 import numpy as np
@@ -101,16 +101,16 @@ def _best_assignment(counts: np.ndarray, folds: int, seed: int) -> np.ndarray:
         ``(groups,)`` 0-based folds.
     """
     generator = np.random.default_rng(seed)
-    best, best_score = None, None
-    for _ in range(RESTARTS):
-        fold = _greedy_assignment(counts, folds, generator)
-        table = np.zeros((folds, counts.shape[1]), int)
-        np.add.at(table, fold, counts)
-        spread = (table**2 / table.sum(0)).sum() + np.ptp(table.sum(1)) / table.sum()
-        score = ((table == 0).sum(), spread)
-        if best is None or score < best_score:
-            best, best_score = fold, score
-    return best
+    tries = (_greedy_assignment(counts, folds, generator) for _ in range(RESTARTS))
+    return min(tries, key=lambda fold: _unevenness(counts, folds, fold))
+
+
+def _unevenness(counts: np.ndarray, folds: int, fold: np.ndarray) -> tuple[int, float]:
+    """Return how many folds lack an organ, and how far the folds are from equal."""
+    table = np.zeros((folds, counts.shape[1]), int)
+    np.add.at(table, fold, counts)
+    spread = (table**2 / table.sum(0)).sum() + np.ptp(table.sum(1)) / table.sum()
+    return int((table == 0).sum()), float(spread)
 
 
 def _greedy_assignment(

@@ -18,15 +18,16 @@ class PairFolders:
         images: Folder of images.
         masks: Folder of masks; may be the same if ``mask_suffix`` tells them apart.
         mask_suffix: What a mask's name has more than the image's.
-        foreground: As in ``read_mask``; words of a command line are understood too.
-        ignore: As in ``read_mask``.
+        foreground: Labels of the foreground, as in ``read_mask``; words of a command
+            line are understood too.
+        ignore: Label that is ignored, as in ``read_mask``.
         index: Table with one row an image; '' for none.
-        id_column: Its column with the images' names without extension.
-        group_column: Its column of patients or other groups; '' for none.
-        organ_column: Its column of organs; '' if all are of one ``organ``.
+        id_column: Column of the table with the images' names without extension.
+        group_column: Column of the table with patients or other groups; '' for none.
+        organ_column: Column of the table with organs; '' if all are of one ``organ``.
         organ: The organ of all images.
         data_source: The data set's name.
-        pixel_size: In um/px, as text; '' if unknown.
+        pixel_size: Pixel size in um/px, as text; '' if unknown.
     """
 
     source: Path
@@ -43,7 +44,7 @@ class PairFolders:
     data_source: str = 'own'
     pixel_size: str = ''
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, 'foreground', _parse_foreground(self.foreground))
 
 
@@ -61,8 +62,10 @@ def find_pairs(
     for path in paths:
         if not path.is_dir():
             raise PreparationError(f'{path}: no such folder; see --images and --masks')
-    images, masks = (find_images(path) for path in paths)
-    if paths[0].resolve() == paths[1].resolve():
+    together = paths[0].resolve() == paths[1].resolve()
+    images = find_images(paths[0])
+    masks = images if together else find_images(paths[1])
+    if together:
         if not suffix:
             raise PreparationError(
                 f'{paths[0]} holds images and masks; tell them apart by --mask-suffix'
@@ -97,6 +100,8 @@ def read_index(folders: PairFolders) -> dict[str, dict[str, str]]:
         frame = read_table(path)
     except FileNotFoundError:
         raise PreparationError(f'{path}: no such file; see --index') from None
+    except ValueError as error:
+        raise PreparationError(str(error)) from None
     missing = {folders.id_column, *columns.values()} - set(frame.columns)
     if missing:
         raise PreparationError(
@@ -130,12 +135,12 @@ def _parse_foreground(words: Iterable[int | str] | str) -> tuple[int, ...] | str
     Raises:
         PreparationError: If it is neither.
     """
-    words = [words] if isinstance(words, str) else list(words)
-    if words in (['auto'], ['nonzero']):
-        return words[0]
+    given: list[int | str] = [words] if isinstance(words, str) else list(words)
+    if given in (['auto'], ['nonzero']):
+        return str(given[0])
     try:
-        return tuple(sorted({int(word) for word in words}))
+        return tuple(sorted({int(word) for word in given}))
     except ValueError:
         raise PreparationError(
-            f'foreground {words}: give labels, or the single word auto or nonzero'
+            f'foreground {given}: give labels, or the single word auto or nonzero'
         ) from None

@@ -11,10 +11,11 @@ import pandas as pd
 from mmseg_ftu.io.images import read_mask
 from mmseg_ftu.masks import rle
 from mmseg_ftu.preparation.folds import donor_groups
+from mmseg_ftu.prepared_table import COLUMNS
 
 
 class PreparationError(ValueError):
-    """The source can't be prepared as it is; the message lists every fault."""
+    """The source cannot be prepared as it is; the message lists every fault."""
 
 
 class Fault(NamedTuple):
@@ -22,7 +23,7 @@ class Fault(NamedTuple):
 
     Attributes:
         row: Row of the table, from 1; 0 for faults of the whole.
-        text: Where, what, and what to do.
+        text: Sentence that says where, what, and what to do.
     """
 
     row: int
@@ -71,7 +72,7 @@ class Record:
         place: How messages name it: ``'train.csv row 3, id 10044'``.
         id: Plain file name without extension.
         image: File of the image, maybe a resized copy.
-        mask: Its mask at the original size.
+        mask: Mask of the image at the original size.
         shape: Original height and width, px.
         details: ``organ``, ``data_source``, and where known ``pixel_size`` (um/px),
             ``age`` (years), ``sex`` and ``group``, as text.
@@ -94,14 +95,13 @@ def file_key(path: Path) -> str:
 
 def records_table(records: list[Record]) -> pd.DataFrame:
     """Return the rows of ``folds.csv``, without folds yet, sorted as given."""
-    names = ('organ', 'data_source', 'pixel_size', 'age', 'sex', 'group')
+    names = [name for name in COLUMNS if name != 'fold']
     rows = [
-        dict(id=record.id, img_height=record.shape[0], img_width=record.shape[1])
-        | {name: record.details.get(name, '') for name in names}
+        {name: record.details.get(name, '') for name in names}
+        | dict(id=record.id, img_height=record.shape[0], img_width=record.shape[1])
         for record in records
     ]
     frame = pd.DataFrame(rows, dtype=object)
     blank = frame['group'] == ''
     frame['group'] = frame['group'].where(~blank, donor_groups(frame))
-    order = 'id organ data_source img_height img_width pixel_size age sex group'
-    return frame[order.split()]
+    return frame

@@ -2,12 +2,12 @@
 
 import base64
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from importlib import resources
 from math import isnan
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jinja2
 from markupsafe import Markup
@@ -32,7 +32,7 @@ class Card(NamedTuple):
     """An image on the page: its id, its row of ``Scores.table``, and its layers."""
 
     name: str
-    row: Mapping
+    row: Mapping[str, Any]
     picture: Picture
 
 
@@ -52,8 +52,8 @@ def write_report(
     """Write the report on a folder of predictions.
 
     Args:
-        folder: Written by ``tools/predict.py`` or ``tools/test.py --out``, or any
-            other layout of ``open_masks``.
+        folder: Folder written by ``tools/predict.py`` or ``tools/test.py --out``, or
+            any other layout of ``open_masks``.
         ground_truth: Prepared folder, folder of masks, or CSV with run lengths.
         work_dir: ``--work-dir`` of the training run, for learning curves.
         output: The page; ``report.html`` in or beside ``folder`` by default.
@@ -69,9 +69,9 @@ def write_report(
         Where the page is.
 
     Raises:
-        ValueError: If an argument is out of range, an input isn't what it should be,
-            or prediction and ground truth don't belong together, or ``output`` is a
-            file that is no report.
+        ValueError: If an argument is out of range, an input is not what it should be,
+            or prediction and ground truth do not belong together, or ``output`` is a
+            file that is not a report.
     """
     if images < 0:
         raise ValueError(f'--images {images}: give 0 or more')
@@ -93,7 +93,7 @@ def write_report(
         panels=charts.draw_panels(curves) if curves else [],
     )
     output.parent.mkdir(parents=True, exist_ok=True)
-    write_bytes(output, html.encode(errors='replace'))  # names may be no Unicode
+    write_bytes(output, html.encode(errors='replace'))  # names may not be valid Unicode
     return output
 
 
@@ -106,10 +106,11 @@ def draw_cards(
 ) -> dict[str, Card]:
     """Draw the images that were chosen, by id."""
     chosen = [name for group in groups for name in (*group.low, *group.high)]
+    rows = scores.table.loc[chosen].to_dict('index')
     return {
         name: Card(
             name,
-            scores.table.loc[name].to_dict(),
+            {str(key): value for key, value in rows[name].items()},
             draw_picture(name, prediction, truth, longer_side),
         )
         for name in tqdm(chosen, 'drawing', disable=None, leave=False)
@@ -122,7 +123,7 @@ def describe(
     scores: Scores,
     groups: list[Group],
     cards: dict[str, Card],
-) -> dict:
+) -> dict[str, Any]:
     """Collect what the template says about the images and the settings."""
     is_dice = bool(scores.table.dice.notna().any())
     top = charts.strip_top(groups, is_dice)
@@ -132,8 +133,8 @@ def describe(
     order += [key for key in settings if key not in order]
     pictures = [card.picture for card in cards.values()]
     return {
-        'folder': prediction.path.resolve(),
-        'truth_path': truth.path.resolve() if truth else None,
+        'folder': prediction.path,
+        'truth_path': truth.path if truth else None,
         'scores': scores,
         'is_dice': is_dice,
         'groups': groups,
@@ -150,7 +151,7 @@ def describe(
     }
 
 
-def shorten_settings(settings: Mapping) -> dict:
+def shorten_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings with a number for each checkpoint's training images."""
     short = dict(settings)
     if checkpoints := checkpoints_of(settings):
@@ -163,9 +164,9 @@ def shorten_settings(settings: Mapping) -> dict:
     return short
 
 
-def facts(row: Mapping) -> list[str]:
-    """Say what is known of an image; NaN stands for what isn't."""
-    texts = {
+def facts(row: Mapping[str, Any]) -> list[str]:
+    """Say what is known of an image; NaN stands for what is not."""
+    texts: dict[str, Callable[[float], str]] = {
         'pixel_size': lambda size: f'{size:g} µm/px',
         'foreground': lambda share: f'{100 * share:.1f} % foreground',
         'objects': lambda objects: count(round(objects), 'object'),
@@ -185,7 +186,7 @@ def count(number: int, noun: str) -> str:
     return f'{number} ' + ' or '.join(f'{part}s' for part in noun.split(' or '))
 
 
-def render(**context) -> str:
+def render(**context: Any) -> str:
     """Fill the templates; every text is escaped, and no script but ours may run."""
     loader = jinja2.PackageLoader(__package__, 'templates')
     environment = jinja2.Environment(

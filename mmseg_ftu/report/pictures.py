@@ -6,17 +6,18 @@ foreground, so that outlines run smoothly through the pixels.
 """
 
 import base64
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
 import cv2
 import numpy as np
-import tifffile
 
 from mmseg_ftu.evaluation.mask_sources import MaskSource
 from mmseg_ftu.evaluation.pairing import read_pair
-from mmseg_ftu.io.images import read_image
 from mmseg_ftu.io.raster import IGNORE_LABEL
+from mmseg_ftu.io.sources import ArraySource, open_source
+from mmseg_ftu.io.working_image import read_resized
 
 JPEG_QUALITY = 82
 COVERED = 254  # a layer's value for pixels wholly foreground; 255 is ignored ones
@@ -26,13 +27,13 @@ class Picture(NamedTuple):
     """The layers of an image, as data URIs of one size; '' where there is none.
 
     Attributes:
-        width: Of all layers, px.
-        height: Of all layers, px.
+        width: Width of all layers, px.
+        height: Height of all layers, px.
         tissue: JPEG of the image.
         prediction: PNG, 254 * coverage by the saved mask.
         probability: PNG, 255 * p.
         mask: PNG, 254 * coverage by the ground truth, 255 where ignored.
-        fault: Why there is no ``tissue``.
+        fault: Reason why there is no ``tissue``.
     """
 
     width: int
@@ -50,13 +51,14 @@ def draw_picture(
     """Read an image and all that is known of it, and make it small.
 
     Args:
-        name: Its id.
-        prediction: Where the mask, and maybe the probability and the image, are.
+        name: Id of the image.
+        prediction: Source of the mask, and maybe of the probability and the image.
         truth: Ground truth; the image is taken from there if ``prediction`` has none.
-        longer_side: Of the pictures, px; smaller images are left as they are.
+        longer_side: Longer side of the pictures, px; smaller images are left as they
+            are.
 
     Raises:
-        ValueError: If a mask or a map of probabilities can't be read.
+        ValueError: If a mask or a map of probabilities cannot be read.
     """
     if truth and name in truth.ids:
         predicted, mask = read_pair(name, prediction, truth)
@@ -68,7 +70,7 @@ def draw_picture(
     tissue, fault = '', 'its file is not known'
     for path in image_paths(name, prediction, truth):
         try:
-            tissue, fault = encode_jpeg(resize(read_small(path, size), size)), ''
+            tissue, fault = encode_jpeg(read_small(path, size)), ''
             break
         except (ValueError, OSError) as error:
             fault = str(error)
@@ -92,38 +94,23 @@ def image_paths(
 
 
 def read_small(path: Path, size: tuple[int, int]) -> np.ndarray:
-    """Read an image, or a level of its pyramid that is large enough if it has one.
+    """Read an image at a size, of a pyramid or a large file no more than it takes.
 
     Args:
-        path: Of an image.
-        size: Width and height that are wanted.
+        path: The image, of any kind that prediction reads.
+        size: Width and height of the result.
 
     Returns:
-        RGB uint8 (H, W, 3), at least of that size unless the image is smaller.
+        RGB uint8 (H, W, 3).
 
     Raises:
-        ValueError: If it can't be read.
-        OSError: If it can't be opened.
+        ValueError: If it cannot be read.
+        OSError: If it cannot be opened.
     """
-    if path.suffix.lower() in ('.tif', '.tiff', '.svs'):
-        try:
-            level = read_level(path, size)
-        except Exception:  # of tifffile or a codec; read_image will say what and where
-            level = None
-        if level is not None:
-            return level
-    return read_image(path)
-
-
-def read_level(path: Path, size: tuple[int, int]) -> np.ndarray | None:
-    """Return the smallest level of a TIFF pyramid that covers a size, if there is."""
-    with tifffile.TiffFile(path) as file:
-        for level in reversed(file.series[0].levels[1:]):
-            height, width, *channels = level.shape
-            fits = width >= size[0] and height >= size[1]
-            if fits and channels in ([3], [4]) and level.dtype == np.uint8:
-                return np.ascontiguousarray(level.asarray()[..., :3])
-    return None
+    with closing(open_source(path)) as source:
+        if isinstance(source, ArraySource):
+            return resize(source.image, size)
+        return read_resized(source, size[::-1])
 
 
 def resize(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -143,7 +130,7 @@ def coverage(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     seen = resize(np.where(mask == IGNORE_LABEL, 0, COVERED).astype(np.uint8), size)
     unit = resize(np.where(mask == 1, COVERED, 0).astype(np.uint8), size)
     share = unit / np.maximum(seen, 1)
-    levels = np.round(COVERED * np.clip(share, 0, 1)).astype(np.uint8)
+    levels: np.ndarray = np.round(COVERED * np.clip(share, 0, 1)).astype(np.uint8)
     levels[seen < COVERED / 2] = IGNORE_LABEL
     return levels
 
@@ -153,11 +140,11 @@ def encode_jpeg(rgb: np.ndarray) -> str:
     options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
     options += [cv2.IMWRITE_JPEG_OPTIMIZE, 1]
     _, data = cv2.imencode('.jpg', cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), options)
-    return 'data:image/jpeg;base64,' + base64.b64encode(data).decode('ascii')
+    return 'data:image/jpeg;base64,' + base64.b64encode(data.tobytes()).decode('ascii')
 
 
 def encode_png(levels: np.ndarray) -> str:
     """Return a data URI of an 8-bit layer."""
     options = [cv2.IMWRITE_PNG_COMPRESSION, 9]
     _, data = cv2.imencode('.png', levels, options)
-    return 'data:image/png;base64,' + base64.b64encode(data).decode('ascii')
+    return 'data:image/png;base64,' + base64.b64encode(data.tobytes()).decode('ascii')

@@ -4,7 +4,7 @@ Each depends on (seed, index) only, so that it is the same whoever draws it and 
 whatever order.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -42,13 +42,13 @@ class Sample(NamedTuple):
     """One synthetic picture.
 
     Attributes:
-        row: Its row of `train.csv`.
-        rgb: Uint8 (S, S, 3).
-        mask: Uint8 (S, S), 1 on functional tissue units.
-        tissue: Bool (S, S), True within the specimen.
+        row: Row of `train.csv` for the picture.
+        rgb: Picture, RGB uint8 (S, S, 3).
+        mask: Mask, uint8 (S, S), 1 on functional tissue units.
+        tissue: Area of the specimen, bool (S, S).
     """
 
-    row: dict
+    row: dict[str, Any]
     rgb: np.ndarray
     mask: np.ndarray
     tissue: np.ndarray

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import replace
-from typing import Any, ClassVar, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 import numpy as np
 
@@ -30,21 +30,21 @@ from mmseg_ftu.stain.stain_fit import Fit
 #: all were before. The number is part of ``stain_id``.
 STATE_VERSION, COMPATIBLE_VERSION = 2, 1
 Pixels = np.ndarray | ColourHistogram
-N = TypeVar('N', bound='Normalizer')
+F = TypeVar('F', bound=Fit)
 
 
-class Normalizer(ABC):
+class Normalizer(ABC, Generic[F]):
     """Give images the colours of a target.
 
     Args:
-        on_failure: What an image gets that can't be fitted (white, black, one stain,
+        on_failure: What an image gets that cannot be fitted (white, black, one stain,
             ...): ``'identity'`` leaves it as it is, ``'target'`` takes the target's own
             stains for its own unless its colours are far from them, ``'raise'`` raises
             `StainFitError`.
         compatible: False measures strengths (Reinhard: mean and spread) over the
             tissue alone, so that the share of glass does not matter. True measures
-            over all pixels, as staintools does: tissue gets the darker the less of
-            the image it covers. A saved state keeps the choice.
+            over all pixels, as staintools does: the less of the image tissue covers,
+            the darker it gets. A saved state keeps the choice.
 
     Attributes:
         target: What was measured on the target; None before `fit`.
@@ -53,17 +53,17 @@ class Normalizer(ABC):
         ValueError: If ``on_failure`` is another word.
     """
 
-    fit_type: ClassVar[type[Fit]]
+    fit_type: type[F]
 
     def __init__(
         self, on_failure: str = 'identity', *, compatible: bool = False
     ) -> None:
         if on_failure not in POLICIES:
-            raise ValueError(f'on_failure={on_failure!r}: choose one of {POLICIES}')
+            raise ValueError(f'on_failure={on_failure!r}: choose from {POLICIES}')
         self.on_failure, self.compatible = on_failure, compatible
-        self.target: Any = None
+        self.target: F | None = None
 
-    def fit(self: N, target: Pixels) -> N:
+    def fit(self, target: Pixels) -> Self:
         """Measure the target.
 
         Args:
@@ -73,8 +73,8 @@ class Normalizer(ABC):
             The normaliser itself.
 
         Raises:
-            StainFitError: If the target can't be fitted, whatever ``on_failure`` is.
-            ValueError: If it isn't RGB uint8.
+            StainFitError: If the target cannot be fitted, whatever ``on_failure`` is.
+            ValueError: If it is not RGB uint8.
         """
         fit = self._measure(target)
         if fit.reason is not None:
@@ -82,32 +82,32 @@ class Normalizer(ABC):
         self.target = fit
         return self
 
-    def measure(self, image: Pixels) -> Any:
+    def measure(self, image: Pixels) -> F:
         """Measure an image, whatever the target and ``on_failure`` are.
 
         Args:
             image: ``(H, W, 3)`` uint8, RGB, or the histogram of a slide.
 
         Returns:
-            A fit; ``reason`` tells why the image couldn't be fitted.
+            A fit; ``reason`` tells why the image could not be fitted.
 
         Raises:
-            ValueError: If it isn't RGB uint8.
+            ValueError: If it is not RGB uint8.
         """
         return self._measure(image)
 
-    def fit_source(self, image: Pixels) -> Any:
+    def fit_source(self, image: Pixels) -> F:
         """Measure an image that is to be normalised.
 
         Args:
             image: ``(H, W, 3)`` uint8, RGB, or the histogram of a slide.
 
         Returns:
-            What `apply` needs; ``reason`` tells why the image couldn't be fitted.
+            What `apply` needs; ``reason`` tells why the image could not be fitted.
 
         Raises:
-            StainFitError: If it can't be fitted and ``on_failure`` is ``'raise'``.
-            ValueError: If it isn't RGB uint8, or no target was fitted.
+            StainFitError: If it cannot be fitted and ``on_failure`` is ``'raise'``.
+            ValueError: If it is not RGB uint8, or no target was fitted.
         """
         self._require_target()
         fit = self._measure(image)
@@ -122,13 +122,14 @@ class Normalizer(ABC):
 
         Args:
             image: ``(H, W, 3)`` uint8, RGB. Not modified.
-            source: From `fit_source`, of this image or the whole that it is a part of.
+            source: Fit by `fit_source` of this image, or of the whole that it is a part
+                of.
 
         Returns:
             ``(H, W, 3)`` uint8, RGB, C-contiguous, of its own memory.
 
         Raises:
-            ValueError: If the image isn't RGB uint8, the source is of another kind, or
+            ValueError: If the image is not RGB uint8, the source is of another kind, or
                 no target was fitted.
         """
         self._require_target()
@@ -148,16 +149,16 @@ class Normalizer(ABC):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the settings and the fitted target, fit for JSON."""
-        self._require_target()
+        target = self._require_target()
         return {
             'version': COMPATIBLE_VERSION if self.compatible else STATE_VERSION,
             'type': type(self).__name__,
             **self._settings(),
-            'target': self.target.state_dict(),
+            'target': target.state_dict(),
         }
 
     @classmethod
-    def from_state_dict(cls: type[N], state: dict[str, Any]) -> N:
+    def from_state_dict(cls, state: dict[str, Any]) -> Self:
         """Return a fitted normaliser.
 
         Raises:
@@ -184,18 +185,20 @@ class Normalizer(ABC):
         """Return the arguments of ``__init__``, but for ``compatible``."""
         return {'on_failure': self.on_failure}
 
-    def _stand_in(self, image: Pixels, reason: str) -> Fit:
-        """Return the target's values for an image that can't be fitted."""
-        return replace(self.target, reason=reason)
+    def _stand_in(self, image: Pixels, reason: str) -> F:
+        """Return the target's values for an image that cannot be fitted."""
+        return replace(self._require_target(), reason=reason)
 
-    def _require_target(self) -> None:
+    def _require_target(self) -> F:
+        """Return the target, or raise ValueError."""
         if self.target is None:
             raise ValueError(f'{type(self).__name__} has no target: call fit first')
+        return self.target
 
     @abstractmethod
-    def _measure(self, image: Pixels) -> Fit:
+    def _measure(self, image: Pixels) -> F:
         """Return the fit of an image, with a reason and no values if it fails."""
 
     @abstractmethod
-    def _paint(self, image: np.ndarray, source: Any) -> np.ndarray:
+    def _paint(self, image: np.ndarray, source: F) -> np.ndarray:
         """Return the image in the target's colours; source and image are checked."""

@@ -6,12 +6,13 @@ import hashlib
 import json
 import warnings
 from pathlib import Path
+from typing import Any
 
 from mmseg_ftu.stain.normalizer import Normalizer
 from mmseg_ftu.stain.reinhard import ReinhardNormalizer
 from mmseg_ftu.stain.two_stains import MacenkoNormalizer, VahadaneNormalizer
 
-METHODS: dict[str, type[Normalizer]] = {
+METHODS: dict[str, type[Normalizer[Any]]] = {
     'vahadane': VahadaneNormalizer,
     'macenko': MacenkoNormalizer,
     'reinhard': ReinhardNormalizer,
@@ -25,16 +26,16 @@ COMPATIBLE_NOTE = (
 MAKE = 'make one with `python tools/make_stain_target.py SRC OUT`'
 
 
-def load_target(path: str | Path, on_failure: str | None = None) -> Normalizer:
+def load_target(path: str | Path, on_failure: str | None = None) -> Normalizer[Any]:
     """Read a fitted normaliser.
 
     Args:
         path: JSON file of `state_dict`, as ``tools/make_stain_target.py`` writes it.
-        on_failure: What an image gets that can't be fitted; None: as in the file.
+        on_failure: What an image gets that cannot be fitted; None: as in the file.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It isn't the state of a normaliser.
+        ValueError: It is not the state of a normaliser.
     """
     path = Path(path)
     if not path.is_file():
@@ -50,19 +51,19 @@ def load_target(path: str | Path, on_failure: str | None = None) -> Normalizer:
     return normalizer_of(state, f'stain target {path}')
 
 
-def normalizer_of(state: dict, name: str = 'stain target') -> Normalizer:
+def normalizer_of(state: dict[str, Any], name: str = 'stain target') -> Normalizer[Any]:
     """Return the normaliser of a `state_dict`, whatever its method is.
 
     Warns of a state that measures over all pixels: of version 1, or ``compatible``.
 
     Args:
-        state: From `Normalizer.state_dict`.
+        state: State that `Normalizer.state_dict` returned.
         name: What the warning calls it.
 
     Raises:
-        ValueError: It isn't the state of a normaliser.
+        ValueError: It is not the state of a normaliser.
     """
-    kind = KINDS.get(state.get('type'))
+    kind = KINDS.get(state.get('type', ''))
     if kind is None:
         raise ValueError(
             f'state is of type {state.get("type")!r}: expected one of '
@@ -74,7 +75,7 @@ def normalizer_of(state: dict, name: str = 'stain target') -> Normalizer:
     return normalizer
 
 
-def stain_id(normalizer: Normalizer) -> str:
+def stain_id(normalizer: Normalizer[Any]) -> str:
     """Return a short text that is equal for equal settings: method and hash."""
     text = json.dumps(normalizer.state_dict(), sort_keys=True)
     name = type(normalizer).__name__.removesuffix('Normalizer').lower()

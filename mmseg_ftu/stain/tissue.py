@@ -1,4 +1,4 @@
-"""What of an image is tissue, as far as a fit is concerned.
+"""Which part of an image is tissue, as far as a fit is concerned.
 
 Tissue is darker than 80 % in the L of CIE Lab, as in staintools. Stain vectors are
 fitted on it, and strengths are measured on it, so that it does not matter how much
@@ -10,11 +10,12 @@ colours. The darkest nuclei alone would pass for the whole section. What is ligh
 than 80 % and has hardly any colour is always glass, and so is what is lighter than
 90 %. So neither the share nor the brightness of the glass moves the result.
 
-Black pixels, which a reader filled in or a scanner left, are no tissue either.
+Black pixels, which a reader filled in or a scanner left, do not count as tissue either.
 """
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from mmseg_ftu.stain.histogram import TISSUE_LUMINANCE, ColourCells, luminance_of
@@ -93,26 +94,51 @@ def find_tissue(cells: ColourCells, compatible: bool = False) -> Tissue:
     return Tissue(tissue, _with_pale(cells, tissue), None, 2 * edge)
 
 
+def without_black(resized: np.ndarray, original: np.ndarray) -> np.ndarray:
+    """Return the pixels of a resized image that no black of the original is part of.
+
+    Resizing blends a black line or border with the tissue beside it, and what comes of
+    it looks like dark tissue.
+
+    Args:
+        resized: ``(h, w, 3)`` uint8 RGB.
+        original: ``(H, W, 3)``, what it was made of.
+
+    Returns:
+        ``(n, 1, 3)``, or ``resized`` where hardly anything is black, or everything.
+    """
+    if resized.shape == original.shape:
+        return resized
+    black = cv2.inRange(original, (0, 0, 0), (2 * BLACK_LEVELS - 1,) * 3)
+    if np.count_nonzero(black) <= MOST_BLACK * black.size:
+        return resized
+    size = resized.shape[1], resized.shape[0]
+    touched = cv2.resize(black, size, interpolation=cv2.INTER_AREA) > 0
+    return resized if touched.all() else resized[~touched][:, None]
+
+
 def without_glass(cells: ColourCells) -> np.ndarray:
     """Return ``counts`` with zero for colours bright or black in all channels.
 
     That leaves tissue, and colours as bright as yellow that no stain has.
     """
     glass = cells.levels.min(axis=0) >= GLASS_LEVELS
-    return cells.counts * ~(glass | (cells.levels.max(axis=0) < BLACK_LEVELS))
+    left_out = glass | (cells.levels.max(axis=0) < BLACK_LEVELS)
+    counts: np.ndarray = cells.counts * ~left_out
+    return counts
 
 
 def _black_edge(brightest: np.ndarray, counts: np.ndarray, tissue: float) -> int:
     """Return the level below which colours are black, not tissue; 0 if none are.
 
-    Dark tissue is the rarer, the darker it is. What JPEG makes of a black border is
-    the rarer, the lighter it is, and fades away before tissue begins. So the edge is
-    at the rarest of the dark shades.
+    The darker tissue is, the rarer it is. What JPEG makes of a black border is rarer
+    the lighter it is, and ends before tissue begins. So the edge is at the rarest of
+    the dark shades.
 
     Args:
         brightest: ``(n,)``, the level of each colour's brightest channel, in cells.
-        counts: ``(n,)``, how often each occurs.
-        tissue: How many pixels are tissue, with the black ones.
+        counts: Number of pixels of each colour, ``(n,)``.
+        tissue: Number of pixels that are tissue, black ones included.
     """
     dark = np.flatnonzero(brightest < BORDER_LEVELS + BLACK_LEVELS)
     steps = BORDER_LEVELS // BLACK_LEVELS

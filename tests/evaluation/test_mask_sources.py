@@ -128,7 +128,10 @@ def test_run_lengths_with_and_without_sizes(tmp_path):
         ({'predictions.csv': 'id\na\na\n'}, 'ids occur twice: a'),
         ({'predictions.csv': 'id\n'}, 'has no rows'),
         ({'dice_per_image.csv': 'img_id\na\n'}, '1 images of its table have no mask'),
-        ({'folds.csv': 'id,pixel_size\na,wide\n'}, 'column pixel_size: .*wide'),
+        (
+            {'folds.csv': 'id,pixel_size\na,wide\n'},
+            'row 1, id a: pixel_size is .wide',
+        ),
         ({'folds.csv': 'id\na\n'}, '1 images of its table have no mask'),
         ({'a.png': '', 'a.tif': ''}, "a.png and a.tif are both named 'a'; keep one"),
         ({'a.png': ''}, 'a.png: is empty'),
@@ -149,7 +152,7 @@ def test_odd_paths_and_tables_are_named(tmp_path):
     with pytest.raises(ValueError, match='has no column rle, only organ'):
         open_masks(table)
     root = write_prediction(tmp_path / 'p')
-    for text, message in (('{"fold": ', 'is no JSON'), ('[]', 'holds no settings')):
+    for text, message in (('{"fold": ', 'is not JSON'), ('[]', 'holds no settings')):
         (root / 'prediction.json').write_text(text)
         with pytest.raises(ValueError, match=rf'prediction\.json: {message}'):
             open_masks(root)

@@ -1,5 +1,6 @@
 import struct
 import zlib
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from PIL import Image
 from mmseg_ftu.io import raster
 from mmseg_ftu.io.images import find_images, read_image, read_mask, read_size
 from mmseg_ftu.io.sources import open_source
+from mmseg_ftu.io.tiff import pages_of
 
 
 def smooth_rgb(height=64, width=48):
@@ -109,6 +111,7 @@ def test_reads_exactly(tmp_path, name):
     assert read_size(tmp_path / name) == (64, 48)
     source = open_source(tmp_path / name)  # prediction sees the same
     np.testing.assert_array_equal(source.read(0, 0, 0, 64, 48), RGB)
+    source.close()
 
 
 @pytest.mark.parametrize(
@@ -317,6 +320,21 @@ def test_refuses_corrupt_streams(tmp_path, name):
         read_image(path)
 
 
+def test_a_colour_space_that_tifffile_does_not_know_is_named(tmp_path):
+    path = tmp_path / 'odd.tif'
+    tifffile.imwrite(path, RGB, photometric='rgb')
+    with tifffile.TiffFile(path, mode='r+b') as file:
+        file.pages[0].tags['PhotometricInterpretation'].overwrite(999)
+    with pytest.raises(ValueError, match='is a 3-channel 999 image; a colour'):
+        read_image(path)
+
+
+def test_a_series_without_all_its_pages_is_refused():
+    series = SimpleNamespace(pages=['page', None])
+    with pytest.raises(raster.RefusedError, match='lacks 1 of 2 pages'):
+        pages_of(series)
+
+
 def test_missing_file_is_an_os_error(tmp_path):
     with pytest.raises(FileNotFoundError, match='wanted'):
         read_image(tmp_path / 'wanted.tiff')
@@ -412,8 +430,9 @@ def test_read_mask_refuses(tmp_path, name, write, message):
     assert str(tmp_path / name) in str(error.value)
 
 
-def test_find_images(tmp_path):
+def test_find_images(tmp_path, capsys):
     for name in ('a.png', 'a.tif', 'b.JPG', '.hidden.png', 'notes.txt'):
         (tmp_path / name).touch()
     found = find_images(tmp_path)
     assert {stem: len(paths) for stem, paths in found.items()} == {'a': 2, 'b': 1}
+    assert '1 with the suffix of an image is skipped' in capsys.readouterr().err

@@ -17,8 +17,9 @@ import tifffile
 from mmseg_ftu.cli import run_command
 from mmseg_ftu.masks import rle
 from mmseg_ftu.preparation import prepare_folder
-from mmseg_ftu.preparation.competition import ORGANS, prepare_hubmap
+from mmseg_ftu.preparation.competition import prepare_hubmap
 from mmseg_ftu.preparation.records import PreparationError
+from mmseg_ftu.prepared_table import ORGANS
 
 TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'prepare_hubmap.py'
 COLUMNS = 'organ data_source img_height img_width pixel_size age sex group fold'
@@ -193,7 +194,7 @@ FAULTS = {
     ),
     'another shape': (
         lambda source: write_image(source, np.zeros((20, 30, 3), np.uint8)),
-        '0000.tiff has 20 x 30 px, which is no resized copy of 60 x 60 px',
+        '0000.tiff has 20 x 30 px, which is not a resized copy of 60 x 60 px',
     ),
     **{
         f'{column} {value[:20]!r}': (
@@ -216,10 +217,10 @@ FAULTS = {
             ('age', 'old', "age is 'old'"),
             ('id', '0001', 'train.csv row 2, id 0001: the id occurs more than once'),
             ('id', '../x', "id ../x: the id '../x' begins or ends with"),
-            ('id', 'a/b', "the id 'a/b' is no plain file name"),
-            ('id', 'a\\b', 'is no plain file name'),
-            ('id', 'C:x', 'is no plain file name'),
-            ('id', 'a\x07', 'is no plain file name'),
+            ('id', 'a/b', "the id 'a/b' is not a plain file name"),
+            ('id', 'a\\b', 'is not a plain file name'),
+            ('id', 'C:x', 'is not a plain file name'),
+            ('id', 'a\x07', 'is not a plain file name'),
             ('id', '', 'the id is empty'),
             ('id', '.hidden', 'begins or ends with'),
             ('id', 'x' * 201, 'is longer than 200 bytes'),
@@ -282,11 +283,14 @@ def keep_header(source):
     [
         (drop_column, r'train.csv lacks the columns organ, rle; it has id,'),
         (keep_header, r'train.csv has no rows'),
-        (lambda s: (s / 'train.csv').write_bytes(b''), 'no readable csv table'),
-        (lambda s: (s / 'train.csv').write_bytes(b'\xff\x00\x81'), 'no readable csv'),
+        (lambda s: (s / 'train.csv').write_bytes(b''), 'not a readable csv table'),
+        (
+            lambda s: (s / 'train.csv').write_bytes(b'\xff\x00\x81'),
+            'not a readable csv',
+        ),
         (
             lambda s: (s / 'train.csv').write_text('id,organ\n1,2\n3,4,5,6\n'),
-            'no readable csv',
+            'not a readable csv',
         ),
         (lambda s: (s / 'train.csv').unlink(), 'no such file; name the folder'),
         (lambda s: shutil.rmtree(s / 'train_images'), 'train_images: no such folder'),
@@ -321,6 +325,12 @@ def test_target_and_source_are_kept_apart(source, place):
         prepare(source, source / place)
 
 
+def test_no_prepared_folder_lies_in_another(source, target):
+    prepare(source, target)
+    with pytest.raises(PreparationError, match='lies in the prepared folder'):
+        prepare(source, target / 'inner' / 'folder')
+
+
 @pytest.mark.parametrize('image_shape', [(20, 30), (21, 31), (120, 180), (20, 31)])
 def test_resized_copies(tmp_path, target, image_shape):
     source = write_source(tmp_path / 'source', 4, (60, 90), image_shape)
@@ -336,7 +346,7 @@ def test_resized_copies(tmp_path, target, image_shape):
 @pytest.mark.parametrize('image_shape', [(30, 20), (20, 34), (24, 30)])
 def test_other_shapes_are_no_resized_copies(tmp_path, target, image_shape):
     source = write_source(tmp_path / 'source', 4, (60, 90), image_shape)
-    with pytest.raises(PreparationError, match='no resized copy'):
+    with pytest.raises(PreparationError, match='not a resized copy'):
         prepare(source, target, resized=True)
 
 
@@ -528,7 +538,7 @@ def test_an_error_while_writing_can_be_resumed(source, target, monkeypatch, work
         write(path, pixels)
 
     monkeypatch.setattr(prepare_folder, 'write_png', fail_later)
-    assert run_tool(source, target, workers) == 2
+    assert run_tool(source, target, workers) == 1  # the disk is full
     assert not (target / 'manifest.json').exists()
     monkeypatch.undo()
     done = len((target / 'progress.jsonl').read_text().splitlines()) - 1

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from mmengine.config import Config
 from mmseg.registry import MODELS
 
 ROOT = Path(__file__).resolve().parents[2]
-CONFIG = 'configs/quickstart/coat_daformer_switch.py'
+CONFIG = 'configs/tissue/coat_slim_daformer_switch.py'
 # crops of 64 px, 2 epochs, the switch after the first
 SMALL = [
     'train_cfg.max_epochs=2',
@@ -144,8 +145,6 @@ def test_evaluation_with_tta_writes_masks_and_table_at_original_size(trained, wo
         mask = cv2.imread(str(work / 'result' / f'{name}.png'), cv2.IMREAD_UNCHANGED)
         assert mask.shape == (128, 128)
     assert f'{table.dice.mean():.4f}' in done.stdout
-    run('tools/draw_overlays.py', work / 'data', work / 'result', work / 'sheet.png')
-    assert cv2.imread(str(work / 'sheet.png')).std() > 10
     done = run('tools/colour_baseline.py', work / 'data', '--result', work / 'result')
     assert 'colour Dice' in done.stdout
     assert f'{table.dice.mean():.3f}' in done.stdout
@@ -229,12 +228,19 @@ def test_one_threshold_of_the_table(constant, work, file):
     assert 'Traceback' not in done.stderr
 
 
+def free_port():
+    """Return the number of a port that nobody uses at the moment."""
+    with socket.socket() as place:
+        place.bind(('127.0.0.1', 0))
+        return str(place.getsockname()[1])
+
+
 def test_two_processes_by_the_launchers(trained, work):
     run(
         *('tools/dist_train.sh', CONFIG, 2, '--work-dir', work / 'two'),
         *('--cfg-options', *SMALL),
         data=work / 'data',
-        PORT='29683',
+        PORT=free_port(),
     )
     assert [x['aux_in_index'] for x in scalars(work / 'two') if 'lr' in x] == [1, 0]
     checkpoint = next(trained.glob('best_Dice_epoch_*.pth'))
@@ -245,7 +251,7 @@ def test_two_processes_by_the_launchers(trained, work):
             *('tools/dist_test.sh', CONFIG, checkpoint, devices, '--out', out),
             *('--work-dir', work / 'two', '--cfg-options', *SMALL),
             data=work / 'data',
-            PORT='29684',
+            PORT=free_port(),
         )
         tables.append(pd.read_csv(out / 'dice_per_image.csv').sort_values('img_id'))
     assert tables[0].img_id.tolist() == tables[1].img_id.tolist()

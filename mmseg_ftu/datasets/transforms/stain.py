@@ -1,13 +1,14 @@
 """Stain normalisation and stain augmentation, on the fly.
 
 Cheaper, and the default, is to normalise once when the data are prepared
-(``tools/prepare_hubmap.py --stain``). These two are for data that weren't, and for
+(``tools/prepare_hubmap.py --stain``). These two are for data that were not, and for
 augmentation. The arithmetic is that of ``mmseg_ftu.stain``.
 """
 
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -25,7 +26,7 @@ CHANNEL_ORDERS = ('bgr', 'rgb')
 class StainNormalize(BaseTransform):
     """Give an image the colours of a target.
 
-    Sets ``stain_failure`` to the reason why the image couldn't be fitted (None if it
+    Sets ``stain_failure`` to the reason why the image could not be fitted (None if it
     could), which the ``meta_keys`` of our configs keep. Failures are counted in the
     log, at the 1st, 10th, 100th, ... of a process.
 
@@ -34,12 +35,12 @@ class StainNormalize(BaseTransform):
     Args:
         target: File made by ``tools/make_stain_target.py``.
         on_failure: ``'identity'``, ``'target'`` or ``'raise'``; None: as in the file.
-        channel_order: Of the image: ``'bgr'`` as ``LoadImageFromFile`` gives it, or
-            ``'rgb'``.
+        channel_order: Order of the image's channels: ``'bgr'`` as ``LoadImageFromFile``
+            gives it, or ``'rgb'``.
 
     Raises:
         FileNotFoundError: There is no such target.
-        ValueError: The target or an argument can't be used.
+        ValueError: The target or an argument cannot be used.
     """
 
     def __init__(
@@ -53,7 +54,7 @@ class StainNormalize(BaseTransform):
         self.target = str(target)
         self.failures = FailureCount()
 
-    def transform(self, results: dict) -> dict:
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Normalise ``results['img']``."""
         image = _to_rgb(results['img'], self.reverse)
         source = self.normalizer.fit_source(image)
@@ -77,7 +78,7 @@ class StainAugment(BaseTransform):
     With ``transfer_prob`` it gets the stains of a random one of ``targets`` (as the
     winners of the competition did), else it keeps its own. Then both are varied: each
     stain vector is moved by normal noise, each concentration scaled. An image that
-    can't be fitted stays as it is. Randomness is numpy's global one, as in all of
+    cannot be fitted stays as it is. Randomness is numpy's global one, as in all of
     mmcv's transforms, which our datasets seed by (seed, epoch, index).
 
     Required key and modified key: ``img``, (H, W, 3) uint8.
@@ -89,7 +90,7 @@ class StainAugment(BaseTransform):
             (unit vectors in optical density).
         strength_range: Lowest and highest factor of a stain's concentration.
         prob: Probability of varying anything, 0..1.
-        channel_order: Of the image, ``'bgr'`` or ``'rgb'``.
+        channel_order: Order of the image's channels, ``'bgr'`` or ``'rgb'``.
 
     Raises:
         ValueError: A number is out of range, or a transfer without targets.
@@ -127,17 +128,18 @@ class StainAugment(BaseTransform):
         self.reverse = _reverses(channel_order)
 
     @cache_randomness
-    def draw(self) -> dict:
+    def draw(self) -> dict[str, Any]:
         """Draw what happens to an image."""
         transfers = np.random.rand() < self.transfer_prob
+        low, high = np.log(self.strength_range)
         return dict(
             varies=np.random.rand() < self.prob,
             target=np.random.randint(len(self.targets)) if transfers else None,
             noise=np.random.normal(0, self.vector_std, (2, 3)),
-            strengths=np.exp(np.random.uniform(*np.log(self.strength_range), 2)),
+            strengths=np.exp(np.random.uniform(low, high, 2)),
         )
 
-    def transform(self, results: dict) -> dict:
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Vary ``results['img']``."""
         drawn = self.draw()
         if not drawn['varies']:
@@ -166,13 +168,14 @@ def vary(fit: StainFit, noise: np.ndarray, strengths: np.ndarray) -> StainFit:
     """Return other stains near those of a fit.
 
     Args:
-        fit: Of an image or a target.
+        fit: Fit of an image or a target.
         noise: ``(2, 3)``, added to the unit vectors, which stay non-negative and unit.
         strengths: ``(2,)``, factors of the concentrations.
     """
-    stains = np.clip(fit.stains + noise, 1e-3, None)
+    stains, own_strengths = fit.values
+    stains = np.clip(stains + noise, 1e-3, None)
     stains /= np.linalg.norm(stains, axis=1, keepdims=True)
-    return replace(fit, stains=stains, strengths=fit.strengths * strengths)
+    return replace(fit, stains=stains, strengths=own_strengths * strengths)
 
 
 def _reverses(channel_order: str) -> bool:

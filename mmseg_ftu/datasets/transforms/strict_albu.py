@@ -24,7 +24,7 @@ from pydantic import ValidationError
 from mmseg_ftu.datasets.transforms.elastic_deformation import ElasticDeformation
 
 # SelectiveChannelTransform leaves the mask behind when it moves pixels, ReplayCompose
-# adds keys, and an inner Compose takes options that don't apply to pipelines.
+# adds keys, and an inner Compose takes options that do not apply to pipelines.
 COMPOSITES = ('OneOf', 'RandomOrder', 'Sequential', 'SomeOf')
 OWN = {'ElasticDeformation': ElasticDeformation}
 NEAREST = (cv2.INTER_NEAREST, cv2.INTER_NEAREST_EXACT)
@@ -34,7 +34,7 @@ NEAREST = (cv2.INTER_NEAREST, cv2.INTER_NEAREST_EXACT)
 class StrictAlbu(BaseTransform):
     """Apply Albumentations transforms to ``img`` and to all seg maps.
 
-    Use it for training only: it doesn't record flips for test-time augmentation.
+    Use it for training only: it does not record flips for test-time augmentation.
     Images are BGR in the pipeline and RGB inside Albumentations. Pixels that come from
     outside the image get ``fill_mask`` in the seg maps, which Albumentations sets to 0,
     the background, where ``border_mode`` is constant: say ``fill_mask=255`` (ignored).
@@ -48,12 +48,12 @@ class StrictAlbu(BaseTransform):
     Raises:
         ValueError: When built, for an unknown transform, an unknown, invalid or
             ignored argument, seg maps that would be interpolated, and transforms that
-            can't apply to an image and its mask. When called, for images that aren't
-            (H, W, 3) uint8, seg maps that aren't (H, W) uint8, and transforms whose
-            output isn't either.
+            cannot apply to an image and its mask. When called, for images that are not
+            (H, W, 3) uint8, seg maps that are not (H, W) uint8, and transforms whose
+            output is not either.
     """
 
-    def __init__(self, transforms: list[dict]) -> None:
+    def __init__(self, transforms: list[dict[str, Any]]) -> None:
         self.compose = A.Compose(build_transforms(transforms, 'StrictAlbu'))
 
     @cache_randomness
@@ -62,7 +62,7 @@ class StrictAlbu(BaseTransform):
             return int(np.random.randint(2**31))
         return int(rng.integers(2**63))
 
-    def transform(self, results: dict) -> dict:
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Return ``results`` with new ``img``, seg maps, ``img_shape``, ``pad_shape``.
 
         Args:
@@ -93,22 +93,22 @@ class StrictAlbu(BaseTransform):
         return f'{type(self).__name__}({self.compose.transforms})'
 
 
-def build_transforms(configs: list[dict], place: str) -> list[Any]:
+def build_transforms(configs: object, place: str) -> list[Any]:
     """Build Albumentations transforms, refusing all that would be ignored.
 
     Args:
         configs: One dict for each transform, see :class:`StrictAlbu`.
-        place: Where the list stands, for messages.
+        place: Place of the list in the config, for messages.
 
     Raises:
-        ValueError: See :class:`StrictAlbu`.
+        ValueError: For any of the reasons that :class:`StrictAlbu` lists.
     """
     if not isinstance(configs, (list, tuple)) or not configs:
         raise ValueError(f'{place}: transforms must be a non-empty list of dicts')
     return [build_one(c, f'{place}.transforms[{i}]') for i, c in enumerate(configs)]
 
 
-def build_one(config: dict, place: str) -> Any:
+def build_one(config: object, place: str) -> Any:
     """Build one Albumentations transform, see :func:`build_transforms`."""
     if not isinstance(config, dict) or 'type' not in config:
         raise ValueError(f'{place}: {config!r} is not a dict with the key `type`')
@@ -155,11 +155,11 @@ def _reason(error: Exception) -> str:
 
 
 def _find_class(name: str, place: str) -> type:
-    cls = OWN.get(name) or getattr(A, str(name), None)
+    cls: type | None = OWN.get(name) or getattr(A, str(name), None)
     known = (*OWN, *COMPOSITES) + tuple(
         n for n in dir(A) if _applies_to_masked_image(n)
     )
-    if name in known:
+    if cls is not None and name in known:
         return cls
     if inspect.isclass(cls) and issubclass(cls, (A.BasicTransform, A.BaseCompose)):
         raise ValueError(
@@ -184,7 +184,7 @@ def _applies_to_masked_image(name: str) -> bool:
     )
 
 
-def _check_arguments(cls: type, kwargs: dict, place: str) -> None:
+def _check_arguments(cls: type, kwargs: dict[str, Any], place: str) -> None:
     valid = sorted(set(inspect.signature(cls).parameters) - {'self', 'strict'})
     for key in kwargs:
         if key not in valid:
@@ -194,7 +194,7 @@ def _check_arguments(cls: type, kwargs: dict, place: str) -> None:
             )
 
 
-def _check_arrays(results: dict, fields: list[str], what: str) -> None:
+def _check_arrays(results: dict[str, Any], fields: list[str], what: str) -> None:
     """Check that image and seg maps have one size and the types mmseg works with."""
     arrays = {'img': results['img'], **{field: results[field] for field in fields}}
     shape = getattr(results['img'], 'shape', ())[:2]

@@ -25,22 +25,25 @@ class CheckpointedSequential(nn.Sequential):
 
 def run_checkpointed(module: nn.Module, x: Tensor) -> Tensor:
     """Run a module, and once more in the backward pass, to save memory."""
+    out: Tensor
     if not torch.is_grad_enabled():
-        return module(x)
-    if torch.compiler.is_compiling():  # takes no context, and needs none
-        return checkpoint(module, x, use_reentrant=False)
-    return checkpoint(
-        module,
-        x,
-        use_reentrant=False,
-        context_fn=lambda: (nullcontext(), FrozenStatistics(module)),
-    )
+        out = module(x)
+    elif torch.compiler.is_compiling():  # takes no context, and needs none
+        out = checkpoint(module, x, use_reentrant=False)
+    else:
+        out = checkpoint(
+            module,
+            x,
+            use_reentrant=False,
+            context_fn=lambda: (nullcontext(), FrozenStatistics(module)),
+        )
+    return out
 
 
 class FrozenStatistics:
     """Context in which BatchNorm normalises as ever, but updates no statistics.
 
-    Statistics can't be withheld from it: autograd saves them, and a recomputation has
+    Statistics cannot be withheld from it: autograd saves them, and a recomputation has
     to save the same number of tensors. So they are updated with momentum 0.
     """
 

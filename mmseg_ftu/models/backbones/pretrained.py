@@ -34,12 +34,14 @@ class PretrainedBackbone(BaseModule):
     initialisers and are applied before.
     """
 
+    is_init: bool  # mmengine's
+
     def init_weights(self) -> None:
         """Initialise once; mmengine calls this before ``load_from`` or resume.
 
         Raises:
             FileNotFoundError: The weights are neither here nor can be downloaded.
-            ValueError: ``init_cfg`` or the file doesn't fit this backbone.
+            ValueError: ``init_cfg`` or the file does not fit this backbone.
         """
         name = type(self).__name__
         if self.is_init:

@@ -36,8 +36,8 @@ def find_checkpoint(checkpoint: str | Path) -> Path:
         checkpoint: ``timm://<model>.<tag>``, an http(s) URL, or a path.
 
     Raises:
-        FileNotFoundError: The file is not here and can't be downloaded.
-        ValueError: timm doesn't know the model.
+        FileNotFoundError: The file is not here and cannot be downloaded.
+        ValueError: timm does not know the model.
     """
     checkpoint = str(checkpoint)
     if checkpoint.startswith('timm://'):
@@ -90,6 +90,7 @@ def read_state_dict(path: Path, prefix: str | None = None) -> StateDict:
     Raises:
         ValueError: The file is damaged, holds more than plain data, or no tensors.
     """
+    content: object
     if path.suffix == '.safetensors':
         try:
             content = safetensors.torch.load_file(path)
@@ -102,8 +103,8 @@ def read_state_dict(path: Path, prefix: str | None = None) -> StateDict:
         if isinstance(content, Mapping) and isinstance(content.get(nest), Mapping):
             content = content[nest]
             break
-    tensors = content if isinstance(content, Mapping) else {}
-    tensors = {k: v for k, v in tensors.items() if isinstance(v, Tensor)}
+    found = content if isinstance(content, Mapping) else {}
+    tensors = {k: v for k, v in found.items() if isinstance(v, Tensor)}
     state = _strip_prefixes(tensors, prefix)
     if not state:
         raise ValueError(

@@ -7,6 +7,7 @@ of segmentation_models_pytorch.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -25,12 +26,12 @@ class UNetHead(BaseDecodeHead):
 
     Args:
         in_channels: Channels of the maps that are used, shallow to deep.
-        in_index: Their indices among the backbone's maps (0-based); default: the
-            first ``len(in_channels)``.
+        in_index: Indices of the levels among the backbone's maps (0-based); default:
+            the first ``len(in_channels)``.
         decoder_channels: Channels of each block, deep to shallow.
-        norm_cfg: Of all norms.
-        **kwargs: Of mmseg's ``BaseDecodeHead`` but ``channels``, which is that of the
-            last block. With one output channel ``threshold`` must be given.
+        norm_cfg: Config of all norms.
+        **kwargs: Arguments of mmseg's ``BaseDecodeHead`` but ``channels``, which is
+            that of the last block. With one output channel ``threshold`` must be given.
 
     Raises:
         ValueError: Fewer blocks than skips, or one output channel without threshold.
@@ -41,8 +42,8 @@ class UNetHead(BaseDecodeHead):
         in_channels: Sequence[int],
         in_index: Sequence[int] | None = None,
         decoder_channels: Sequence[int] = (256, 128, 64, 32),
-        norm_cfg: dict | None = dict(type='BN'),  # noqa: B006 (never modified)
-        **kwargs,
+        norm_cfg: dict[str, Any] | None = dict(type='BN'),  # noqa: B006 (never modified)
+        **kwargs: Any,
     ) -> None:
         in_index = list(range(len(in_channels)) if in_index is None else in_index)
         skips = list(in_channels[-2::-1])
@@ -105,4 +106,5 @@ class UNetHead(BaseDecodeHead):
             else:
                 x = F.interpolate(x, scale_factor=2, mode='nearest')
             x = block(x)
-        return self.cls_seg(x)
+        logits: Tensor = self.cls_seg(x)
+        return logits
