@@ -15,11 +15,11 @@ from mmengine.model import BaseModule, initialize
 from timm.layers import trunc_normal_
 from torch import nn
 
+from mmseg_ftu.models.backbones.some_of import some_of
 from mmseg_ftu.models.backbones.weight_files import (
     StateDict,
     find_checkpoint,
     read_state_dict,
-    some_of,
 )
 
 INIT_CFG_KEYS = ('type', 'checkpoint', 'prefix')
