@@ -5,7 +5,10 @@ then updates running means and variances twice a step, so that a network trained
 ``with_cp=True`` is another one in evaluation than one trained without.
 """
 
+from collections.abc import Callable
 from contextlib import nullcontext
+from functools import cache
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -23,18 +26,47 @@ class CheckpointedSequential(nn.Sequential):
         return x
 
 
-def run_checkpointed(module: nn.Module, x: Tensor) -> Tensor:
-    """Run a module, and once more in the backward pass, to save memory."""
+def run_checkpointed(
+    module: nn.Module, *args, function: Callable | None = None, **kwargs
+) -> Any:
+    """Run a module, and once more in the backward pass, to save memory.
+
+    Args:
+        module: Where batch norms are looked for.
+        *args: Passed on.
+        function: What is run; the module itself if None.
+        **kwargs: Passed on.
+    """
+    function = function or module
     if not torch.is_grad_enabled():
-        return module(x)
+        return function(*args, **kwargs)
     if torch.compiler.is_compiling():  # takes no context, and needs none
-        return checkpoint(module, x, use_reentrant=False)
+        return checkpoint(function, *args, use_reentrant=False, **kwargs)
     return checkpoint(
-        module,
-        x,
+        function,
+        *args,
         use_reentrant=False,
         context_fn=lambda: (nullcontext(), FrozenStatistics(module)),
+        **kwargs,
     )
+
+
+class Recomputed:
+    """What `recompute_in_place` adds to the class of a module."""
+
+    def forward(self, *args, **kwargs) -> Any:
+        """Run the module, and once more in the backward pass."""
+        return run_checkpointed(self, *args, function=super().forward, **kwargs)
+
+
+def recompute_in_place(module: nn.Module) -> None:
+    """Let a module of a library save memory; names and weights stay as they are."""
+    module.__class__ = _recomputed(type(module))
+
+
+@cache
+def _recomputed(module_class: type[nn.Module]) -> type[nn.Module]:
+    return type(f'Recomputed{module_class.__name__}', (Recomputed, module_class), {})
 
 
 class FrozenStatistics:

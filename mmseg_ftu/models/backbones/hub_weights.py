@@ -18,6 +18,7 @@ from huggingface_hub.errors import (
 )
 from timm.models import get_pretrained_cfg, list_pretrained
 
+from mmseg_ftu.models.backbones.packaged_weights import known_package
 from mmseg_ftu.models.backbones.some_of import some_of
 
 # What repositories hold, best first.
@@ -121,6 +122,8 @@ def published_cfg(checkpoint: str, path: Path) -> dict:
     Returns:
         timm's ``pretrained_cfg``; empty if nothing is known.
     """
+    if checkpoint.startswith('pip://'):
+        checkpoint = f'timm://{known_package(checkpoint)[1].model_name}'
     if checkpoint.startswith('timm://'):
         cfg = _timm_cfg(checkpoint)
         return cfg.to_dict() if cfg else {}
