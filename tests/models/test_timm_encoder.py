@@ -14,11 +14,13 @@ import pytest
 import safetensors.torch
 import timm
 import torch
-from mmengine.config import ConfigDict
+from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmseg.registry import MODELS
 from one_step import batch
+from small_models import noise, save
 
+from mmseg_ftu.inference.network import Network, load_model
 from mmseg_ftu.models.backbones import TimmEncoder
 from mmseg_ftu.models.backbones.lora import LoRALinear
 from mmseg_ftu.models.backbones.pretrained import load_complete
@@ -176,34 +178,41 @@ def test_a_loss_on_a_stage_does_not_reach_the_next(name):
     assert max(depths[0]) < max(depths[1])
 
 
-def segmentor(name: str, **kwargs) -> torch.nn.Module:
-    """Build a U-Net with the auxiliary head on an encoder."""
+def segmentor_config(name: str, **kwargs) -> Config:
+    """Return a U-Net with the auxiliary head on an encoder."""
     kwargs = dict(pyramid_channels=32, model_args=ALL[name]) | kwargs
     probe = TimmEncoder(name, **kwargs)
-    torch.manual_seed(0)
-    return MODELS.build(
-        ConfigDict(
-            type='BinaryEncoderDecoder',
-            data_preprocessor=dict(PREPROCESSOR, mean=probe.mean, std=probe.std),
-            backbone=dict(type='TimmEncoder', model_name=name, **kwargs),
-            decode_head=dict(
-                type='UNetHead',
-                in_channels=probe.out_channels,
-                decoder_channels=[32, 16, 16, 8, 8],
-                num_classes=2,
-                out_channels=1,
-                threshold=0.5,
-                loss_decode=dict(
-                    type='CrossEntropyLoss', use_sigmoid=True, avg_non_ignore=True
+    return Config(
+        dict(
+            model=dict(
+                type='BinaryEncoderDecoder',
+                data_preprocessor=dict(PREPROCESSOR, mean=probe.mean, std=probe.std),
+                backbone=dict(type='TimmEncoder', model_name=name, **kwargs),
+                decode_head=dict(
+                    type='UNetHead',
+                    in_channels=probe.out_channels,
+                    decoder_channels=[32, 16, 16, 8, 8],
+                    num_classes=2,
+                    out_channels=1,
+                    threshold=0.5,
+                    loss_decode=dict(
+                        type='CrossEntropyLoss', use_sigmoid=True, avg_non_ignore=True
+                    ),
                 ),
-            ),
-            auxiliary_head=dict(
-                type='AuxiliaryHead', in_channels=probe.out_channels, in_index=1
-            ),
-            train_cfg=dict(),
-            test_cfg=dict(mode='whole'),
+                auxiliary_head=dict(
+                    type='AuxiliaryHead', in_channels=probe.out_channels, in_index=1
+                ),
+                train_cfg=dict(),
+                test_cfg=dict(mode='whole'),
+            )
         )
     )
+
+
+def segmentor(name: str, **kwargs) -> torch.nn.Module:
+    """Build that model."""
+    torch.manual_seed(0)
+    return MODELS.build(segmentor_config(name, **kwargs).model)
 
 
 @pytest.mark.parametrize('name', ['tf_efficientnet_lite0', PATCH_14])
@@ -220,6 +229,37 @@ def test_it_trains_a_step_and_predicts_any_size(name):
     odd = batch((65, 128))
     with pytest.raises(ValueError, match='multiples of 32 px'):
         model.forward(**model.data_preprocessor(odd, True), mode='loss')
+
+
+@pytest.mark.parametrize('name', ['convnext_atto', PATCH_14])
+def test_predict_mirrors_to_the_largest_stride(name, tmp_path):
+    cfg = segmentor_config(name)
+    save(segmentor(name), tmp_path / 'model.pth')
+    network = Network(cfg, [tmp_path / 'model.pth'], views=['identity', 'hflip'])
+    image = noise(70, 90)
+    (probability,) = network([image])
+    wide = np.pad(image, [(0, 26), (0, 6), (0, 0)], mode='reflect')
+    (expected,) = Network(cfg, [tmp_path / 'model.pth'])([wide])
+    (got,) = Network(cfg, [tmp_path / 'model.pth'])([image])
+    np.testing.assert_allclose(got, expected[:70, :90], atol=1e-4)
+    assert probability.shape == (70, 90)
+    assert got.std() > 0
+
+
+def test_a_checkpoint_with_lora_is_merged_for_those_without(tmp_path):
+    name, lora = 'vit_tiny_patch16_224', dict(freeze='all', lora=dict(rank=4, alpha=8))
+    trained = segmentor(name, **lora)
+    with torch.no_grad():
+        trained.backbone.net.blocks[3].attn.qkv.lora_b.normal_()
+    save(trained, tmp_path / 'lora.pth', stain='none')
+    model, meta = load_model(segmentor_config(name, **lora), tmp_path / 'lora.pth')
+    model.backbone.merge_lora()
+    save(model, tmp_path / 'merged.pth', **meta)
+    image = noise(64, 64)
+    (a,) = Network(segmentor_config(name, **lora), [tmp_path / 'lora.pth'])([image])
+    (b,) = Network(segmentor_config(name), [tmp_path / 'merged.pth'])([image])
+    np.testing.assert_allclose(a, b, atol=1e-5)
+    assert meta == dict(stain='none')
 
 
 @pytest.mark.parametrize(
@@ -293,7 +333,7 @@ def test_weights_load_from_a_file_of_timm_and_from_ones_own(name, tmp_path):
     assert all(torch.equal(v, own[k]) for k, v in again.state_dict().items())
 
 
-def test_what_is_published_beside_the_weights_is_compared(tmp_path, caplog):
+def test_what_is_published_beside_the_weights_is_compared(tmp_path):
     stain = dict(mean=[0.7, 0.6, 0.7], std=[0.2, 0.2, 0.2])
     save_repository('resnet18', tmp_path, **stain)
     with pytest.raises(
