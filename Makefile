@@ -1,13 +1,13 @@
-# Two commands: `make quickstart` and `make test`. The others are their parts.
+# Two commands: `make quickstart` and `make test`. `make help` lists the others.
 PYTHON ?= python3
 TORCH ?= torch==2.14.1 torchvision==0.29.1
 VENV := .venv
 PY := $(VENV)/bin/python
 QS := quickstart
-QS_CONFIG := configs/quickstart/coat_daformer_switch.py
+QS_CONFIG := configs/tissue/coat_slim_daformer_switch.py
 export NO_ALBUMENTATIONS_UPDATE := 1
 
-.PHONY: help env quickstart test lint format bench clean
+.PHONY: help env quickstart test lint format docs dist bench clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -15,8 +15,8 @@ help:  ## list the targets
 env: $(VENV)/installed  ## make the environment in .venv and install the package
 
 $(VENV)/installed: setup.py pyproject.toml
-	@$(PYTHON) -c "import sys; v = sys.version_info; assert (3, 10) <= v < (3, 13), \
-	'mmseg_ftu runs on Python 3.10 to 3.12, this is %d.%d: make PYTHON=python3.11' % v[:2]"
+	@$(PYTHON) -c "import sys; v = sys.version_info; (3, 11) <= v < (3, 14) or sys.exit( \
+	'mmseg_ftu runs on Python 3.11 to 3.13, this is %d.%d: make PYTHON=python3.12' % v[:2])"
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --quiet --disable-pip-version-check $(TORCH)
 	$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[dev,staintools]'
@@ -31,9 +31,8 @@ quickstart: env  ## sample data, stains, training, prediction, evaluation, repor
 	rm -rf $(QS)/run
 	$(PY) tools/train.py $(QS_CONFIG) --work-dir $(QS)/run
 	$(PY) tools/test.py $(QS_CONFIG) $(QS)/run/best_Dice_epoch_*.pth --tta --out $(QS)/result \
-	  --work-dir $(QS)/run
+	  --show-dir $(QS)/overlays --work-dir $(QS)/run
 	$(PY) tools/colour_baseline.py $(QS)/prepared --result $(QS)/result
-	$(PY) tools/draw_overlays.py $(QS)/prepared $(QS)/result $(QS)/overlay.png
 	$(PY) tools/predict.py $(QS_CONFIG) $(QS)/run/best_Dice_epoch_*.pth --input $(QS)/prepared \
 	  --fold 0 --output $(QS)/predictions --save masks overlays geojson probabilities \
 	  --overwrite
@@ -52,8 +51,17 @@ format: env  ## mend the style
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 
+docs: env  ## check the pages: links, paths, examples, the tests that promises name
+	$(PY) -m pytest tests/test_pages.py tests/stain/test_documentation.py
+
+dist: env  ## build the sdist and the wheel into dist/, and check them
+	rm -rf dist
+	$(PY) -m build
+	$(PY) -m twine check --strict dist/*
+
 bench: env  ## side-by-side timings
 	$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	$(PY) benchmarks/startup.py
 	$(PY) benchmarks/pipeline.py
 	$(PY) benchmarks/attention.py
 	$(PY) benchmarks/inference.py
@@ -62,4 +70,4 @@ bench: env  ## side-by-side timings
 	$(PY) benchmarks/predict.py
 
 clean:  ## remove the environment and what the quickstart made
-	rm -rf $(VENV) $(QS) work_dirs
+	rm -rf $(VENV) $(QS) build dist

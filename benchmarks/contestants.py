@@ -27,7 +27,7 @@ from mmseg_ftu.models.backbones.coat_variants import resolve_arch
 from mmseg_ftu.models.backbones.mit import ARCHS as MIT_ARCHS
 from mmseg_ftu.models.decode_heads import DAFormerHead
 
-CONFIGS = Path(__file__).parents[1] / 'configs/_base_/models'
+CONFIGS = Path(__file__).parents[1] / 'configs/ftu'
 B2 = MIT_ARCHS['b2']
 SEGFORMER_WIDTH = 256  # of the decoder in mmseg's and smp's SegFormer
 HEAD = dict(num_classes=2, out_channels=1, threshold=0.5, align_corners=False)

@@ -45,7 +45,7 @@ from mmseg_ftu.inference.predictor import FTUPredictor
 
 ROOT = Path(__file__).resolve().parents[1]
 FULL_MODEL = ROOT / 'configs/ftu/coat_daformer.py'
-SMALL_MODEL = ROOT / 'configs/quickstart/coat_daformer.py'
+SMALL_MODEL = ROOT / 'configs/tissue/coat_slim_daformer.py'
 SIDE = 3000  # px, the competition's images
 
 

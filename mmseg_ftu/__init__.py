@@ -7,9 +7,12 @@ own registries; configs name it in ``custom_imports``. The idea of the paper is 
 
 import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mmseg_ftu.version import __version__
+
+if TYPE_CHECKING:
+    from mmseg_ftu.inference import FTUPredictor
 
 # albumentations would ask the network for updates when mmseg imports it
 os.environ.setdefault('NO_ALBUMENTATIONS_UPDATE', '1')

@@ -34,7 +34,6 @@ COMMANDS = {
     'report': 'report',
     'export onnx': 'export_onnx',
     'colour-baseline': 'colour_baseline',
-    'draw-overlays': 'draw_overlays',
 }
 FAILED, WRONG_INPUT, INTERRUPTED = 1, 2, 130  # 2 is argparse's, 130 the shell's
 DISK_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EIO)  # no wrong input

@@ -10,7 +10,7 @@ from packaging.version import Version
 
 # (first version that works, first that isn't known to, name on the package index).
 # The lower bounds are what OpenMMLab's mmsegmentation 1.2.2 asks for, its last release
-# before the maintained OneDL line took over; setup.py installs the latter.
+# before the maintained OneDL line took over; pyproject.toml installs the latter.
 SUPPORTED = {
     'mmengine': ('0.10.3', '1.0', 'onedl-mmengine'),
     'mmcv': ('2.0.0rc4', '3.0', 'onedl-mmcv'),

@@ -20,15 +20,12 @@ with quiet_imports():
         check_finite_loss_hook,
         check_fold_hook,
         check_schedule_hook,
-        check_stain_hook,
         check_weights_hook,
         keep_gradients_hook,
+        keep_preparation_hook,
         resume,
         sync_saved_buffers_hook,
         visualizer,
-    )
-    from mmseg_ftu.engine import (
-        preparation_hook as keep_preparation_hook,
     )
     from mmseg_ftu.engine.checkpoint_schemes import refuse_unsafe_checkpoints
     from mmseg_ftu.evaluation import draw_predictions_hook, ftu_dice_metric
@@ -40,7 +37,6 @@ __all__ = [
     'check_finite_loss_hook',
     'check_fold_hook',
     'check_schedule_hook',
-    'check_stain_hook',
     'check_weights_hook',
     'draw_predictions_hook',
     'ftu_dice_metric',

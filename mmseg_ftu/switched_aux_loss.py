@@ -21,13 +21,15 @@ Theirs was two runs with a fresh optimizer; here the optimizer runs on.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from mmengine.hooks import Hook
 from mmengine.model import BaseModule, is_model_wrapper
-from mmengine.runner import EpochBasedTrainLoop
+from mmengine.runner import EpochBasedTrainLoop, Runner
 from mmseg.registry import HOOKS, MODELS
+from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -96,7 +98,7 @@ class AuxiliaryHead(BaseModule):
         loss_weight: float = 1.0,
         target: str = 'nearest',
         ignore_index: int = 255,
-        init_cfg: dict | None = None,
+        init_cfg: dict[str, Any] | None = None,
     ):
         super().__init__(init_cfg or dict(type='Normal', std=0.01, layer='Conv2d'))
         if target not in TARGETS:
@@ -119,9 +121,12 @@ class AuxiliaryHead(BaseModule):
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
         """Map the encoder's maps (N, C_k, H_k, W_k) to logits (N, 1, H_i, W_i)."""
-        return self.stems[self.in_index](inputs[self.in_index])
+        logits: Tensor = self.stems[self.in_index](inputs[self.in_index])
+        return logits
 
-    def loss(self, inputs: Sequence[Tensor], batch_data_samples: list, *_) -> dict:
+    def loss(
+        self, inputs: Sequence[Tensor], batch_data_samples: list[SegDataSample], *_: Any
+    ) -> dict[str, Tensor]:
         """Compare the active stage with the down-sampled mask.
 
         Args:
@@ -164,15 +169,16 @@ class SwitchAuxHook(Hook):
         ... ]
     """
 
-    def __init__(self, schedule: Sequence[dict]):
+    def __init__(self, schedule: Sequence[dict[str, int]]):
         check_schedule(schedule)
         self.schedule = schedule
 
     def stage_at(self, epoch: int) -> int:
         """Return the stage that is active in an epoch (0-based)."""
-        return [p['in_index'] for p in self.schedule if p['begin'] <= epoch][-1]
+        begun = [p for p in self.schedule if p['begin'] <= epoch]
+        return begun[-1]['in_index']
 
-    def before_train(self, runner) -> None:
+    def before_train(self, runner: Runner) -> None:
         """Refuse a run in which a phase could never come."""
         if not isinstance(runner.train_loop, EpochBasedTrainLoop):
             raise ValueError(
@@ -192,7 +198,7 @@ class SwitchAuxHook(Hook):
             check_stage(phase['in_index'], len(head.stems))
         check_distributed(runner.model)
 
-    def before_train_epoch(self, runner) -> None:
+    def before_train_epoch(self, runner: Runner) -> None:
         """Set the stage of this epoch and log it."""
         head = find_auxiliary_head(runner.model)
         index = self.stage_at(runner.epoch)
@@ -214,7 +220,7 @@ def check_stage(index: int, num_stages: int) -> None:
         )
 
 
-def check_schedule(schedule: Sequence[dict]) -> None:
+def check_schedule(schedule: Sequence[dict[str, int]]) -> None:
     """Raise ValueError unless the phases begin at 0 and follow in order."""
     if not schedule:
         raise ValueError('SwitchAuxHook: the schedule is empty, give it a phase')
@@ -236,7 +242,7 @@ def check_schedule(schedule: Sequence[dict]) -> None:
 
 def find_auxiliary_head(model: nn.Module) -> AuxiliaryHead:
     """Return the one auxiliary head of a (wrapped) model, else raise ValueError."""
-    model = model.module if is_model_wrapper(model) else model
+    model = model.get_submodule('module') if is_model_wrapper(model) else model
     heads = [m for m in model.modules() if isinstance(m, AuxiliaryHead)]
     if len(heads) != 1:
         raise ValueError(

@@ -3,13 +3,18 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+#: ``{source: {organ: t, 'default': t}, 'default': t}`` with t in 0..1; instead of the
+#: inner table a source may have one number.
+Thresholds = Mapping[str, float | Mapping[str, float]]
+T = TypeVar('T')
 
 LAYOUT = 1  # of the file that tools/fit_thresholds.py writes
 
 # The same as `thresholds` of configs/_base_/datasets/hubmap_768x768.py, which has the
 # source; here for those who use the metric or the predictor without these configs.
-PAPER_THRESHOLDS = {
+PAPER_THRESHOLDS: dict[str, float | dict[str, float]] = {
     'HPA': {'default': 0.5, 'lung': 0.15},
     'Hubmap': {'default': 0.4, 'lung': 0.1},
     'default': 0.5,
@@ -17,7 +22,7 @@ PAPER_THRESHOLDS = {
 
 
 def threshold_for(
-    thresholds: Mapping, data_source: str | None, organ: str | None
+    thresholds: Thresholds, data_source: str | None, organ: str | None
 ) -> float:
     """Look up the threshold of an image.
 
@@ -33,9 +38,8 @@ def threshold_for(
     Raises:
         ValueError: If none of the three is there.
     """
-    table = _entry(thresholds, data_source)
-    if table is None:
-        table = {}
+    entry = _entry(thresholds, data_source)
+    table = {} if entry is None else entry
     if not isinstance(table, Mapping):
         return table
     for candidate in (
@@ -43,7 +47,7 @@ def threshold_for(
         table.get('default'),
         thresholds.get('default'),
     ):
-        if candidate is not None:
+        if candidate is not None and not isinstance(candidate, Mapping):
             return candidate
     raise ValueError(
         f'no threshold for data source {data_source!r}, organ {organ!r}: add it or a '
@@ -51,15 +55,18 @@ def threshold_for(
     )
 
 
-def _entry(table: Mapping, name: str | None) -> Any:
+def _entry(table: Mapping[str, T], name: str | None) -> T | None:
     """Return the entry of a name in any case, None if there is none."""
-    if name is None or name in table:
-        return table.get(name)
+    if name is None:
+        return None
+    if name in table:
+        return table[name]
     spelt = {str(key).casefold(): key for key in table}
-    return table.get(spelt.get(name.casefold()))
+    key = spelt.get(name.casefold())
+    return None if key is None else table[key]
 
 
-def source_without_entry(thresholds: Mapping, data_source: str | None) -> str | None:
+def source_without_entry(thresholds: Thresholds, data_source: str | None) -> str | None:
     """Say that a table of thresholds does not know a data source.
 
     Args:
@@ -82,7 +89,7 @@ def source_without_entry(thresholds: Mapping, data_source: str | None) -> str | 
     )
 
 
-def organ_alone(thresholds: Mapping, organ: str | None) -> str | None:
+def organ_alone(thresholds: Thresholds, organ: str | None) -> str | None:
     """Say that an organ without its data source does not choose a threshold.
 
     Args:
@@ -95,7 +102,7 @@ def organ_alone(thresholds: Mapping, organ: str | None) -> str | None:
     found = {
         source: table[organ]
         for source, table in thresholds.items()
-        if isinstance(table, Mapping) and organ in table
+        if isinstance(table, Mapping) and organ is not None and organ in table
     }
     if not found:
         return None
@@ -107,8 +114,13 @@ def organ_alone(thresholds: Mapping, organ: str | None) -> str | None:
     )
 
 
-def check_thresholds(thresholds: Mapping) -> None:
+def check_thresholds(thresholds: Mapping[str, Any]) -> None:
     """Raise ValueError unless every threshold is a number in 0..1."""
+    if isinstance(thresholds.get('default'), Mapping):
+        raise ValueError(
+            f'threshold of default: {thresholds["default"]}, not a number; only a '
+            'data source may have a table of organs'
+        )
     for source, table in thresholds.items():
         entries = table if isinstance(table, Mapping) else {'': table}
         for organ, value in entries.items():
@@ -120,7 +132,7 @@ def check_thresholds(thresholds: Mapping) -> None:
                 raise ValueError(f'threshold of {source} {organ}: {value} not in 0..1')
 
 
-def load_thresholds(path: str | Path) -> dict:
+def load_thresholds(path: str | Path) -> dict[str, Any]:
     """Read the thresholds of a file.
 
     Args:

@@ -64,7 +64,7 @@ def shipped_config(
 
     Without workers it is quicker, for tests of what doesn't depend on them.
     """
-    cfg = Config.fromfile(CONFIGS / 'quickstart' / 'coat_daformer_switch.py')
+    cfg = Config.fromfile(CONFIGS / 'tissue' / 'coat_slim_daformer_switch.py')
     cfg.work_dir = str(work_dir)
     arch = dict(embed_dims=WIDTHS, serial_depths=[1, 1, 1, 1])
     cfg.model.backbone.update(arch=arch, drop_path_rate=0.2)

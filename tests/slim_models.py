@@ -37,7 +37,7 @@ SEVEN = NAMES[:-1]
 def slim_config(name: str) -> Config:
     """Return a slim copy of ``configs/ftu/NAME_aux.py``, or of the quickstart's."""
     quickstart = name == 'quickstart'
-    path = 'quickstart/coat_daformer_aux.py' if quickstart else f'ftu/{name}_aux.py'
+    path = 'tissue/coat_slim_daformer_aux.py' if quickstart else f'ftu/{name}_aux.py'
     cfg = Config.fromfile(CONFIGS / path)
     backbone, widths = BACKBONES[name]
     cfg.model.backbone.update(backbone, init_cfg=None)

@@ -13,7 +13,7 @@ PACKAGE = ROOT / 'mmseg_ftu'
 FLOORS = [
     {'version', 'dependencies'},
     {'io', 'masks', 'stain'},
-    {'prepared_folder', 'recipe', 'thresholds'},
+    {'prepared_folder', 'prepared_table', 'recipe', 'thresholds'},
     {'switched_aux_loss', 'models', 'datasets', 'engine'},
     {'evaluation'},
     {'inference', 'preparation', 'report', 'export', 'sample_tissue'},
@@ -21,7 +21,10 @@ FLOORS = [
 ]
 FLOOR_OF = {room: number for number, floor in enumerate(FLOORS) for room in floor}
 HEAVY = {'torch', 'mmengine', 'mmcv', 'mmseg', 'mmpretrain', 'timm', 'albumentations'}
-LIGHT = ['stain', 'masks', 'io', 'recipe', 'prepared_folder', 'thresholds', 'cli']
+LIGHT = [
+    *('stain', 'masks', 'io', 'recipe', 'prepared_folder', 'prepared_table'),
+    *('thresholds', 'cli'),
+]
 
 
 def room_of(path: Path) -> str:

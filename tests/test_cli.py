@@ -1,7 +1,9 @@
 """The commands: arguments, messages and exit codes, the same for all."""
 
+import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 def test_every_tool_is_a_command_and_the_reverse():
     tools = {path.stem for path in (ROOT / 'tools').glob('*.py')}
     assert tools == {*COMMANDS.values()}
-    assert len(tools) >= 14
+    assert len(tools) >= 13
 
 
 def test_overview_and_version(capsys):
@@ -49,6 +51,22 @@ def test_ctrl_c_while_importing_is_one_line(command, monkeypatch, capsys):
     monkeypatch.setattr(cli, 'import_module', interrupt)
     assert run_command(command, []) == 130
     assert capsys.readouterr().err == 'stopped\n'
+
+
+def options_of(module):
+    parser = cli.make_parser(import_module(f'mmseg_ftu.commands.{module}'), None)
+    names = {name for action in parser._actions for name in action.option_strings}
+    return {name for name in names if name.startswith('--')}
+
+
+@pytest.mark.parametrize('command', COMMANDS)
+def test_every_option_is_documented(command):
+    pages = [ROOT / 'README.md', *(ROOT / 'docs').glob('*.md')]
+    text = '\n'.join(page.read_text(encoding='utf-8') for page in pages)
+    documented = set(re.findall(r'(?<![\w-])--[a-z0-9][\w-]*', text))
+    options = options_of(COMMANDS[command])
+    assert '--help' in options
+    assert sorted(options - documented) == []
 
 
 def test_help_loads_nothing_heavy():

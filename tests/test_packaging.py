@@ -1,16 +1,21 @@
-"""The wheel, the recipe of the image, and the paths that the documents name."""
+"""The wheel, the recipe of the image, and pins that stand in two places."""
 
 import re
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
+import yaml
+
+from mmseg_ftu.version import __version__
 
 ROOT = Path(__file__).resolve().parents[1]
-DOCUMENTS = ['README.md', 'docker/Dockerfile', *map(str, ROOT.glob('docs/*.md'))]
 
 
 @pytest.fixture(scope='module')
@@ -39,42 +44,74 @@ def test_wheel_holds_the_package_and_its_configs_only(wheel):
     assert 'mmseg_ftu/.mim/configs/_base_/switch.py' in names
     assert 'mmseg_ftu/.mim/tools/train.py' in names
     assert 'mmseg_ftu/report/templates/page.html' in names
+    assert 'mmseg_ftu/py.typed' in names
     modules = {str(p.relative_to(ROOT)) for p in ROOT.glob('mmseg_ftu/**/*.py')}
     assert {m for m in modules if '/.mim/' not in m} <= set(names)
     assert not any(name.endswith('.pyc') for name in names)
 
 
-def test_wheel_installs_and_its_configs_load(wheel, tmp_path):
+@pytest.fixture(scope='module')
+def installed(wheel, tmp_path_factory):
+    """Install the wheel alone and return a function that runs Python with it."""
+    site, elsewhere = (tmp_path_factory.mktemp(name) for name in ('site', 'away'))
     command = [sys.executable, '-m', 'pip', 'install', '--no-deps', '--quiet']
-    subprocess.run([*command, '--target', str(tmp_path), str(wheel)], check=True)
-    code = """
-import mmseg_ftu
-from pathlib import Path
-from mmengine.config import Config
-here = Path(mmseg_ftu.__file__).parent
-print(here)
-cfg = Config.fromfile(here / '.mim' / 'configs' / 'ftu' / 'coat_daformer_switch.py')
-assert cfg.custom_hooks[0].type == 'SwitchAuxHook'
+    subprocess.run([*command, '--target', str(site), str(wheel)], check=True)
+
+    def run(*words):
+        return subprocess.run(
+            [sys.executable, *words],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=elsewhere,
+            env={'PYTHONPATH': str(site), 'PATH': '', 'OMP_NUM_THREADS': '1'},
+        )
+
+    return run, site, elsewhere
+
+
+def test_packaged_configs_can_be_a_base(installed):
+    run, site, elsewhere = installed
+    name = 'mmseg_ftu::ftu/coat_daformer_switch.py'
+    (elsewhere / 'mine.py').write_text(f"_base_ = '{name}'\nmine = 1\n")
+    code = f"""
+import mmseg_ftu.plugin
+from mmseg_ftu.engine.read_config import read_config
+mine, base = read_config('mine.py'), read_config('{name}')
+assert mine.pop('mine') == 1
+assert mine.to_dict() == base.to_dict()
+assert base.custom_hooks[0].type == 'SwitchAuxHook'
+print(base.filename)
 """
-    done = subprocess.run(
-        [sys.executable, '-c', code],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        env={'PYTHONPATH': str(tmp_path), 'PATH': ''},
-    )
+    done = run('-c', code)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == str(tmp_path / 'mmseg_ftu')
+    configs = site / 'mmseg_ftu' / '.mim' / 'configs'
+    assert done.stdout.strip() == str(configs / 'ftu' / 'coat_daformer_switch.py')
 
 
-@pytest.mark.parametrize('document', DOCUMENTS)
-def test_paths_in_the_documents_exist(document):
-    text = (ROOT / document).read_text()
-    pattern = r'\b(?:tools|configs|docs|docker|benchmarks|mmseg_ftu|tests)/[\w./-]*\w'
-    paths = {path for path in re.findall(pattern, text) if '*' not in path}
-    assert paths or 'docs/' in document
-    missing = {p for p in paths if not (ROOT / p).exists() and p != 'mmseg_ftu/data'}
-    assert not {p for p in missing if not p.startswith('mmseg_ftu/work_dirs')}
+def test_an_installed_package_predicts_from_anywhere(installed):
+    run, _, elsewhere = installed
+    cv2.imwrite(str(elsewhere / 'a.png'), np.full((64, 64, 3), 200, np.uint8))
+    (elsewhere / 'mine.py').write_text(
+        "_base_ = 'mmseg_ftu::tissue/coat_slim_daformer_switch.py'\n"
+        "inference = dict(views=['identity'])\n"
+    )
+    code = """
+import mmseg_ftu.plugin
+import torch
+from mmengine.registry import init_default_scope
+from mmseg.registry import MODELS
+from mmseg_ftu.engine.read_config import read_config
+init_default_scope('mmseg')
+torch.save(MODELS.build(read_config('mine.py').model).state_dict(), 'a.pth')
+"""
+    done = run('-c', code)
+    assert done.returncode == 0, done.stderr
+    words = 'predict mine.py a.pth --input a.png --output out --device cpu'
+    code = 'import sys; from mmseg_ftu.cli import main; sys.exit(main())'
+    done = run('-c', code, *words.split())
+    assert done.returncode == 0, done.stderr
+    assert (elsewhere / 'out' / 'masks' / 'a.png').is_file()
 
 
 @pytest.mark.parametrize(
@@ -102,3 +139,20 @@ def test_the_image_copies_what_there_is():
     ]
     assert len(sources) >= 5
     assert all((ROOT / source).exists() for source in sources)
+
+
+def test_pins_that_stand_in_two_places_agree():
+    """Lint in pre-commit and in make, torch in the image and in make."""
+    metadata = tomllib.loads((ROOT / 'pyproject.toml').read_text())['project']
+    hooks = yaml.safe_load((ROOT / '.pre-commit-config.yaml').read_text())['repos']
+    (rev,) = [hook['rev'] for hook in hooks if 'ruff' in hook['repo']]
+    assert f'ruff=={rev[1:]}' in metadata['optional-dependencies']['dev']
+    torch = re.search(r'^TORCH \?= (.+)$', (ROOT / 'Makefile').read_text(), re.M)[1]
+    assert f'pip install {torch}\n' in (ROOT / 'docker' / 'Dockerfile').read_text()
+    versions = re.findall(r'Python :: (3\.\d+)', str(metadata['classifiers']))
+    workflow = (ROOT / '.github' / 'workflows' / 'tests.yml').read_text()
+    assert f'python: {versions}' in workflow
+    (version,) = re.findall(
+        r'^version: (.+)$', (ROOT / 'CITATION.cff').read_text(), re.M
+    )
+    assert version == __version__

@@ -49,6 +49,7 @@ def test_missing_entry_is_named(table):
         ({'HPA': {'lung': -0.1}}, 'threshold of HPA lung'),
         ({'HPA': {'lung': '0.1'}}, 'not a number'),
         ({'default': True}, 'not a number'),
+        ({'default': {'lung': 0.5}}, 'only a data source may have a table'),
     ],
 )
 def test_unusable_table_is_refused(table, message):

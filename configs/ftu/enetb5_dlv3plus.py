@@ -1,6 +1,6 @@
 # EfficientNet-B5 + DeepLabv3+, no auxiliary loss (the paper's "normal").
 _base_ = [
-    '../_base_/models/enetb5_dlv3plus.py',
+    '../_base_/models/dlv3plus_enetb5.py',
     '../_base_/datasets/hubmap_768x768.py',
     '../_base_/schedules/schedule_120e.py',
     '../_base_/default_runtime.py',

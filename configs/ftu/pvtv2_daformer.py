@@ -1,6 +1,6 @@
 # PVTv2-B2 + DAFormer decoder, no auxiliary loss (the paper's "normal").
 _base_ = [
-    '../_base_/models/pvtv2_daformer.py',
+    '../_base_/models/daformer_pvtv2.py',
     '../_base_/datasets/hubmap_768x768.py',
     '../_base_/schedules/schedule_120e.py',
     '../_base_/default_runtime.py',

@@ -1,7 +1,7 @@
 # SegFormer-B4 as the competition's first place trained it: 960 px, batch 1 with group
 # norm, cross entropy + 3 x Lovasz. Prepare with `tools/prepare_hubmap.py --size 960`.
 _base_ = [
-    '../_base_/models/mit_daformer.py',
+    '../_base_/models/daformer_mit.py',
     '../_base_/datasets/hubmap_960x960.py',
     '../_base_/schedules/schedule_120e.py',
     '../_base_/default_runtime.py',

@@ -8,7 +8,9 @@ from mmseg_ftu.commands.cfg_options import add_cfg_options, take_cfg_options
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    parser.add_argument('config', help='path of the config')
+    parser.add_argument(
+        'config', help='path of the config, or mmseg_ftu::ftu/NAME.py of the package'
+    )
     parser.add_argument('checkpoint', help='path or URL of the weights')
     parser.add_argument('out', help='the .onnx file to write')
     add_cfg_options(parser)

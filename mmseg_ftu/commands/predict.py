@@ -26,7 +26,7 @@ STOPPED = 'stopped; run the same command again to go on'
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     add = parser.add_argument
-    add('config', help='path of the config')
+    add('config', help='path of the config, or mmseg_ftu::ftu/NAME.py of the package')
     add('checkpoints', nargs='+', help='paths or URLs of the weights')
     add('--input', required=True, metavar='PATH', help='what to predict')
     add('--output', required=True, type=Path, metavar='DIR', help='where files go')

@@ -5,11 +5,14 @@ import os
 from typing import Any
 
 from mmseg_ftu.commands.cfg_options import add_cfg_options, take_cfg_options
+from mmseg_ftu.commands.launcher import add_launcher
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    parser.add_argument('config', help='path of the config')
+    parser.add_argument(
+        'config', help='path of the config, or mmseg_ftu::ftu/NAME.py of the package'
+    )
     parser.add_argument('checkpoint', help='path or URL of the weights')
     parser.add_argument('--work-dir', help='folder for logs')
     parser.add_argument(
@@ -34,10 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'default); --cfg-options test_evaluator.thresholds.HPA.lung=0.2 goes over it',
     )
     add_cfg_options(parser)
-    parser.add_argument(
-        '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none'
-    )
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+    add_launcher(parser)
 
 
 def run(**options: Any) -> None:

@@ -5,13 +5,16 @@ import os
 from typing import Any
 
 from mmseg_ftu.commands.cfg_options import add_cfg_options, take_cfg_options
+from mmseg_ftu.commands.launcher import add_launcher
 
 STOPPED = 'stopped; --resume goes on from the last checkpoint'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    parser.add_argument('config', help='path of the config')
+    parser.add_argument(
+        'config', help='path of the config, or mmseg_ftu::ftu/NAME.py of the package'
+    )
     parser.add_argument(
         '--work-dir',
         help='folder for logs and checkpoints (default: work_dirs/CONFIG/fold_FOLD)',
@@ -25,10 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--amp', action='store_true', help='mixed precision (needs an accelerator)'
     )
     add_cfg_options(parser)
-    parser.add_argument(
-        '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none'
-    )
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+    add_launcher(parser)
 
 
 def run(**options: Any) -> None:

@@ -27,7 +27,7 @@ class AtLeastTwoBatchSampler(BatchSampler):
     """
 
     def __init__(
-        self, sampler: Sampler, batch_size: int, drop_last: bool = False
+        self, sampler: Sampler[int], batch_size: int, drop_last: bool = False
     ) -> None:
         super().__init__(sampler, batch_size, drop_last)
 

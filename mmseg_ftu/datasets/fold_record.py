@@ -2,61 +2,14 @@
 
 The number of a fold says nothing by itself: fold 0 of another folder, or of the same
 folder prepared again with other folds, holds other images. So a checkpoint also names
-the split, and each image.
+the split, and each image, by the names of ``mmseg_ftu.prepared_table``.
 """
 
-import hashlib
-import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 
-def parse_fold(fold: int | str) -> int:
-    """Return a fold as a number.
-
-    Raises:
-        ValueError: If it is no whole number or negative.
-    """
-    try:
-        number = int(str(fold))
-    except ValueError:
-        number = -1
-    if number < 0:
-        raise ValueError(
-            f'HuBMAPDataset: fold={fold!r} is not a whole number from 0 (configs take '
-            'it from the environment variable FOLD)'
-        )
-    return number
-
-
-def folds_id(folds: Mapping[str, int]) -> str:
-    """Name a split of images into folds.
-
-    Args:
-        folds: Fold of each image (0-based) by id: ``folds.csv``, all rows.
-
-    Returns:
-        12 hexadecimal digits; the same for the same ids and folds, whatever their
-        order.
-    """
-    return _digest(sorted((str(name), int(fold)) for name, fold in folds.items()))
-
-
-def image_key(name: str, shape: Iterable[int], data_source: str) -> str:
-    """Name an image across folders, whatever its size and stains there.
-
-    Args:
-        name: Its id.
-        shape: Height and width of the original, px.
-        data_source: E.g. ``HPA``; in any case.
-
-    Returns:
-        12 hexadecimal digits.
-    """
-    return _digest([name, [int(side) for side in shape], data_source.lower()])
-
-
-def fold_record(dataset: Any) -> dict:
+def fold_record(dataset: Any) -> dict[str, Any]:
     """Return what a checkpoint keeps about the data that it is trained on.
 
     Args:
@@ -71,7 +24,7 @@ def fold_record(dataset: Any) -> dict:
     parts = list(fold_datasets(dataset))
     if not parts:
         return {}
-    record: dict = dict(train_images=sorted(image_ids(dataset)))
+    record: dict[str, Any] = dict(train_images=sorted(image_ids(dataset)))
     held_out = {(_held_out(part), part.folds_id) for part in parts}
     if len(held_out) == 1 and all(part.split != 'val' for part in parts):
         record['fold'], record['folds_id'] = held_out.pop()
@@ -93,7 +46,7 @@ def fold_datasets(dataset: Any) -> Iterator[Any]:
             yield from fold_datasets(inner)
 
 
-def trained_on(meta: Mapping, ids: Mapping[str, str]) -> list[str] | None:
+def trained_on(meta: Mapping[str, Any], ids: Mapping[str, str]) -> list[str] | None:
     """Return the ids of those images that a checkpoint was trained on.
 
     Args:
@@ -108,7 +61,7 @@ def trained_on(meta: Mapping, ids: Mapping[str, str]) -> list[str] | None:
     return sorted(ids[key] for key in ids.keys() & set(meta['train_images']))
 
 
-def describe(record: Mapping) -> str:
+def describe(record: Mapping[str, Any]) -> str:
     """Say in words what a record of `fold_record` holds."""
     text = f'{len(record.get("train_images", ()))} images'
     if 'fold' not in record:
@@ -127,7 +80,3 @@ def shown(ids: list[str], most: int = 5) -> str:
 
 def _held_out(dataset: Any) -> int | None:
     return None if dataset.split == 'all' else dataset.fold
-
-
-def _digest(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:12]

@@ -1,34 +1,34 @@
-"""Dataset of images and masks prepared by ``tools/prepare_hubmap.py``.
+"""Dataset of the images and masks of a prepared folder.
 
-The folder holds ``images/<id>.png``, ``masks/<id>.png`` (0 background, 1 unit, 255
-ignored), ``masks_original/<id>.png`` at the size of the original image, ``folds.csv``
-with one row an image, and ``manifest.json``, which is written last.
+``tools/prepare_hubmap.py`` and ``tools/prepare_pairs.py`` write such folders;
+``mmseg_ftu.prepared_folder`` describes them.
 """
 
-import csv
-import json
 import statistics
-from pathlib import Path
+from functools import partial
 from typing import Any, Literal
 
-from mmengine.fileio import exists, get_text
+from mmengine.fileio import exists, get
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
-from mmseg_ftu.datasets.fold_record import folds_id, image_key, parse_fold
 from mmseg_ftu.datasets.same_shape_batch_sampler import shape_after
 from mmseg_ftu.datasets.seeding import SeededPipelineMixin
 from mmseg_ftu.datasets.transforms.stain import StainNormalize
 from mmseg_ftu.io.resizing import target_shape
-from mmseg_ftu.stain import stain_id
-
-MASK_DIRS = {'training': 'masks', 'original': 'masks_original'}
-SPLITS = ('train', 'val', 'all')
-COLUMNS = ('id', 'organ', 'data_source', 'img_height', 'img_width', 'pixel_size')
-PREPARE = (
-    'Prepare it with `python tools/prepare_hubmap.py SRC {root}` (the competition) or '
-    '`python tools/prepare_pairs.py` (your own images and masks).'
+from mmseg_ftu.prepared_folder import (
+    IMAGES,
+    MASKS,
+    ORIGINAL_MASKS,
+    SUFFIX,
+    TABLE,
+    PreparedFolder,
 )
+from mmseg_ftu.prepared_table import PreparedImage, parse_fold
+from mmseg_ftu.recipe import Recipe, name_stains
+
+MASK_DIRS = {'training': MASKS, 'original': ORIGINAL_MASKS}
+SPLITS = ('train', 'val', 'all')
 
 
 @DATASETS.register_module()
@@ -39,12 +39,10 @@ class HuBMAPDataset(SeededPipelineMixin, BaseSegDataset):
     of the original image, None where unknown), ``original_shape`` (h, w) and
     ``input_shape`` (h, w), as the pipeline hands it on if nothing in it is random.
     ``metainfo['stain']`` names the folder's and the pipeline's stain normalisation.
-    ``preparation`` holds ``size`` (longer side, px), ``pixel_size`` (um/px, median),
-    ``pixel_size_by_organ`` (the median of each organ for which it is known) and
-    ``stain`` (the manifest's entry), after ``full_init``. It is no part of
+    ``preparation`` is the `Recipe` of the images, after ``full_init``. It is not in
     ``metainfo``, since folders that differ in it may well be concatenated. For the same
-    reason ``folds_id`` and ``image_ids``, of ``mmseg_ftu.datasets.fold_record``, are
-    attributes.
+    reason ``folds_id`` and ``image_ids`` (the id of each image by its key, see
+    ``mmseg_ftu.prepared_table``) are attributes.
 
     Args:
         data_root: The prepared folder.
@@ -73,7 +71,7 @@ class HuBMAPDataset(SeededPipelineMixin, BaseSegDataset):
         split: Literal['train', 'val', 'all'] = 'train',
         resolution: Literal['training', 'original'] = 'training',
         organs: list[str] | None = None,
-        ann_file: str = 'folds.csv',
+        ann_file: str = TABLE,
         **kwargs: Any,
     ) -> None:
         if split not in SPLITS:
@@ -92,168 +90,117 @@ class HuBMAPDataset(SeededPipelineMixin, BaseSegDataset):
         self.fold = parse_fold(fold)
         self.split = split
         self.organs = organs
+        self.resolution = resolution
+        self._table = ann_file
         super().__init__(
             data_root=str(data_root),
             ann_file=ann_file,
-            data_prefix=dict(img_path='images', seg_map_path=MASK_DIRS[resolution]),
-            img_suffix='.png',
-            seg_map_suffix='.png',
+            data_prefix=dict(img_path=IMAGES, seg_map_path=MASK_DIRS[resolution]),
+            img_suffix=SUFFIX,
+            seg_map_suffix=SUFFIX,
             **kwargs,
         )
 
-    def _settings(self) -> dict:
-        """Return what the manifest says about how the folder was prepared."""
-        path = str(Path(self.data_root) / 'manifest.json')
-        text = get_text(path, backend_args=self.backend_args)
-        return json.loads(text).get('settings', {})
-
-    def _preparation(self, infos: list[dict]) -> dict:
-        """Return what has to be done to a new image to resemble those of the folder.
-
-        ``KeepPreparationHook`` writes it into checkpoints, where prediction finds it.
-        """
-        settings = self._settings()
-        size = settings.get('size')
-        by_organ: dict[str, list[float]] = {}
-        for info in infos:
-            if info['pixel_size'] is not None:
-                scale = max(info['original_shape']) / size if size else 1
-                found = by_organ.setdefault(info['organ'], [])
-                found.append(info['pixel_size'] * scale)
-        pixel_sizes = [value for found in by_organ.values() for value in found]
-        return dict(
-            size=size,
-            pixel_size=statistics.median(pixel_sizes) if pixel_sizes else None,
-            pixel_size_by_organ={
-                organ: statistics.median(found)
-                for organ, found in sorted(by_organ.items())
-            },
-            stain=settings.get('stain'),
+    def load_data_list(self) -> list[dict[str, Any]]:
+        """Read the table and return one dict for each image of the split."""
+        folder = PreparedFolder.open(
+            self.data_root, table=self._table, read=self._read_bytes
         )
+        self._metainfo['stain'] = self._stain(folder)
+        self.folds_id = folder.folds_id
+        images = self._select(folder)
+        self.preparation = _preparation(folder, images)
+        self.image_ids = {image.key: image.id for image in images}
+        folder.require_files(
+            images,
+            original=self.resolution == 'original',
+            exists=partial(exists, backend_args=self.backend_args),
+        )
+        return [self._data_info(folder, image) for image in images]
 
-    def _stain(self) -> str:
+    def _read_bytes(self, path: str) -> bytes | None:
+        if not exists(path, backend_args=self.backend_args):
+            return None
+        content: bytes = get(path, backend_args=self.backend_args)
+        return content
+
+    def _stain(self, folder: PreparedFolder) -> str:
         """Name the stain normalisation of the folder and the pipeline.
 
-        It goes with ``metainfo`` into checkpoints, where ``CheckStainHook`` reads it.
+        It goes with ``metainfo`` into checkpoints, where ``KeepPreparationHook`` reads
+        it.
         """
-        stain = self._settings().get('stain')
-        names = [f'{stain["id"]} {stain["order"]}'] if stain else []
-        names += [
-            f'{stain_id(transform.normalizer)} online'
+        online = [
+            transform.normalizer
             for transform in self.pipeline.transforms
             if isinstance(transform, StainNormalize)
         ]
-        return ', '.join(names) or 'none'
+        return name_stains(folder.stain, online)
 
-    def load_data_list(self) -> list[dict]:
-        """Read the table and return one dict for each image of the split."""
-        self._check_prepared()
-        self._metainfo['stain'] = self._stain()
-        rows = self._select(self._read_table())
-        size = self._settings().get('size')
-        infos = [self._data_info(line, row, size) for line, row in rows]
-        self.preparation = self._preparation(infos)
-        self.image_ids = {
-            image_key(info['img_id'], info['original_shape'], info['data_source']): (
-                info['img_id']
-            )
-            for info in infos
-        }
-        missing = [
-            f'{info["img_id"]} ({info[key]})'
-            for info in infos
-            for key in ('img_path', 'seg_map_path')
-            if not exists(info[key], backend_args=self.backend_args)
-        ]
-        if missing:
-            shown = '\n  '.join(missing[:10])
-            more = f'\n  and {len(missing) - 10} more' if len(missing) > 10 else ''
+    def _select(self, folder: PreparedFolder) -> list[PreparedImage]:
+        """Keep the images of the split and the organs."""
+        folds = set(folder.folds.values())
+        if self.split != 'all' and self.fold not in folds:
             raise ValueError(
-                f'{self.ann_file}: {len(missing)} files are missing:\n  {shown}{more}\n'
-                + PREPARE.format(root=self.data_root)
+                f'fold={self.fold} is not in {folder.table_path}, which has the folds '
+                f'{sorted(folds)} (configs take it from the environment variable FOLD)'
             )
-        return infos
-
-    def _check_prepared(self) -> None:
-        for path in (self.ann_file, str(Path(self.data_root) / 'manifest.json')):
-            if not exists(path, backend_args=self.backend_args):
-                raise ValueError(
-                    f'data_root={self.data_root!r} is not a (completely) prepared '
-                    f'folder: {path} is missing. ' + PREPARE.format(root=self.data_root)
-                )
-
-    def _read_table(self) -> list[tuple[int, dict[str, str]]]:
-        """Read all rows, each with its line number (1-based, the header is 1)."""
-        text = get_text(self.ann_file, backend_args=self.backend_args)
-        reader = csv.DictReader(text.splitlines())
-        lacking = sorted({*COLUMNS, 'fold'} - set(reader.fieldnames or ()))
-        if lacking:
-            raise ValueError(f'{self.ann_file}: columns are missing: {lacking}')
-        return [(reader.line_num, row) for row in reader]
-
-    def _select(
-        self, rows: list[tuple[int, dict[str, str]]]
-    ) -> list[tuple[int, dict[str, str]]]:
-        """Keep the rows of the split and the organs."""
-        folds = {line: self._number(int, line, row, 'fold') for line, row in rows}
-        self.folds_id = folds_id({row['id']: folds[line] for line, row in rows})
-        if self.split != 'all' and self.fold not in folds.values():
-            raise ValueError(
-                f'fold={self.fold} is not in {self.ann_file}, which has the folds '
-                f'{sorted(set(folds.values()))} (configs take it from the environment '
-                'variable FOLD)'
-            )
-        present = sorted({row['organ'] for _, row in rows})
+        present = sorted({image.organ for image in folder.images})
         unknown = sorted(set(self.organs or ()) - set(present))
         if unknown:
             raise ValueError(
-                f'organs={unknown} are not in {self.ann_file}, which has {present}'
+                f'organs={unknown} are not in {folder.table_path}, which has {present}'
             )
         kept = [
-            (line, row)
-            for line, row in rows
-            if self.split == 'all'
-            or (folds[line] == self.fold) == (self.split == 'val')
-            if self.organs is None or row['organ'] in self.organs
+            image
+            for image in folder.images
+            if self.split == 'all' or (image.fold == self.fold) == (self.split == 'val')
+            if self.organs is None or image.organ in self.organs
         ]
         if not kept:
             raise ValueError(
-                f'no image is left in {self.ann_file} for split={self.split!r}, '
+                f'no image is left in {folder.table_path} for split={self.split!r}, '
                 f'fold={self.fold}, organs={self.organs}'
             )
         return kept
 
-    def _data_info(self, line: int, row: dict[str, str], size: int | None) -> dict:
-        name, pixel_size = row['id'], row['pixel_size']
-        shape = (
-            self._number(int, line, row, 'img_height'),
-            self._number(int, line, row, 'img_width'),
-        )
+    def _data_info(
+        self, folder: PreparedFolder, image: PreparedImage
+    ) -> dict[str, Any]:
+        original = self.resolution == 'original'
+        shape = target_shape(image.original_shape, folder.size)
         return dict(
-            img_path=f'{self.data_prefix["img_path"]}/{name}{self.img_suffix}',
-            seg_map_path=(
-                f'{self.data_prefix["seg_map_path"]}/{name}{self.seg_map_suffix}'
-            ),
-            img_id=name,
-            organ=row['organ'],
-            data_source=row['data_source'],
-            pixel_size=(
-                self._number(float, line, row, 'pixel_size') if pixel_size else None
-            ),
-            original_shape=shape,
-            input_shape=shape_after(
-                self.pipeline.transforms, target_shape(shape, size)
-            ),
+            img_path=str(folder.image_path(image.id)),
+            seg_map_path=str(folder.mask_path(image.id, original)),
+            img_id=image.id,
+            organ=image.organ,
+            data_source=image.data_source,
+            pixel_size=image.pixel_size,
+            original_shape=image.original_shape,
+            input_shape=shape_after(self.pipeline.transforms, shape),
             label_map=self.label_map,
             reduce_zero_label=self.reduce_zero_label,
             seg_fields=[],
         )
 
-    def _number(self, kind: type, line: int, row: dict[str, str], key: str) -> Any:
-        try:
-            return kind(row[key])
-        except (TypeError, ValueError):
-            raise ValueError(
-                f'{self.ann_file}, line {line}, column {key}: {row[key]!r} is not '
-                f'{"an integer" if kind is int else "a number"}'
-            ) from None
+
+def _preparation(folder: PreparedFolder, images: list[PreparedImage]) -> Recipe:
+    """Return what has to be done to a new image to resemble those of the folder.
+
+    ``KeepPreparationHook`` writes it into checkpoints, where prediction finds it.
+    """
+    size = folder.size
+    by_organ: dict[str, list[float]] = {}
+    for image in images:
+        if image.pixel_size is not None:
+            scale = max(image.original_shape) / size if size else 1
+            by_organ.setdefault(image.organ, []).append(image.pixel_size * scale)
+    pixel_sizes = [value for found in by_organ.values() for value in found]
+    return Recipe(
+        size,
+        pixel_size=statistics.median(pixel_sizes) if pixel_sizes else None,
+        stain=folder.stain,
+        pixel_size_by_organ={
+            organ: statistics.median(found) for organ, found in sorted(by_organ.items())
+        },
+    )

@@ -5,12 +5,14 @@ change the result.
 """
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from mmcv.image import rescale_size
 from mmcv.transforms import BaseTransform, LoadImageFromFile, Resize
+from mmengine.dataset import DefaultSampler
 from mmseg.datasets.transforms import LoadAnnotations, PackSegInputs
 from mmseg.registry import DATA_SAMPLERS
-from torch.utils.data import BatchSampler, Sampler
+from torch.utils.data import BatchSampler
 
 from mmseg_ftu.datasets.transforms.restore_original_shape import RestoreOriginalShape
 from mmseg_ftu.datasets.transforms.stain import StainNormalize
@@ -37,16 +39,18 @@ class SameShapeBatchSampler(BatchSampler):
         ValueError: If the batch size isn't positive or a sample has no shape.
     """
 
-    def __init__(self, sampler: Sampler, batch_size: int) -> None:
+    def __init__(self, sampler: DefaultSampler, batch_size: int) -> None:
         if batch_size < 1:
             raise ValueError(
                 f'SameShapeBatchSampler: batch_size={batch_size} must be > 0'
             )
         super().__init__(sampler, batch_size, drop_last=False)
+        self.dataset: Any = sampler.dataset
 
     def __iter__(self) -> Iterator[list[int]]:
         """Iterate over the batches."""
-        batch, shape = [], None
+        batch: list[int] = []
+        shape = None
         for index in self.sampler:
             new_shape = self._shape(index)
             if batch and (new_shape != shape or len(batch) == self.batch_size):
@@ -61,14 +65,15 @@ class SameShapeBatchSampler(BatchSampler):
         return sum(1 for _ in self)
 
     def _shape(self, index: int) -> tuple[int, int]:
-        dataset = self.sampler.dataset
-        info = dataset.get_data_info(int(index))
+        info = self.dataset.get_data_info(int(index))
         if 'input_shape' not in info:
             raise ValueError(
-                f'SameShapeBatchSampler: samples of {type(dataset).__name__} have no '
+                'SameShapeBatchSampler: samples of '
+                f'{type(self.dataset).__name__} have no '
                 'input_shape; use HuBMAPDataset, or batch_sampler=None'
             )
-        return info['input_shape']
+        height, width = info['input_shape']
+        return height, width
 
 
 def shape_after(
@@ -82,12 +87,12 @@ def shape_after(
             leave in one shape, which is what matters for a batch.
         shape: Height and width in which it enters, px.
     """
-    after = tuple(shape)
+    after = shape
     for transform in transforms:
         if isinstance(transform, Resize) and type(transform).__name__ == 'Resize':
             after = _resized(transform, after)
         elif not isinstance(transform, KEEPS_SHAPE):
-            return tuple(shape)
+            return shape
     return after
 
 
@@ -95,7 +100,9 @@ def _resized(resize: Resize, shape: tuple[int, int]) -> tuple[int, int]:
     """Return height and width after ``Resize``, which itself says (w, h)."""
     if resize.scale is None:
         scales = zip(shape, resize.scale_factor[::-1], strict=True)
-        return tuple(int(side * scale + 0.5) for side, scale in scales)
-    if not resize.keep_ratio:
-        return tuple(resize.scale[::-1])
-    return rescale_size(shape[::-1], tuple(resize.scale))[::-1]
+        height, width = (int(side * scale + 0.5) for side, scale in scales)
+    elif not resize.keep_ratio:
+        width, height = resize.scale
+    else:
+        width, height = rescale_size(shape[::-1], tuple(resize.scale))
+    return height, width

@@ -11,7 +11,7 @@ distributed run agree on it because the index counts over the whole dataset.
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from mmengine.dataset import ConcatDataset, DefaultSampler, RepeatDataset
@@ -38,8 +38,9 @@ class SeededIndex(int):
         self.key = key
         return self
 
-    def __getnewargs__(self) -> tuple[int, tuple[int, ...]]:
-        return int(self), self.key  # loader workers get their indices pickled
+    def __reduce__(self) -> tuple[Any, ...]:
+        # loader workers get their indices pickled
+        return type(self), (int(self), self.key)
 
     def __sub__(self, other: int) -> 'SeededIndex':
         return SeededIndex(int(self) - int(other), self.key)
@@ -64,7 +65,13 @@ def seeded_globals(rng: np.random.Generator) -> Iterator[None]:
         np.random.set_state(numpy_state)
 
 
-class SeededPipelineMixin:
+if TYPE_CHECKING:
+    from mmengine.dataset import BaseDataset as Dataset
+else:  # whatever dataset it is put before
+    Dataset = object
+
+
+class SeededPipelineMixin(Dataset):
     """Let a ``BaseSegDataset`` run its pipeline with the seed that an index carries.
 
     Put it before the dataset class in the list of bases. During the pipeline

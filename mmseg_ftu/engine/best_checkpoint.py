@@ -7,10 +7,12 @@ a copied work dir is that of the original run.
 import math
 import os
 from pathlib import Path
+from typing import Any
 
 from mmengine.dist import is_main_process
 from mmengine.fileio import LocalBackend
 from mmengine.hooks import CheckpointHook
+from mmengine.runner import Runner
 
 from mmseg_ftu.engine.checkpoint_files import numbered_files, step_pattern, warn
 from mmseg_ftu.engine.safe_checkpoints import load_local
@@ -27,7 +29,7 @@ class BestCheckpointHook(CheckpointHook):
 
     superseded: dict[str, dict[int, str]]
 
-    def find_best(self, runner, key: str) -> None:
+    def find_best(self, runner: Runner, key: str) -> None:
         """Bring what a resumed state says of the best of a metric up to date.
 
         The path is looked for in the folder of this run. If the file is gone, which
@@ -57,7 +59,7 @@ class BestCheckpointHook(CheckpointHook):
                 self._note_path(key, None)
         self.superseded[key] = {s: p for s, p in own.items() if p != named}
 
-    def _own_files(self, runner, key: str) -> dict[int, str]:
+    def _own_files(self, runner: Runner, key: str) -> dict[int, str]:
         """Return the best checkpoints by a metric that this run has written."""
         if not isinstance(self.file_backend, LocalBackend):
             return {}
@@ -67,7 +69,7 @@ class BestCheckpointHook(CheckpointHook):
         paths = {step: str(path) for step, path in files.items()}
         return {s: p for s, p in paths.items() if hub_of(p).get('run_id') == run}
 
-    def save_best_checkpoints(self, runner, metrics: dict) -> bool:
+    def save_best_checkpoints(self, runner: Runner, metrics: dict[str, Any]) -> bool:
         """Write a checkpoint for each metric that is better than ever before.
 
         Raises:
@@ -98,7 +100,7 @@ class BestCheckpointHook(CheckpointHook):
                 improved = True
         return improved
 
-    def _write_best(self, runner, key: str, score: float) -> None:
+    def _write_best(self, runner: Runner, key: str, score: float) -> None:
         kind, step = ('epoch', runner.epoch) if self.by_epoch else ('iter', runner.iter)
         name = f'best_{key}_{self.filename_tmpl.format(step)}'.replace('/', '_')
         old = runner.message_hub.get_info(self._names(key)[1])
@@ -123,7 +125,7 @@ class BestCheckpointHook(CheckpointHook):
             f'{name}.'
         )
 
-    def remove_superseded(self, runner) -> None:
+    def remove_superseded(self, runner: Runner) -> None:
         """Delete the best checkpoints that a newer one has replaced."""
         now = runner.epoch if self.by_epoch else runner.iter
         for key, files in getattr(self, 'superseded', {}).items():
@@ -147,7 +149,7 @@ class BestCheckpointHook(CheckpointHook):
         end = '' if len(self.key_indicators) == 1 else f'_{key}'
         return f'best_score{end}', f'best_ckpt{end}'
 
-    def _note(self, runner, key: str, score: float, path: str) -> None:
+    def _note(self, runner: Runner, key: str, score: float, path: str) -> None:
         score_name, path_name = self._names(key)
         runner.message_hub.update_info(score_name, score)
         runner.message_hub.update_info(path_name, path)
@@ -160,7 +162,7 @@ class BestCheckpointHook(CheckpointHook):
             self.best_ckpt_path_dict[key] = path
 
 
-def hub_of(path: str) -> dict:
+def hub_of(path: str) -> dict[str, Any]:
     """Return what a checkpoint keeps in its message hub, nothing if it's unreadable."""
     try:
         checkpoint = load_local(path, 'meta')

@@ -1,14 +1,15 @@
 """Stop a training whose loss or weights are no longer finite, and never save them."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from mmengine.dist import all_gather_object, all_reduce, is_main_process
 from mmengine.hooks import CheckpointHook, EMAHook, Hook, LoggerHook
 from mmengine.model import is_model_wrapper
-from mmengine.runner import EpochBasedTrainLoop
+from mmengine.runner import EpochBasedTrainLoop, Runner
 from mmseg.registry import HOOKS
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmseg_ftu.engine.finite_notes import (
     LossNote,
@@ -64,20 +65,26 @@ class CheckFiniteLossHook(Hook):
         self.interval = interval
         self.max_skipped = max_skipped
 
-    def before_train(self, runner) -> None:
+    def before_train(self, runner: Runner) -> None:
         """Get ready, and note which buffers are infinite by design."""
         loggers = [hook for hook in runner.hooks if isinstance(hook, LoggerHook)]
         self.every = self.interval or (loggers[0].interval if loggers else 10)
-        self.notes, self.places, self.done = [], {}, runner.iter
+        self.notes: list[LossNote] = []
+        self.places: dict[int, str] = {}  # by iteration
+        self.done: int = runner.iter
         self.skips = [SkippedSteps(w) for w in scaled_wrappers(runner.optim_wrapper)]
         self.by_design = {
             name
             for name, tensor in tensors_of(runner)
-            if not isinstance(tensor, torch.nn.Parameter) and tensor.isinf().any()
+            if not isinstance(tensor, nn.Parameter) and tensor.isinf().any()
         }
 
     def after_train_iter(
-        self, runner, batch_idx: int, data_batch=None, outputs: dict | None = None
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: object = None,
+        outputs: dict[str, Any] | None = None,
     ) -> None:
         """Note whether the losses are finite; read the notes when it is time."""
         losses = {
@@ -96,16 +103,18 @@ class CheckFiniteLossHook(Hook):
         if saved or self.every_n_train_iters(runner, self.every):
             self._check(runner, weights=saved)
 
-    def after_train_epoch(self, runner) -> None:
+    def after_train_epoch(self, runner: Runner) -> None:
         """Read the notes and check the weights before validation and saving."""
         self._check(runner, weights=True)
 
-    def before_val_epoch(self, runner) -> None:
+    def before_val_epoch(self, runner: Runner) -> None:
         """Do so before the validations of a run that counts iterations."""
         if hasattr(self, 'notes') and not counts_epochs(runner):
             self._check(runner, weights=True)
 
-    def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
+    def before_save_checkpoint(
+        self, runner: Runner, checkpoint: dict[str, Any]
+    ) -> None:
         """Refuse to save weights or moving averages that are not finite."""
         by_design = getattr(self, 'by_design', ())
         average = checkpoint.get('ema_state_dict', {}).items()
@@ -116,16 +125,16 @@ class CheckFiniteLossHook(Hook):
                 f'weights are not finite, and not saved: {some_of(bad)}. {ADVICE}'
             )
 
-    def _note(self, runner, losses: dict[str, Tensor]) -> None:
+    def _note(self, runner: Runner, losses: dict[str, Tensor]) -> None:
         if not self.notes or self.notes[-1].names != tuple(losses):
             self.notes.append(LossNote(losses))
         self.notes[-1].add(losses, runner.iter)
-        rates = runner.optim_wrapper.get_lr().items()
-        rates = ', '.join(f'{name}={rate[0]:.4g}' for name, rate in rates)
+        now = runner.optim_wrapper.get_lr().items()
+        rates = ', '.join(f'{name}={rate[0]:.4g}' for name, rate in now)
         epoch = f'epoch {runner.epoch + 1}, ' if counts_epochs(runner) else ''
         self.places[runner.iter] = f'{epoch}iteration {runner.iter + 1}, {rates}'
 
-    def _check(self, runner, weights: bool) -> None:
+    def _check(self, runner: Runner, weights: bool) -> None:
         """Stop all processes if one of them has found something."""
         problem = self._problem(runner, weights)
         found = torch.tensor(int(problem is not None))
@@ -138,7 +147,7 @@ class CheckFiniteLossHook(Hook):
             runner.logger.error(text)
         raise NonFiniteError(text)
 
-    def _problem(self, runner, weights: bool) -> tuple[int, str] | None:
+    def _problem(self, runner: Runner, weights: bool) -> tuple[int, str] | None:
         """Return the iteration and the text of what is wrong in this process."""
         pending = any(not skips.wrapper.should_update() for skips in self.skips)
         for note in [] if pending else self.notes:  # else a step is still to come
@@ -167,23 +176,23 @@ class CheckFiniteLossHook(Hook):
         return None
 
 
-def counts_epochs(runner) -> bool:
+def counts_epochs(runner: Runner) -> bool:
     """Tell whether the training loop counts epochs."""
     return isinstance(runner.train_loop, EpochBasedTrainLoop)
 
 
-def saves_now(hook: Hook, runner) -> bool:
+def saves_now(hook: Hook, runner: Runner) -> bool:
     """Tell whether a hook saves a checkpoint after this iteration."""
     if not isinstance(hook, CheckpointHook) or hook.by_epoch:
         return False
     due = hook.every_n_train_iters(runner, hook.interval, hook.save_begin)
-    return due or (hook.save_last and hook.is_last_train_iter(runner))
+    return bool(due or (hook.save_last and hook.is_last_train_iter(runner)))
 
 
-def tensors_of(runner) -> Iterator[tuple[str, Tensor]]:
+def tensors_of(runner: Runner) -> Iterator[tuple[str, Tensor]]:
     """Yield parameters and buffers of the model and of its moving average."""
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-    models = {'': model}
+    model: nn.Module = runner.model
+    models = {'': model.get_submodule('module') if is_model_wrapper(model) else model}
     for hook in runner.hooks:
         if isinstance(hook, EMAHook):
             models['ema.module.'] = hook.ema_model.module

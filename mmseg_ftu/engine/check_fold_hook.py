@@ -2,6 +2,7 @@
 
 import logging
 from pathlib import Path
+from typing import Any
 
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
@@ -47,7 +48,9 @@ class CheckFoldHook(Hook):
     def __init__(self, allow_other: bool = False):
         self.allow_other = allow_other
 
-    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+    def before_save_checkpoint(
+        self, runner: Runner, checkpoint: dict[str, Any]
+    ) -> None:
         """Add the entries."""
         record = fold_record(runner.train_dataloader.dataset)
         if record:
@@ -65,7 +68,7 @@ class CheckFoldHook(Hook):
         if not runner._resume:
             self._check_work_dir(runner.work_dir, record)
 
-    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Compare the checkpoint with the data at hand."""
         meta = dataset_meta_of(checkpoint)
         testing = not isinstance(runner._test_loop, (dict, type(None)))
@@ -82,7 +85,7 @@ class CheckFoldHook(Hook):
                     'flatters'
                 )
 
-    def _check_validation(self, record: dict, ids: dict[str, str]) -> None:
+    def _check_validation(self, record: dict[str, Any], ids: dict[str, str]) -> None:
         known = trained_on(record, ids)
         if not known:
             return
@@ -97,16 +100,15 @@ class CheckFoldHook(Hook):
             text, 'let train and validation have one fold (FOLD=3 sets both), or'
         )
 
-    def _check_work_dir(self, work_dir: str, record: dict) -> None:
+    def _check_work_dir(self, work_dir: str, record: dict[str, Any]) -> None:
         try:
             paths = sorted(
                 Path(work_dir).glob('*.pth'), key=lambda p: p.stat().st_mtime
             )
             # 'meta': the weights themselves are not read
-            there = load_local(paths[-1], 'meta')['meta']['dataset_meta']
+            there = dataset_meta_of(load_local(paths[-1], 'meta'))
         except (OSError, ValueError, LookupError, TypeError):
             return  # nothing that a run could be compared with
-        there = there if isinstance(there, dict) else {}
         if 'train_images' in there and _differ(there, record):
             self._object(
                 f'{work_dir} holds checkpoints trained on {describe(there)}, this run '
@@ -114,7 +116,7 @@ class CheckFoldHook(Hook):
                 'give another --work-dir, or',
             )
 
-    def _check_test(self, meta: dict, ids: dict[str, str]) -> None:
+    def _check_test(self, meta: dict[str, Any], ids: dict[str, str]) -> None:
         known = trained_on(meta, ids)
         if known is None:
             if ids:
@@ -126,7 +128,7 @@ class CheckFoldHook(Hook):
                 f'{_advice(meta)}, or',
             )
 
-    def _check_resume(self, meta: dict, record: dict) -> None:
+    def _check_resume(self, meta: dict[str, Any], record: dict[str, Any]) -> None:
         if 'train_images' not in meta:
             if record:
                 _warn('the checkpoint does not say which fold it was trained with')
@@ -144,12 +146,12 @@ class CheckFoldHook(Hook):
         raise ValueError(f'{text}: {advice} {GO_ON}')
 
 
-def _differ(one: dict, other: dict) -> bool:
+def _differ(one: dict[str, Any], other: dict[str, Any]) -> bool:
     keys = ('fold', 'folds_id', 'train_images')
     return any(one.get(key, '') != other.get(key, '') for key in keys)
 
 
-def _advice(meta: dict) -> str:
+def _advice(meta: dict[str, Any]) -> str:
     if meta.get('fold') is None:
         return 'test images that it has not seen'
     return f'test the fold that it held out (FOLD={meta["fold"]})'

@@ -42,7 +42,7 @@ class CheckScheduleHook(Hook):
     def __init__(self, allow_constant: bool = False):
         self.allow_constant = allow_constant
 
-    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Compare, and write the new end into the checkpoint's state."""
         if not runner._resume or 'param_schedulers' not in checkpoint:
             return
@@ -79,7 +79,7 @@ def _named(schedulers: Any) -> Iterator[tuple[str, Any]]:
         yield f'param_scheduler.{i}', scheduler
 
 
-def _take_end(name: str, scheduler: _ParamScheduler, state: dict) -> None:
+def _take_end(name: str, scheduler: _ParamScheduler, state: dict[str, Any]) -> None:
     """Write the config's end into a state, if that is all that differs."""
     there = vars(scheduler)
     keys = [k for k in there if k not in STATE and not callable(there[k])]
@@ -99,7 +99,7 @@ def _take_end(name: str, scheduler: _ParamScheduler, state: dict) -> None:
     print_log(f'{name}: {text} {unit}', 'current', logging.INFO)
 
 
-def _longer(runner: Runner, checkpoint: dict) -> str | None:
+def _longer(runner: Runner, checkpoint: dict[str, Any]) -> str | None:
     """Say by how much the run was made longer; None if it wasn't."""
     before = checkpoint.get('message_hub', {}).get('runtime_info', {})
     for name, now in (
@@ -112,6 +112,6 @@ def _longer(runner: Runner, checkpoint: dict) -> str | None:
     return None
 
 
-def _acts(state: dict) -> bool:
+def _acts(state: dict[str, Any]) -> bool:
     """Tell whether a schedule does anything after the point where it was saved."""
-    return state['_global_step'] + 1 < state['end']
+    return bool(state['_global_step'] + 1 < state['end'])

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from mmengine.hooks import Hook
@@ -14,6 +15,7 @@ from torch import nn
 from mmseg_ftu.engine.safe_checkpoints import weights_of
 
 NAMED = 3  # names in a message
+STATISTICS = ('running_mean', 'running_var')
 
 
 @HOOKS.register_module()
@@ -23,7 +25,8 @@ class CheckWeightsHook(Hook):
     mmengine loads what fits and leaves the rest as it is. Runs when a checkpoint is
     loaded (``after_load_checkpoint``), before the weights are copied: a test or a
     resumed training needs all of them, and of weights to start from (``load_from``) the
-    log says which do not fit. A test needs weights that are finite.
+    log says which do not fit. A test needs weights that are finite, and does without
+    those of auxiliary heads, which have no part in it.
 
     Raises:
         ValueError: Weights are missing, unknown, of another shape or not finite, or
@@ -32,23 +35,29 @@ class CheckWeightsHook(Hook):
 
     priority = 'VERY_HIGH'
 
-    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Compare the checkpoint with the model."""
         testing = not isinstance(runner._test_loop, (dict, type(None)))
         name = getattr(runner, '_load_from', None) or 'the checkpoint'
-        weights = weights_of(checkpoint, name)
+        weights = plain(weights_of(checkpoint, name))
         model = unwrapped(runner.model)
-        faults, fitting = compare(weights, model.state_dict())
+        state = model.state_dict()
+        if testing:
+            weights, state = without_auxiliary(weights), without_auxiliary(state)
+        faults, fitting = compare(weights, state)
         if testing and not faults:
-            model_names = dict(model.named_parameters())
-            bad = [n for n, w in plain(weights).items() if n in model_names and _bad(w)]
-            if bad:
-                faults = [f'{len(bad)} are not finite ({_listed(bad)})']
+            fault = not_finite(weights, model)
+            faults = [fault] if fault else []
         if not faults:
             return
         text = f'{name}: not the weights of this model: {"; ".join(faults)}'
-        if testing or runner._resume or not fitting:
+        if testing or runner._resume:
             raise ValueError(f'{text}. Give the config that it was trained with')
+        if not fitting:
+            raise ValueError(
+                f'{text}. Nothing fits: for the weights of a backbone alone set '
+                "model.backbone.init_cfg=dict(type='Pretrained', checkpoint=...)"
+            )
         print_log(f'CheckWeightsHook: {text}', 'current', logging.WARNING)
 
 
@@ -58,10 +67,12 @@ def compare(
     """Say what does not fit, and count what does.
 
     Args:
-        weights: Of the checkpoint.
-        expected: The model's.
+        weights: Those of the checkpoint, by their names in the model.
+        expected: Those of the model.
+
+    Returns:
+        The faults, and how many weights fit.
     """
-    weights = plain(weights)
     missing = [name for name in expected if name not in weights]
     unknown = [name for name in weights if name not in expected]
     common = [name for name in expected if name in weights]
@@ -85,20 +96,31 @@ def plain(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 def unwrapped(model: nn.Module) -> nn.Module:
     """Return the model inside wrappers: of processes, of test-time augmentation."""
     while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
-        model = model.module
+        model = model.get_submodule('module')
     return model
 
 
-def non_finite(model: nn.Module) -> str | None:
-    """Say which parameters of a model hold NaN or infinity, None if none does."""
-    bad = [name for name, weight in model.named_parameters() if _bad(weight)]
-    if not bad:
-        return None
-    return f'{len(bad)} of its weights are not finite ({_listed(bad)})'
+def without_auxiliary(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return the weights that prediction uses: without those of auxiliary heads."""
+    return {n: w for n, w in weights.items() if not n.startswith('auxiliary_head.')}
 
 
-def _bad(weight: torch.Tensor) -> bool:
-    return not torch.isfinite(weight).all()
+def not_finite(weights: Mapping[str, torch.Tensor], model: nn.Module) -> str | None:
+    """Say which weights hold NaN or infinity, None if none does.
+
+    Args:
+        weights: What is looked at, by its names in the model.
+        model: Its buffers may be infinite by design, but hold no NaN; the statistics of
+            batch norm must be finite as parameters must.
+    """
+    parameters = dict(model.named_parameters(remove_duplicate=False))
+    bad = []
+    for name, weight in weights.items():
+        strict = name in parameters or name.endswith(STATISTICS)
+        is_good = torch.isfinite(weight) if strict else ~torch.isnan(weight)
+        if not is_good.all():
+            bad.append(name)
+    return f'{len(bad)} are not finite ({_listed(bad)})' if bad else None
 
 
 def _shape(weight: object) -> tuple[int, ...] | None:

@@ -6,10 +6,7 @@ and resumes from whatever ``last_checkpoint`` names.
 
 import io
 import logging
-import os
 import re
-import socket
-import time
 from pathlib import Path
 
 from mmengine.fileio import LocalBackend, register_backend
@@ -21,10 +18,7 @@ from mmseg_ftu.engine.safe_checkpoints import (
     load_local,
     load_stream,
 )
-
-# `.epoch_3.pth.1234@node7`, and without the host from older versions of this package
-PARTIAL = re.compile(r'\.(?:.+\.pth?|last_checkpoint)\.(\d+)(?:@(.+))?')
-A_DAY = 24 * 60 * 60  # s; no write takes that long
+from mmseg_ftu.io.atomic_files import remove_leftovers, write_bytes
 
 
 class AtomicBackend(LocalBackend):
@@ -34,15 +28,7 @@ class AtomicBackend(LocalBackend):
         """Write beside the target, flush to disk, then rename."""
         path = Path(filepath)
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f'.{path.name}.{os.getpid()}@{socket.gethostname()}')
-        try:
-            with partial.open('wb') as stream:
-                stream.write(obj)
-                stream.flush()
-                os.fsync(stream.fileno())
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        write_bytes(path, obj)
 
 
 class CheckpointBackend(AtomicBackend):
@@ -71,31 +57,9 @@ register_backend('checkpoint', CheckpointBackend, force=True)
 
 
 def remove_partials(folder: Path) -> None:
-    """Remove what killed processes left half written, not what a live one writes.
-
-    Whether a process of another machine lives can't be seen from here: its files go
-    when they are older than a day.
-    """
-    for path in folder.glob('.*'):
-        match = PARTIAL.fullmatch(path.name)
-        if match and is_abandoned(path, int(match[1]), match[2]):
-            path.unlink(missing_ok=True)
-            print_log(f'{path}: left half written by a killed run, removed', 'current')
-
-
-def is_abandoned(path: Path, pid: int, host: str | None) -> bool:
-    """Tell whether the process that writes ``path`` is gone."""
-    if host not in (None, socket.gethostname()):
-        return time.time() - path.stat().st_mtime > A_DAY
-    if pid == os.getpid():  # of an earlier process, as this one writes nothing now
-        return True
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    except OSError:  # of another user
-        return False
-    return False
+    """Remove what killed processes left half written, not what a live one writes."""
+    for path in remove_leftovers(folder):
+        print_log(f'{path}: left half written by a killed run, removed', 'current')
 
 
 def step_pattern(template: str, prefix: str = '') -> re.Pattern:

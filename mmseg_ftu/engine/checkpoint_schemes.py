@@ -8,6 +8,7 @@ that fetches the same file and reads it through ``safe_checkpoints.py``.
 import io
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from mmengine.fileio import get_file_backend
 from mmengine.runner import CheckpointLoader
@@ -19,6 +20,7 @@ from mmengine.runner.checkpoint import (
     get_mmcls_models,
     get_torchvision_models,
 )
+from torch.serialization import MAP_LOCATION
 
 from mmseg_ftu.engine.safe_checkpoints import load_local, load_stream, load_url
 
@@ -29,13 +31,13 @@ def refuse_unsafe_checkpoints() -> None:
         CheckpointLoader.register_scheme(schemes, loader=loader, force=True)
 
 
-def load_from_torchvision(filename: str, map_location=None) -> object:
+def load_from_torchvision(filename: str, map_location: MAP_LOCATION = None) -> object:
     """Load ``torchvision://<model>`` or ``modelzoo://<model>``."""
     urls = get_torchvision_models()
     return load_url(urls[_model(filename, urls)], map_location)
 
 
-def load_from_openmmlab(filename: str, map_location=None) -> object:
+def load_from_openmmlab(filename: str, map_location: MAP_LOCATION = None) -> object:
     """Load ``open-mmlab://<model>`` or ``openmmlab://<model>``."""
     urls, renamed = get_external_models(), get_deprecated_model_names()
     model = _model(filename, {**urls, **renamed})
@@ -45,14 +47,14 @@ def load_from_openmmlab(filename: str, map_location=None) -> object:
     return load_local(Path(_get_mmengine_home()) / url, map_location)
 
 
-def load_from_mmcls(filename: str, map_location=None) -> object:
+def load_from_mmcls(filename: str, map_location: MAP_LOCATION = None) -> object:
     """Load the backbone of ``mmcls://<model>``."""
     urls = get_mmcls_models()
     checkpoint = load_url(urls[_model(filename, urls)], map_location)
     return _process_mmcls_checkpoint(checkpoint)
 
 
-def load_from_pavi(filename: str, map_location=None) -> object:
+def load_from_pavi(filename: str, map_location: MAP_LOCATION = None) -> object:
     """Load ``pavi://<path>``; needs the package ``pavi``."""
     try:
         from pavi import modelcloud
@@ -65,13 +67,15 @@ def load_from_pavi(filename: str, map_location=None) -> object:
         return load_local(path, map_location)
 
 
-def load_from_store(filename: str, map_location=None, backend: str = 'petrel'):
+def load_from_store(
+    filename: str, map_location: MAP_LOCATION = None, backend: str = 'petrel'
+) -> object:
     """Load ``s3://<path>`` or ``petrel://<path>``, with or without a cluster's name."""
     store = get_file_backend(filename, backend_args=dict(backend=backend))
     return load_stream(io.BytesIO(store.get(filename)), filename, map_location)
 
 
-def _model(filename: str, known: dict) -> str:
+def _model(filename: str, known: dict[str, Any]) -> str:
     model = filename.partition('://')[2]
     if model not in known:
         raise ValueError(f'{filename}: no such model; known are {sorted(known)}')

@@ -6,11 +6,13 @@ Testing and prediction ask here, so that both use the same table.
 from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
 
 from mmseg_ftu.thresholds import (
     PAPER_THRESHOLDS,
+    Thresholds,
     check_thresholds,
     load_thresholds,
 )
@@ -19,7 +21,7 @@ METRIC = 'FTUDiceMetric'
 PLACE = 'test_evaluator.thresholds'  # where ``--cfg-options`` finds the table
 
 
-def find_metric(cfg: Config) -> dict | None:
+def find_metric(cfg: Config) -> dict[str, Any] | None:
     """Return the config's entry of ``FTUDiceMetric`` for testing, None if none."""
     evaluators = cfg.get('test_evaluator') or []
     if isinstance(evaluators, Mapping):
@@ -40,7 +42,9 @@ def fill_in_thresholds(cfg: Config) -> None:
         metric['thresholds'] = deepcopy(PAPER_THRESHOLDS)
 
 
-def set_thresholds(cfg: Config, file: str | Path, cfg_options: Mapping | None) -> None:
+def set_thresholds(
+    cfg: Config, file: str | Path, cfg_options: Mapping[str, Any] | None
+) -> None:
     """Put the thresholds of a file into the config's ``test_evaluator``.
 
     Args:
@@ -61,8 +65,10 @@ def set_thresholds(cfg: Config, file: str | Path, cfg_options: Mapping | None) -
 
 
 def thresholds_of(
-    cfg: Config, file: str | Path | None = None, cfg_options: Mapping | None = None
-) -> dict:
+    cfg: Config,
+    file: str | Path | None = None,
+    cfg_options: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
     """Return the thresholds to test or predict with.
 
     Args:
@@ -91,7 +97,7 @@ def thresholds_of(
     return read_thresholds(merged.test_evaluator.thresholds)
 
 
-def read_thresholds(thresholds: Mapping | str | Path) -> dict:
+def read_thresholds(thresholds: Thresholds | str | Path) -> dict[str, Any]:
     """Return a table as plain, checked dictionaries.
 
     Args:
@@ -106,7 +112,7 @@ def read_thresholds(thresholds: Mapping | str | Path) -> dict:
     return {k: dict(v) if isinstance(v, Mapping) else v for k, v in thresholds.items()}
 
 
-def with_default(thresholds: Mapping | float) -> dict:
+def with_default(thresholds: Mapping[str, float] | float) -> dict[str, float]:
     """Return a source's table, also where the source has one number."""
     if isinstance(thresholds, Mapping):
         return dict(thresholds)

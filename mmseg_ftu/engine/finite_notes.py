@@ -5,6 +5,7 @@ from collections.abc import Container, Iterable, Sequence
 import torch
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from torch import Tensor
+from torch.optim import Optimizer
 
 
 class LossNote:
@@ -56,10 +57,11 @@ class SkippedSteps:
         self.wrapper = wrapper
         self.in_row: int | Tensor = 0
         self.skipped: bool | Tensor = False
-        self._stepped, self._found_inf = False, None
+        self._stepped = False
+        self._found_inf: Tensor | None = None
         wrapper.optimizer.register_step_post_hook(self._after_step)
 
-    def _after_step(self, optimizer, *_) -> None:
+    def _after_step(self, optimizer: Optimizer, *_: object) -> None:
         self._stepped = True
         self._found_inf = getattr(optimizer, 'found_inf', None)
 

@@ -1,5 +1,7 @@
 """Carry gradients that are being accumulated over the end of a process."""
 
+from typing import Any
+
 from mmengine.dist import all_reduce_params, get_world_size
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
@@ -24,7 +26,7 @@ class KeepGradientsHook(Hook):
     """
 
     def __init__(self) -> None:
-        self._gradients: dict = {}
+        self._gradients: dict[str, Any] = {}
 
     def after_train_epoch(self, runner: Runner) -> None:
         """Average what waits over the processes."""
@@ -33,7 +35,9 @@ class KeepGradientsHook(Hook):
             waiting = [p.grad for p in parameters if p.grad is not None]
             all_reduce_params(waiting, op='mean')
 
-    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+    def before_save_checkpoint(
+        self, runner: Runner, checkpoint: dict[str, Any]
+    ) -> None:
         """Add the gradients that wait, by the name of their parameter."""
         if is_waiting(runner):
             checkpoint[KEY] = {
@@ -42,7 +46,7 @@ class KeepGradientsHook(Hook):
                 if parameter.grad is not None
             }
 
-    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Keep them until the weights are in place."""
         self._gradients = checkpoint.get(KEY, {}) if runner._resume else {}
 
@@ -63,4 +67,5 @@ def is_waiting(runner: Runner) -> bool:
 
 
 def _model(runner: Runner) -> nn.Module:
-    return runner.model.module if is_model_wrapper(runner.model) else runner.model
+    model: nn.Module = runner.model
+    return model.get_submodule('module') if is_model_wrapper(model) else model

@@ -12,6 +12,7 @@ import math
 import pathlib
 import pickle
 import re
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -25,7 +26,14 @@ NUMPY_TYPE = re.compile(r'[?biufcSUmM]\d*')
 NUMPY_MODULES = ('numpy.core.multiarray', 'numpy._core.multiarray')
 
 
-class NumpyType:
+class StandIn:
+    """Something that is put in the place of another while a pickle is read."""
+
+    def __hash__(self) -> int:
+        raise TypeError('a stand-in is no key')  # else one could hide as a key
+
+
+class NumpyType(StandIn):
     """Stand for a ``numpy.dtype`` while a pickle is read.
 
     Args:
@@ -37,15 +45,13 @@ class NumpyType:
         pickle.UnpicklingError: If it isn't a type of plain data.
     """
 
-    __hash__ = None  # else one could hide as a key
-
-    def __init__(self, code: str, align: bool = False, copy: bool = False):
+    def __init__(self, code: object, align: bool = False, copy: bool = False):
         if not isinstance(code, str) or not NUMPY_TYPE.fullmatch(code):
             raise pickle.UnpicklingError(f'GLOBAL numpy.dtype({code!r})')
         self.code = code
         self.dtype = np.dtype(code)
 
-    def __setstate__(self, state: tuple) -> None:
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
         """Take the order of the bytes and the unit of dates from numpy's state."""
         _, order, *record = state[:5]
         if any(part is not None for part in record):
@@ -56,12 +62,10 @@ class NumpyType:
         self.dtype = self.dtype.newbyteorder(order)
 
 
-class NumpyArray:
+class NumpyArray(StandIn):
     """Stand for a ``numpy.ndarray`` while a pickle is read."""
 
-    __hash__ = None
-
-    def __setstate__(self, state: tuple) -> None:
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
         """Build ``array`` from numpy's state: version, shape, type, order, bytes."""
         _, shape, kind, fortran, data = state
         if type(kind) is not NumpyType or type(data) is not bytes:
@@ -70,11 +74,11 @@ class NumpyArray:
         size = math.prod(shape) * kind.dtype.itemsize
         if min(shape, default=0) < 0 or size != len(data):
             raise ValueError(f'array of shape {shape} from {len(data)} bytes')
-        order = 'F' if fortran else 'C'
+        order: Literal['C', 'F'] = 'F' if fortran else 'C'
         self.array = np.ndarray(shape, kind.dtype, data, order=order).copy(order)
 
 
-def rebuild_array(kind: type, shape: tuple, code: bytes) -> NumpyArray:
+def rebuild_array(kind: type, shape: tuple[int, ...], code: bytes) -> NumpyArray:
     """Stand in for ``numpy.core.multiarray._reconstruct``."""
     if kind is not NumpyArray:
         raise pickle.UnpicklingError(f'GLOBAL {kind}')
@@ -85,11 +89,11 @@ def rebuild_scalar(kind: NumpyType, data: bytes = b'') -> np.generic:
     """Stand in for ``numpy.core.multiarray.scalar``."""
     if type(kind) is not NumpyType or type(data) is not bytes:
         raise pickle.UnpicklingError('GLOBAL numpy scalar of objects')
-    if not data:
-        return kind.dtype.type()
-    if len(data) != kind.dtype.itemsize:
+    if data and len(data) != kind.dtype.itemsize:
         raise ValueError(f'{kind.dtype} from {len(data)} bytes')
-    return np.frombuffer(data, kind.dtype)[0]
+    scalar: np.generic
+    scalar = np.frombuffer(data, kind.dtype)[0] if data else kind.dtype.type()
+    return scalar
 
 
 class Owner:
@@ -97,7 +101,7 @@ class Owner:
 
     def __init__(self, owner: type, *names: str):
         self.path = f'{owner.__module__}.{owner.__qualname__}'
-        self.functions = {name: vars(owner).get(name) for name in names}
+        self.functions: dict[str, Any] = {n: vars(owner).get(n) for n in names}
 
 
 def get_function(owner: object, name: str) -> object:
@@ -110,8 +114,8 @@ def get_function(owner: object, name: str) -> object:
     raise pickle.UnpicklingError(f'GLOBAL getattr({shown},{name!r})')
 
 
-def _numpy() -> list:
-    names = {
+def _numpy() -> list[tuple[object, str]]:
+    names: dict[str, object] = {
         f'numpy.{name}': kind
         for name, kind in vars(np).items()
         if isinstance(kind, type)
@@ -125,12 +129,14 @@ def _numpy() -> list:
     return [(value, name) for name, value in names.items()]
 
 
-def _paths() -> list:
+def _paths() -> list[tuple[object, str]]:
     """Paths of the other system become pure paths."""
     here = type(pathlib.Path())
-    kinds = dict.fromkeys(('PosixPath', 'PurePosixPath'), pathlib.PurePosixPath)
-    kinds |= dict.fromkeys(('WindowsPath', 'PureWindowsPath'), pathlib.PureWindowsPath)
-    kinds[here.__name__] = here
+    kinds: dict[str, type[pathlib.PurePath]] = {
+        **dict.fromkeys(('PosixPath', 'PurePosixPath'), pathlib.PurePosixPath),
+        **dict.fromkeys(('WindowsPath', 'PureWindowsPath'), pathlib.PureWindowsPath),
+        here.__name__: here,
+    }
     return [
         (kind, f'{module}.{name}')
         for name, kind in kinds.items()
@@ -138,7 +144,7 @@ def _paths() -> list:
     ]
 
 
-def _owners() -> list:
+def _owners() -> list[tuple[object, str]]:
     """Return the schedulers that keep one of their own functions."""
     schedulers = (OneCycleParamScheduler, OneCycleLR)  # mmengine's, torch's
     functions = ('_annealing_cos', '_annealing_linear')
@@ -147,7 +153,7 @@ def _owners() -> list:
 
 
 #: For torch's ``safe_globals``; building these runs no code from the file.
-SAFE_GLOBALS = [
+SAFE_GLOBALS: list[Any] = [
     *_numpy(),
     *_paths(),
     *_owners(),

@@ -6,7 +6,6 @@ deletes the old checkpoint before it writes the new one; trusts ``last_checkpoin
 How files are written and found again: ``mmseg_ftu/engine/checkpoint_files.py``.
 """
 
-import os
 import uuid
 from collections import deque
 from pathlib import Path
@@ -19,11 +18,11 @@ from mmseg.registry import HOOKS
 
 from mmseg_ftu.engine.best_checkpoint import BestCheckpointHook
 from mmseg_ftu.engine.checkpoint_files import (
-    AtomicBackend,
     find_resumable,
     remove_partials,
     warn,
 )
+from mmseg_ftu.io.atomic_files import write_bytes
 
 
 @HOOKS.register_module()
@@ -155,8 +154,8 @@ class ResumableCheckpointHook(BestCheckpointHook):
             **self.args,
         )
         if is_main_process():
-            note = os.path.join(runner.work_dir, 'last_checkpoint')
-            AtomicBackend().put(self.last_ckpt.encode(), note)
+            note = Path(runner.work_dir, 'last_checkpoint')
+            write_bytes(note, self.last_ckpt.encode())
         if self.max_keep_ckpts > 0:
             for old in kept[: -self.max_keep_ckpts]:
                 name = self.filename_tmpl.format(old)

@@ -3,17 +3,30 @@
 The arguments are those of mmseg's own tools.
 """
 
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.config import Config
 from mmengine.device import get_device
+from mmengine.fileio import exists
 from mmengine.runner import Runner
 
 from mmseg_ftu.engine.config_thresholds import fill_in_thresholds, set_thresholds
+from mmseg_ftu.engine.override_config import override_config
 from mmseg_ftu.engine.read_config import read_config
-from mmseg_ftu.engine.work_dir import default_work_dir, refuse_unheard
-from mmseg_ftu.io.own_files import ListedFolder, lies_in, refuse_nesting
+from mmseg_ftu.engine.work_dir import (
+    dataset_configs,
+    default_work_dir,
+    refuse_unheard,
+)
+from mmseg_ftu.io.own_files import (
+    ListedFolder,
+    lies_in,
+    refuse_nesting,
+)
+from mmseg_ftu.prepared_folder import TABLE, FolderPaths
 
 
 def train(
@@ -21,7 +34,7 @@ def train(
     work_dir: str | None = None,
     resume: bool = False,
     amp: bool = False,
-    cfg_options: dict | None = None,
+    cfg_options: dict[str, Any] | None = None,
     launcher: str = 'none',
 ) -> Runner:
     """Train a segmentor.
@@ -38,12 +51,14 @@ def train(
         The runner, after training.
 
     Raises:
-        ValueError: If ``amp`` is asked for on a CPU, if the work dir holds checkpoints
-            and ``resume`` is not given, or none of them is intact.
+        ValueError: If ``amp`` is asked for on a CPU, if a folder of data is not
+            prepared, if the work dir holds checkpoints and ``resume`` is not given, or
+            none of them is intact.
         FloatingPointError: If the loss or the weights become infinite or NaN.
     """
     cfg = load_config(config, work_dir, cfg_options, launcher)
     refuse_run_in_data(cfg)
+    refuse_unprepared_data(cfg, 'train_dataloader', 'val_dataloader')
     if not resume:
         refuse_other_run(cfg.work_dir)
     if amp:
@@ -62,7 +77,7 @@ def evaluate(
     show: bool = False,
     show_dir: str | None = None,
     wait_time: float = 2,
-    cfg_options: dict | None = None,
+    cfg_options: dict[str, Any] | None = None,
     launcher: str = 'none',
     tta: bool = False,
     thresholds: str | None = None,
@@ -91,10 +106,11 @@ def evaluate(
         The metrics.
 
     Raises:
-        ValueError: If ``out`` or ``show_dir`` holds files of others, or lies in the
-            data or they in it.
+        ValueError: If the folder of data is not prepared, or ``out`` or ``show_dir``
+            holds files of others, or lies in the data or they in it.
     """
     cfg = load_config(config, work_dir, cfg_options, launcher)
+    refuse_unprepared_data(cfg, 'test_dataloader')
     cfg.load_from = checkpoint
     hooks = cfg.setdefault('default_hooks', {})  # of mmseg's own configs, too
     hooks.setdefault('check_weights', dict(type='CheckWeightsHook'))
@@ -111,12 +127,14 @@ def evaluate(
         cfg.test_evaluator.output_dir = out
     if thresholds is not None:
         set_thresholds(cfg, thresholds, cfg_options)
-    return build_runner(cfg).test()
+    metrics: dict[str, float] = build_runner(cfg).test()
+    return metrics
 
 
 def refuse_other_run(work_dir: str) -> None:
     """Raise ValueError if a folder holds checkpoints, which a new run would replace."""
-    found = sorted(path.name for path in Path(work_dir).glob('*.pth'))
+    kinds = ('epoch_*.pth', 'iter_*.pth', 'best_*.pth')
+    found = sorted(p.name for kind in kinds for p in Path(work_dir).glob(kind))
     if found:
         raise ValueError(
             f'{work_dir} holds the checkpoints of an earlier run ({", ".join(found)}): '
@@ -133,6 +151,19 @@ def refuse_run_in_data(cfg: Config) -> None:
             )
 
 
+def refuse_unprepared_data(cfg: Config, *loaders: str) -> None:
+    """Raise ValueError if a folder of ours is not prepared.
+
+    The data sets say the same, but only after mmengine has printed the whole config.
+    """
+    for part in (part for name in loaders for part in dataset_configs(cfg.get(name))):
+        if part.get('type') == 'HuBMAPDataset' and part.get('data_root'):
+            paths = FolderPaths(Path(part.data_root), part.get('ann_file', TABLE))
+            paths.require_finished(
+                partial(exists, backend_args=part.get('backend_args'))
+            )
+
+
 def data_folders(cfg: Config, loader: str = 'test_dataloader') -> list[Path]:
     """Return the folders that a loader of a config reads."""
     dataset = cfg[loader].dataset
@@ -143,7 +174,7 @@ def data_folders(cfg: Config, loader: str = 'test_dataloader') -> list[Path]:
 def load_config(
     config: str,
     work_dir: str | None = None,
-    cfg_options: dict | None = None,
+    cfg_options: dict[str, Any] | None = None,
     launcher: str = 'none',
 ) -> Config:
     """Read a config and apply what the command line says.
@@ -155,7 +186,7 @@ def load_config(
     cfg = read_config(config)
     fill_in_thresholds(cfg)
     cfg.launcher = launcher
-    cfg.merge_from_dict(cfg_options or {})
+    override_config(cfg, cfg_options)
     for name, variable in (('fold', 'FOLD'), ('data_root', 'FTU_DATA')):
         if name in (cfg_options or {}):
             refuse_unheard(cfg, name, variable)

@@ -14,9 +14,11 @@ import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, BinaryIO
 from urllib.parse import urlparse
 
 import torch
+from torch.serialization import MAP_LOCATION
 
 from mmseg_ftu.engine.plain_data import SAFE_GLOBALS, finish
 
@@ -34,7 +36,7 @@ class RefusedCheckpointError(ValueError):
     """The file is whole, and holds more than plain data."""
 
 
-def load_local(filename: str | Path, map_location=None) -> object:
+def load_local(filename: str | Path, map_location: MAP_LOCATION = None) -> object:
     """Load what ``torch.save`` wrote: tensors and plain data.
 
     Args:
@@ -60,7 +62,9 @@ def load_local(filename: str | Path, map_location=None) -> object:
     return content
 
 
-def load_stream(stream: io.BufferedIOBase, name: str, map_location=None) -> object:
+def load_stream(
+    stream: BinaryIO, name: str, map_location: MAP_LOCATION = None
+) -> object:
     """Do the same for an open file, called ``name`` in messages."""
     try:
         with torch.serialization.safe_globals(SAFE_GLOBALS):
@@ -73,8 +77,8 @@ def load_stream(stream: io.BufferedIOBase, name: str, map_location=None) -> obje
     except Exception as error:  # of bytes that anybody may have written
         found = re.search(r"GLOBAL (\S+)|<(?:class|function) '?([^' >]+)", str(error))
         whole = is_intact(stream)
-        refusal = found and isinstance(error, pickle.UnpicklingError)
-        if refusal and (whole or is_old_format(stream)):
+        refusal = isinstance(error, pickle.UnpicklingError)
+        if found and refusal and (whole or is_old_format(stream)):
             text = refused(name, found[1] or found[2])
             raise RefusedCheckpointError(text) from error
         if not whole:
@@ -103,20 +107,20 @@ def weights_of(checkpoint: object, name: str | Path) -> Mapping[str, torch.Tenso
     return found
 
 
-def dataset_meta_of(checkpoint: object) -> dict:
+def dataset_meta_of(checkpoint: object) -> dict[str, Any]:
     """Return what a loaded checkpoint says of its data, ``{}`` if it says nothing."""
     for key in ('meta', 'dataset_meta'):
         checkpoint = checkpoint.get(key) if isinstance(checkpoint, Mapping) else None
     return dict(checkpoint) if isinstance(checkpoint, Mapping) else {}
 
 
-def is_old_format(stream: io.BufferedIOBase) -> bool:
+def is_old_format(stream: BinaryIO) -> bool:
     """Tell whether the file begins as those of torch before version 1.6."""
     stream.seek(0)
     return stream.read(len(OLD_FORMAT)) == OLD_FORMAT
 
 
-def is_intact(stream: io.BufferedIOBase) -> bool:
+def is_intact(stream: BinaryIO) -> bool:
     """Tell whether the file is a ZIP, as ``torch.save`` writes, with right sums."""
     try:
         archive = zipfile.ZipFile(stream)
@@ -126,7 +130,12 @@ def is_intact(stream: io.BufferedIOBase) -> bool:
         return False
 
 
-def load_url(url: str, map_location=None, model_dir=None, **_) -> object:
+def load_url(
+    url: str,
+    map_location: MAP_LOCATION = None,
+    model_dir: str | Path | None = None,
+    **_: object,
+) -> object:
     """Download a checkpoint, once, and load it."""
     return load_local(download(url, model_dir), map_location)
 

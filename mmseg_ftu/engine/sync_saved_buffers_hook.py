@@ -27,7 +27,7 @@ class SyncSavedBuffersHook(Hook):
     def __init__(self) -> None:
         self._trained = False
 
-    def after_train_iter(self, runner: Runner, *_, **__) -> None:
+    def after_train_iter(self, runner: Runner, *_: object, **__: object) -> None:
         """Note that the statistics have moved."""
         self._trained = True
 

@@ -1,5 +1,7 @@
 """Paint predictions made at the original resolution onto the prepared image."""
 
+from typing import Any
+
 import numpy as np
 import torch.nn.functional as F
 from mmengine.structures import PixelData
@@ -21,7 +23,7 @@ class FTULocalVisualizer(SegLocalVisualizer):
         name: str,
         image: np.ndarray,
         data_sample: SegDataSample | None = None,
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         """Draw a sample; masks are brought to the image's size.
 

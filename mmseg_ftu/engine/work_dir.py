@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 
-from mmseg_ftu.datasets.fold_record import parse_fold
+from mmseg_ftu.prepared_table import parse_fold
 
 
 def default_work_dir(cfg: Config, config: str) -> str:
@@ -35,7 +35,7 @@ def refuse_unheard(cfg: Config, name: str, variable: str) -> None:
                 )
 
 
-def dataset_configs(cfg: dict | None) -> Iterator[dict]:
+def dataset_configs(cfg: ConfigDict | None) -> Iterator[ConfigDict]:
     """Yield the configs of data sets inside a data loader's and inside wrappers."""
     inner = (cfg or {}).get('dataset') or (cfg or {}).get('datasets')
     if inner is None:

@@ -17,7 +17,12 @@ import pandas as pd
 from prettytable import PrettyTable
 
 from mmseg_ftu.io.atomic_files import write_bytes
+from mmseg_ftu.io.images import read_image, read_mask
 from mmseg_ftu.io.own_files import is_own_csv, require_own
+from mmseg_ftu.io.raster import IGNORE_LABEL
+from mmseg_ftu.io.tables import read_table
+from mmseg_ftu.prepared_folder import PreparedFolder
+from mmseg_ftu.prepared_table import PreparedImage
 
 # Optical densities (RGB) of haematoxylin, eosin and DAB: Ruifrok & Johnston 2001,
 # Anal Quant Cytol Histol 23:291.
@@ -31,7 +36,6 @@ CHANNELS = (
 BLURS = (0.0, 0.005, 0.01, 0.02, 0.04)  # Gaussian sigma / longer side of the image
 LEVELS = 64  # bounds are sought on so many levels of 0..255
 STAIN_RANGE = (-0.5, 2.0)  # optical densities mapped to 0..255
-IGNORE = 255
 
 
 class ColourRule(NamedTuple):
@@ -92,7 +96,7 @@ def band_dice(level: np.ndarray, mask: np.ndarray) -> np.ndarray:
         (LEVELS + 1, LEVELS + 1): [low, high] is the Dice of low <= level < high. An
         empty band scores 1 on an empty mask, as elsewhere in the package.
     """
-    seen = mask != IGNORE
+    seen = mask != IGNORE_LABEL
     all_counts = np.bincount(level[seen], minlength=LEVELS)
     unit_counts = np.bincount(level[seen & (mask == 1)], minlength=LEVELS)
     both, unit = (np.append(0, np.cumsum(c)) for c in (all_counts, unit_counts))
@@ -135,7 +139,7 @@ def evaluate_colour_baseline(data_root: str | Path, fold: int = 0) -> pd.DataFra
     """Fit on all folds but one and score that one, organ by organ.
 
     Args:
-        data_root: Prepared folder with `images/`, `masks/` and `folds.csv`.
+        data_root: Prepared folder.
         fold: The held-out fold, 0-based.
 
     Returns:
@@ -144,31 +148,26 @@ def evaluate_colour_baseline(data_root: str | Path, fold: int = 0) -> pd.DataFra
         over images; its rule is empty.
 
     Raises:
-        ValueError: The fold holds no image, or an organ occurs in it alone.
+        ValueError: The folder is faulty, the fold holds no image, or an organ occurs in
+            it alone.
     """
-    root = Path(data_root)
-    if not (root / 'folds.csv').is_file():
-        raise ValueError(
-            f'{root}: holds no folds.csv; prepare it with tools/prepare_pairs.py or '
-            'tools/prepare_hubmap.py'
-        )
-    table = pd.read_csv(root / 'folds.csv', dtype={'id': str})
-    held_out = table.fold == fold
-    if not held_out.any():
-        raise ValueError(
-            f'{root / "folds.csv"}: no image of fold {fold}; '
-            f'choose one of {sorted(table.fold.unique().tolist())}'
-        )
+    folder = PreparedFolder.open(
+        data_root, needed=('id', 'organ', 'fold'), finished=False
+    )
+    organs = {image.organ for image in folder.in_fold(fold)}
+    folder.require_files(image for image in folder.images if image.organ in organs)
     rows, scores = [], []
-    for organ, tested in table[held_out].groupby('organ'):
-        training = table[~held_out & (table.organ == organ)]
-        if training.empty:
+    for organ in sorted(organs):
+        members = [image for image in folder.images if image.organ == organ]
+        training = [image for image in members if image.fold != fold]
+        if not training:
             raise ValueError(
-                f'{root / "folds.csv"}: organ {organ!r} occurs in fold {fold} alone, '
+                f'{folder.table_path}: organ {organ!r} occurs in fold {fold} alone, '
                 'so nothing can be fitted; prepare fewer or stratified folds'
             )
-        rule = fit_colour_rule(read_samples(root, training.id))
-        dice = [rule_dice(rule, *s) for s in read_samples(root, tested.id)]
+        tested = [image for image in members if image.fold == fold]
+        rule = fit_colour_rule(read_samples(folder, training))
+        dice = [rule_dice(rule, *sample) for sample in read_samples(folder, tested)]
         rows.append(describe(organ, rule, dice))
         scores += dice
     mean = {'organ': 'all', 'images': len(scores), 'dice': float(np.mean(scores))}
@@ -200,7 +199,8 @@ def compare_with_colour(
         file = result / 'dice_per_image.csv'
         if not file.is_file():
             raise ValueError(f'{file} is not there: give a folder of test.py --out')
-        scores = pd.read_csv(file, dtype={'img_id': str})
+        scores = read_table(file)
+        scores['dice'] = pd.to_numeric(scores['dice'])
         if len(scores) != table.images.iloc[-1]:
             raise ValueError(
                 f'{result}: holds {len(scores)} images, fold {fold} of {data_root} has '
@@ -242,22 +242,13 @@ def describe(organ: str, rule: ColourRule, dice: Sequence[float]) -> dict:
 
 
 def read_samples(
-    root: Path, ids: Iterable[str]
+    folder: PreparedFolder, images: Iterable[PreparedImage]
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Read images (RGB) and masks of a prepared folder, one at a time.
 
     Raises:
-        ValueError: A file is missing or unreadable.
+        ValueError: A file is unreadable.
     """
-    for name in ids:
-        pair = []
-        for folder, flag in (('images', cv2.IMREAD_COLOR), ('masks', -1)):
-            path = root / folder / f'{name}.png'
-            array = cv2.imread(str(path), flag)
-            if array is None:
-                raise ValueError(
-                    f'{path}: missing or unreadable, though folds.csv lists it; '
-                    'prepare the data again'
-                )
-            pair.append(array)
-        yield cv2.cvtColor(pair[0], cv2.COLOR_BGR2RGB), pair[1]
+    for image in images:
+        mask = read_mask(folder.mask_path(image.id), (1,), IGNORE_LABEL)
+        yield read_image(folder.image_path(image.id)), mask

@@ -14,12 +14,15 @@ STRIP = 1 << 22  # px counted at a time: np.bincount widens them 8-fold
 THRESHOLDS = np.append((np.arange(LEVELS - 1) + 0.5) / (LEVELS - 1), 1.0)
 
 
-def dice_curve(probability: np.ndarray, mask: np.ndarray) -> np.ndarray:
+def dice_curve(
+    probability: np.ndarray, mask: np.ndarray, strip: int = STRIP
+) -> np.ndarray:
     """Return the Dice of each threshold on one image.
 
     Args:
         probability: Uint8 (h, w) of 255 * p; brought to the mask's size bilinearly.
         mask: Uint8 (H, W), 0 background, 1 foreground, 255 ignored.
+        strip: How many pixels are counted at a time.
 
     Returns:
         (256,): [k] is the Dice of the pixels of a level > k, that is of probabilities
@@ -31,21 +34,21 @@ def dice_curve(probability: np.ndarray, mask: np.ndarray) -> np.ndarray:
         probability = cv2.resize(
             probability, (width, height), interpolation=cv2.INTER_LINEAR
         )
-    outside, inside = level_counts(probability, mask)
+    outside, inside = level_counts(probability, mask, strip)
     overlap, wrong = (counts.sum() - np.cumsum(counts) for counts in (inside, outside))
     total = overlap + wrong + inside.sum()
     return np.where(total > 0, 2 * overlap / np.maximum(total, 1), 1.0)
 
 
 def level_counts(
-    probability: np.ndarray, mask: np.ndarray
+    probability: np.ndarray, mask: np.ndarray, strip: int = STRIP
 ) -> tuple[np.ndarray, np.ndarray]:
     """Count the pixels of each level outside and inside a mask, each (256,)."""
     counts = np.zeros((LEVELS, LEVELS), np.int64)
-    rows = max(1, STRIP // mask.shape[1])
+    rows = max(1, strip // mask.shape[1])
     for top in range(0, len(mask), rows):
-        strip = slice(top, top + rows)
-        joint = mask[strip].astype(np.uint16) * LEVELS + probability[strip]
+        part = slice(top, top + rows)
+        joint = mask[part].astype(np.uint16) * LEVELS + probability[part]
         joint_counts = np.bincount(joint.ravel(), minlength=LEVELS**2)
         counts += joint_counts.reshape(LEVELS, LEVELS)
     return counts[0], counts[1]

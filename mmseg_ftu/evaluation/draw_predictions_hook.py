@@ -1,11 +1,12 @@
 """Draw predictions as they were scored: with the threshold of organ and source."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import mmcv
 import numpy as np
-import torch
 from mmengine.evaluator import Evaluator
 from mmengine.fileio import get
 from mmengine.runner import Runner
@@ -14,9 +15,13 @@ from mmseg.registry import HOOKS
 from mmseg.structures import SegDataSample
 
 from mmseg_ftu.evaluation.ftu_dice_metric import FTUDiceMetric, name_of
-from mmseg_ftu.evaluation.overlay import draw_overlay
 from mmseg_ftu.io.atomic_files import write_png
 from mmseg_ftu.io.own_files import ListedFolder
+from mmseg_ftu.masks.draw_outlines import (
+    MASK_COLOUR,
+    PREDICTION_COLOUR,
+    draw_outlines,
+)
 
 
 @HOOKS.register_module()
@@ -39,7 +44,9 @@ class DrawPredictionsHook(SegVisualizationHook):
         ValueError: If the folder holds files that this hook didn't write.
     """
 
-    def __init__(self, draw: bool = False, folder: str | None = None, **kwargs) -> None:
+    def __init__(
+        self, draw: bool = False, folder: str | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(draw=draw, **kwargs)
         self.folder = ListedFolder(Path(folder)) if folder else None
 
@@ -47,7 +54,7 @@ class DrawPredictionsHook(SegVisualizationHook):
         self,
         runner: Runner,
         batch_idx: int,
-        data_batch: dict,
+        data_batch: dict[str, Any],
         outputs: Sequence[SegDataSample],
     ) -> None:
         """Draw the first image of a batch now and then."""
@@ -60,7 +67,7 @@ class DrawPredictionsHook(SegVisualizationHook):
         self,
         runner: Runner,
         batch_idx: int,
-        data_batch: dict,
+        data_batch: dict[str, Any],
         outputs: Sequence[SegDataSample],
     ) -> None:
         """Draw every image."""
@@ -84,7 +91,7 @@ class DrawPredictionsHook(SegVisualizationHook):
         if self.show:
             self._visualizer.show(picture, win_name=name, wait_time=self.wait_time)
         if folder is not None:
-            write_png(folder.take(f'{name}.png'), picture)
+            folder.write(f'{name}.png', partial(write_png, pixels=picture))
         else:
             self._visualizer.add_image(name, picture, step)
 
@@ -114,7 +121,8 @@ def draw_sample(
         prediction = sample.pred_sem_seg.data[0]
     else:
         prediction = sample.seg_logits.data[0] > threshold
-    mask = torch.zeros_like(prediction)
+    picture = image
     if 'gt_sem_seg' in sample:
-        mask = sample.gt_sem_seg.data[0]
-    return draw_overlay(image, mask.cpu().numpy(), prediction.cpu().numpy())
+        mask = sample.gt_sem_seg.data[0] == 1  # 255 is ignored
+        picture = draw_outlines(picture, mask.cpu().numpy(), MASK_COLOUR)
+    return draw_outlines(picture, prediction.cpu().numpy(), PREDICTION_COLOUR)

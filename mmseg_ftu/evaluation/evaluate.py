@@ -6,7 +6,7 @@ count 1, ignored pixels are left out), IoU and HD95.
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -91,12 +91,12 @@ def compare(
     names = ids_of_fold(truths, fold)
     names, absent = choose_present(names, predictions, truths, missing)
     refuse_other_sizes(names, predictions, truths)
-    details = image_details(truths, predictions, pixel_size)
+    details = image_details(truths, predictions, pixel_size).to_dict('index')
     rows, any_unit = [], False
     for name in tqdm(names, desc='scoring', unit='image'):
         found, mask = read_pair(name, predictions, truths, empty=name in absent)
-        row = details.loc[name]
-        scores = score_image(found, mask, row.pixel_size, with_hd95)
+        row = {str(column): value for column, value in details[name].items()}
+        scores = score_image(found, mask, row['pixel_size'], with_hd95)
         any_unit = any_unit or bool((mask == FOREGROUND).any())
         note = NO_PREDICTION if name in absent else ''
         rows.append({'id': name, **row, **scores, 'note': note})
@@ -140,7 +140,7 @@ def score_image(
 
 
 def evaluate_predictions(
-    prediction: Path, truth: Path, out: Path | None = None, **options
+    prediction: Path, truth: Path, out: Path | None = None, **options: Any
 ) -> str:
     """Score predictions, write the tables, return the one for people.
 

@@ -6,12 +6,12 @@ The result is a file that ``FTUDiceMetric``, ``tools/test.py --thresholds`` and
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable, Mapping
 from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pandas as pd
 from prettytable import PrettyTable
 from tqdm import tqdm
 
@@ -62,10 +62,10 @@ def fit_thresholds(
         cautions += refuse_training_images(own, source, truths)
         refuse_other_sizes(own, source, truths)
     curves: dict[tuple[str, str], list[np.ndarray]] = {}
-    details = {id(source): image_details(truths, source) for source in sources}
+    details = {id(s): image_details(truths, s).to_dict('index') for s in sources}
     for name in tqdm(names, desc='counting', unit='image'):
         source = owners[name]
-        group = group_of(details[id(source)].loc[name])
+        group = group_of(details[id(source)][name])
         curves.setdefault(group, []).append(read_curve(name, source, truths))
     fits = {
         group: fit_group(np.array(found), threshold_for(PAPER_THRESHOLDS, *group))
@@ -102,17 +102,20 @@ def find_owners(sources: Iterable[MaskSource]) -> dict[str, MaskSource]:
 
 def read_curve(name: str, source: MaskSource, truths: MaskSource) -> np.ndarray:
     """Return the ``dice_curve`` of an image."""
-    return dice_curve(source.probability(name), truths.mask(name, source.size(name)))
+    probability = source.probability(name)
+    if probability is None:
+        raise ValueError(f'{source.path}: no file in probabilities for {name}')
+    return dice_curve(probability, truths.mask(name, source.size(name)))
 
 
-def group_of(row: pd.Series) -> tuple[str, str]:
+def group_of(row: Mapping[Hashable, Any]) -> tuple[str, str]:
     """Return data source and organ, or two blanks where there is no data source."""
-    return (row.data_source, row.organ) if row.data_source else ('', '')
+    return (row['data_source'], row['organ']) if row['data_source'] else ('', '')
 
 
-def fill_thresholds(fits: dict[tuple[str, str], Fit]) -> dict:
+def fill_thresholds(fits: dict[tuple[str, str], Fit]) -> dict[str, Any]:
     """Return the paper's thresholds with the fitted ones put in."""
-    thresholds = deepcopy(PAPER_THRESHOLDS)
+    thresholds: dict[str, Any] = deepcopy(PAPER_THRESHOLDS)
     for (source, organ), fit in fits.items():
         value = round(fit.threshold, DIGITS)
         if source:
@@ -127,8 +130,11 @@ def write_thresholds(
 ) -> None:
     """Write the file of thresholds, with what they were fitted on; see the module."""
     rows = [
-        {'data_source': source, 'organ': organ}
-        | {key: _for_json(value) for key, value in fit._asdict().items()}
+        {
+            'data_source': source,
+            'organ': organ,
+            **{key: _for_json(value) for key, value in fit._asdict().items()},
+        }
         for (source, organ), fit in fits.items()
     ]
     content = {
@@ -143,7 +149,7 @@ def write_thresholds(
 
 
 def fit_and_write(
-    truth: Path, predictions: Iterable[Path], out: Path, **options
+    truth: Path, predictions: Iterable[Path], out: Path, **options: Any
 ) -> str:
     """Fit the thresholds, write them, return a table for people.
 

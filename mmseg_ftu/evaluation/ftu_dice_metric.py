@@ -10,7 +10,9 @@ import logging
 import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from mmengine.dist import get_world_size
@@ -24,10 +26,13 @@ from mmseg_ftu.engine.config_thresholds import read_thresholds
 from mmseg_ftu.evaluation.dice import dice
 from mmseg_ftu.io.atomic_files import write_bytes, write_png
 from mmseg_ftu.io.own_files import ListedFolder, is_own_csv, require_own
-from mmseg_ftu.thresholds import PAPER_THRESHOLDS, threshold_for
+from mmseg_ftu.thresholds import PAPER_THRESHOLDS, Thresholds, threshold_for
 
 CSV_NAME = 'dice_per_image.csv'
 COLUMNS = ('img_id', 'organ', 'data_source', 'threshold', 'dice', 'val_loss_bce')
+Row = Mapping[str, Any]  # of one image, by column
+Cells = tuple[Any, ...]  # the same in the order of COLUMNS
+Result = tuple[Cells, str | None]  # with the image's path
 
 
 @METRICS.register_module()
@@ -58,7 +63,7 @@ class FTUDiceMetric(BaseMetric):
 
     def __init__(
         self,
-        thresholds: Mapping | str | Path = PAPER_THRESHOLDS,
+        thresholds: Thresholds | str | Path = PAPER_THRESHOLDS,
         ignore_index: int = 255,
         csv_file: str | None = None,
         output_dir: str | None = None,
@@ -74,7 +79,9 @@ class FTUDiceMetric(BaseMetric):
         if csv_file:
             require_own(Path(csv_file), is_own_csv(*COLUMNS))
 
-    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
+    def process(
+        self, data_batch: dict[str, Any], data_samples: Sequence[dict[str, Any]]
+    ) -> None:
         """Score each image; both arrays are at the resolution of the mask."""
         for sample in data_samples:
             organ, source = sample.get('organ'), sample.get('data_source')
@@ -102,8 +109,8 @@ class FTUDiceMetric(BaseMetric):
             row = name, organ, source, threshold, score, loss
             self.results.append((row, sample.get('img_path')))
             if self.output:
-                path = self.output.take(f'{name}.png')
-                write_png(path, prediction.astype(np.uint8))
+                mask = prediction.astype(np.uint8)
+                self.output.write(f'{name}.png', partial(write_png, pixels=mask))
 
     def evaluate(self, size: int) -> dict[str, float]:
         """Gather the images of all processes and average.
@@ -113,36 +120,40 @@ class FTUDiceMetric(BaseMetric):
                 where samplers repeat images to fill all processes up, and batches are
                 not in order, it would drop others. Here each image counts once.
         """
-        return super().evaluate(max(size, len(self.results) * get_world_size()))
+        images = max(size, len(self.results) * get_world_size())
+        metrics: dict[str, float] = super().evaluate(images)
+        return metrics
 
-    def threshold_of(self, sample: Mapping | SegDataSample) -> float:
+    def threshold_of(self, sample: Mapping[str, Any] | SegDataSample) -> float:
         """Return the threshold of a sample's data source and organ."""
         source, organ = sample.get('data_source'), sample.get('organ')
         return threshold_for(self.thresholds, source, organ)
 
-    def compute_metrics(self, results: list[tuple]) -> dict[str, float]:
+    def compute_metrics(self, results: list[Result]) -> dict[str, float]:
         """Average over the images of all processes; print and write the tables."""
         rows = [dict(zip(COLUMNS, row, strict=True)) for row in unrepeated(results)]
-        if self.csv_file or self.output:
-            refuse_repeated_ids(rows, Path(self.csv_file or self.output.path))
+        if self.csv_file:
+            refuse_repeated_ids(rows, Path(self.csv_file))
+        elif self.output:
+            refuse_repeated_ids(rows, self.output.path)
         metrics = summarise(rows)
         print_log('\n' + format_table(rows), 'current')
         if self.output:
-            write_csv(rows, self.output.take(CSV_NAME))
+            self.output.write(CSV_NAME, partial(write_csv, rows))
         if self.csv_file:
             write_csv(rows, Path(self.csv_file))
         return metrics
 
 
-def unrepeated(results: Sequence[tuple[tuple, str | None]]) -> list[tuple]:
+def unrepeated(results: Sequence[Result]) -> list[Cells]:
     """Return each image's row once, in order; images are known by id and path."""
-    known = {}
+    known: dict[tuple[Any, int | str], Cells] = {}
     for number, (row, path) in enumerate(results):
         known.setdefault((row[0], number if path is None else path), row)
     return list(known.values())
 
 
-def refuse_repeated_ids(rows: Sequence[Mapping], path: Path) -> None:
+def refuse_repeated_ids(rows: Sequence[Row], path: Path) -> None:
     """Raise where several images have one id, so that their files are the same."""
     counts = Counter(row['img_id'] for row in rows)
     repeated = [name for name, count in counts.items() if count > 1]
@@ -153,16 +164,16 @@ def refuse_repeated_ids(rows: Sequence[Mapping], path: Path) -> None:
         )
 
 
-def name_of(sample: Mapping | SegDataSample) -> str:
+def name_of(sample: Mapping[str, Any] | SegDataSample) -> str:
     """Return a sample's id, the stem of its path where it has none."""
-    return sample.get('img_id') or Path(sample.get('img_path')).stem
+    return sample.get('img_id') or Path(sample.get('img_path', '')).stem
 
 
-def group_rows(rows: Sequence[Mapping]) -> dict[str, list[Mapping]]:
+def group_rows(rows: Sequence[Row]) -> dict[str, list[Row]]:
     """Group images by organ, then by data source, each in sorted order."""
-    groups: dict[str, list[Mapping]] = {}
+    groups: dict[str, list[Row]] = {}
     for key in ('organ', 'data_source'):
-        found = defaultdict(list)
+        found: dict[str, list[Row]] = defaultdict(list)
         for row in rows:
             if row[key] is not None:
                 found[row[key]].append(row)
@@ -170,7 +181,7 @@ def group_rows(rows: Sequence[Mapping]) -> dict[str, list[Mapping]]:
     return groups
 
 
-def summarise(rows: Sequence[Mapping]) -> dict[str, float]:
+def summarise(rows: Sequence[Row]) -> dict[str, float]:
     """Average the per-image rows into the metrics of ``FTUDiceMetric``."""
     metrics = {'Dice': float(np.mean([row['dice'] for row in rows]))}
     for name, members in group_rows(rows).items():
@@ -181,7 +192,7 @@ def summarise(rows: Sequence[Mapping]) -> dict[str, float]:
     return metrics
 
 
-def format_table(rows: Sequence[Mapping]) -> str:
+def format_table(rows: Sequence[Row]) -> str:
     """Draw images, mean, median and worst Dice for each group and for all."""
     table = PrettyTable(['group', 'images', 'Dice', 'median', 'worst', 'worst image'])
     table.align = 'r'
@@ -196,7 +207,7 @@ def format_table(rows: Sequence[Mapping]) -> str:
     return table.get_string()
 
 
-def write_csv(rows: Sequence[Mapping], path: Path) -> None:
+def write_csv(rows: Sequence[Row], path: Path) -> None:
     """Write one row an image; the file appears whole or not at all."""
     text = io.StringIO(newline='')
     writer = csv.DictWriter(text, COLUMNS)

@@ -36,12 +36,14 @@ def hd95(prediction: np.ndarray, mask: np.ndarray) -> float | None:
     import torch
     from monai.metrics import compute_hausdorff_distance
 
-    pair = [torch.from_numpy(m)[None, None] for m in _crop_to_both(prediction, mask)]
+    found, expected = (
+        torch.from_numpy(m)[None, None] for m in _crop_to_both(prediction, mask)
+    )
     with warnings.catch_warnings():
         # MONAI 1.5 and 1.6 warn of an argument that they themselves pass.
         warnings.filterwarnings('ignore', '.*always_return_as_numpy', FutureWarning)
         distance = compute_hausdorff_distance(
-            *pair, include_background=True, percentile=PERCENTILE
+            found, expected, include_background=True, percentile=PERCENTILE
         )
     return float(distance)
 

@@ -5,10 +5,11 @@ training (see ``mmseg_ftu.datasets.fold_record``). What a user typed counts for 
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-from mmseg_ftu.datasets.fold_record import folds_id, image_key
 from mmseg_ftu.evaluation.mask_sources import MaskSource
 from mmseg_ftu.evaluation.pairing import listed
+from mmseg_ftu.prepared_table import folds_id, image_key
 
 
 class TrainingCheck:
@@ -97,7 +98,7 @@ def refuse_training_images(
     ]
 
 
-def checkpoints_of(settings: Mapping) -> list[dict]:
+def checkpoints_of(settings: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the checkpoints that the settings of ``prediction.json`` tell of."""
     found = settings.get('checkpoints')
     found = found if isinstance(found, list) else []
@@ -105,7 +106,9 @@ def checkpoints_of(settings: Mapping) -> list[dict]:
 
 
 def _trained_on(
-    checkpoint: Mapping, keys: Mapping[str, set[str]], folds: Mapping[str, int]
+    checkpoint: Mapping[str, Any],
+    keys: Mapping[str, set[str]],
+    folds: Mapping[str, int],
 ) -> dict[str, bool | None]:
     """Tell of each image whether a checkpoint was trained on it; None if unknown.
 
@@ -146,10 +149,10 @@ def _folds_of(truths: MaskSource | None) -> dict[str, int]:
     """Return the fold of each image, empty where there are none."""
     if truths is None or 'fold' not in truths.table or truths.table.fold.hasnans:
         return {}
-    return truths.table.fold.astype(int).to_dict()
+    return {str(name): int(fold) for name, fold in truths.table.fold.items()}
 
 
-def _describe(checkpoint: Mapping) -> str:
+def _describe(checkpoint: Mapping[str, Any]) -> str:
     """Name a checkpoint, and the fold that it held out."""
     name = str(checkpoint.get('path', 'its checkpoint'))
     if 'fold' not in checkpoint:

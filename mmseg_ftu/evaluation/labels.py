@@ -30,8 +30,9 @@ class Labels:
     prefix: str = ''
 
     def __post_init__(self) -> None:
-        given = self.foreground
-        given = [given] if isinstance(given, str) else list(given)
+        said = self.foreground
+        given: list[object] = [said] if isinstance(said, str) else list(said)
+        meaning: object
         if given in (['auto'], ['nonzero']):
             meaning = given[0]
         elif given and all(isinstance(label, int) for label in given):

@@ -18,15 +18,14 @@ from mmseg_ftu.evaluation.mask_tables import (
     SIZES,
     files_by_id,
     known_columns,
-    read_by_id,
     read_settings,
     refuse_missing,
     run_lengths,
 )
-from mmseg_ftu.io.images import read_size
-from mmseg_ftu.io.raster import RefusedError
-from mmseg_ftu.io.tiff import read_tiff
+from mmseg_ftu.io.images import read_levels, read_size
+from mmseg_ftu.io.tables import read_by_id
 from mmseg_ftu.masks import rle
+from mmseg_ftu.prepared_folder import MASKS, ORIGINAL_MASKS, TABLE, PreparedFolder
 
 PREPARED = Labels((1,), 255)
 
@@ -105,20 +104,7 @@ class MaskSource:
             ValueError: If the file is damaged or no such map.
         """
         path = self.probabilities.get(name)
-        if path is None:
-            return None
-        try:
-            pixels = read_tiff(path).pixels
-        except RefusedError as error:
-            raise ValueError(f'{path}: {error}') from None
-        except Exception as error:  # tifffile raises whatever its codecs say
-            raise ValueError(f'{path}: cannot be read ({error})') from error
-        if pixels.ndim != 2 or pixels.dtype != np.uint8:
-            raise ValueError(
-                f'{path}: holds {pixels.dtype} of shape {pixels.shape}; a map of '
-                'probabilities is 8 bits, one channel'
-            )
-        return pixels
+        return None if path is None else read_levels(path)
 
     def image_path(self, name: str) -> Path | None:
         """Return the image's file, None if it is unknown; it may have been moved."""
@@ -193,20 +179,40 @@ def _open_test_result(path: Path, labels: Labels) -> MaskSource:
 def _open_prepared(path: Path, labels: Labels) -> MaskSource:
     """Open what tools/prepare_*.py write; masks at the original size."""
     labels.refuse(path, 'is a prepared folder: 1 is foreground, 255 is ignored')
-    masks = files_by_id(path / 'masks_original')
-    table = known_columns(read_by_id(path / 'folds.csv'), path / 'folds.csv')
-    refuse_missing(path, [name for name in table.index if name not in masks])
-    images = files_by_id(path / 'images')
+    folder = PreparedFolder.open(path, needed=('id',), finished=False)
+    masks = {i.id: folder.mask_path(i.id, original=True) for i in folder.images}
+    refuse_missing(path, [name for name, file in masks.items() if not file.is_file()])
+    images = {image.id: folder.image_path(image.id) for image in folder.images}
     return MaskSource(
-        path=path, table=table, masks=masks, images=images, labels=PREPARED
+        path=path,
+        table=known_columns(_table_of(folder), folder.table_path),
+        masks=masks,
+        images={name: file for name, file in images.items() if file.is_file()},
+        labels=PREPARED,
     )
+
+
+def _table_of(folder: PreparedFolder) -> pd.DataFrame:
+    """Return the images of a prepared folder by id, without folds if it has none."""
+    rows = [
+        dict(
+            organ=image.organ,
+            data_source=image.data_source,
+            pixel_size=image.pixel_size,
+            **dict(zip(SIZES, image.shape or (None, None), strict=True)),
+            **(dict(fold=image.fold) if folder.folds else {}),
+        )
+        for image in folder.images
+    ]
+    ids = [image.id for image in folder.images]
+    return pd.DataFrame(rows, index=pd.Index(ids, name='id'))
 
 
 def _open_folder(path: Path, labels: Labels) -> MaskSource:
     """Open a plain folder of masks; images may lie in ``images`` beside it."""
     masks = files_by_id(path)
     if not masks:
-        there = [name for name in ('masks', 'masks_original') if (path / name).is_dir()]
+        there = [name for name in (MASKS, ORIGINAL_MASKS) if (path / name).is_dir()]
         raise ValueError(
             f'{path}: holds neither masks (.png, .tif, .bmp) nor one of '
             f'{", ".join(LAYOUTS)}; '
@@ -236,5 +242,5 @@ def _open_csv(path: Path) -> MaskSource:
 LAYOUTS: dict[str, Callable[[Path, Labels], MaskSource]] = {
     'predictions.csv': _open_prediction,
     'dice_per_image.csv': _open_test_result,
-    'folds.csv': _open_prepared,
+    TABLE: _open_prepared,
 }

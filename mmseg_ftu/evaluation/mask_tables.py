@@ -6,22 +6,9 @@ from pathlib import Path
 import pandas as pd
 
 from mmseg_ftu.io.images import find_images
-from mmseg_ftu.io.tables import read_table, repeated_ids
 
 TEXTS = ('organ', 'data_source')
 SIZES = ('height', 'width')
-# What other tables call the columns: folds.csv, train.csv, dice_per_image.csv.
-NAMES = {'img_id': 'id', 'img_height': 'height', 'img_width': 'width'}
-
-
-def read_by_id(path: Path) -> pd.DataFrame:
-    """Read a table by its ids; blank cells are ``''``."""
-    table = read_table(path).rename(columns=NAMES)
-    if 'id' not in table:
-        raise ValueError(f'{path}: has no column id, only {", ".join(table.columns)}')
-    if repeated := repeated_ids(table.id):
-        raise ValueError(f'{path}: ids occur twice: {", ".join(sorted(repeated)[:5])}')
-    return table.set_index('id')
 
 
 def known_columns(table: pd.DataFrame, path: Path) -> pd.DataFrame:
@@ -49,7 +36,11 @@ def run_lengths(path: Path, table: pd.DataFrame) -> dict[str, str]:
 
 
 def files_by_id(folder: Path) -> dict[str, Path]:
-    """Return the image files of a folder by id; none where there is no folder."""
+    """Return the image files of a folder by stem; none where there is no folder.
+
+    Raises:
+        ValueError: If two files have one stem.
+    """
     found = find_images(folder) if folder.is_dir() else {}
     for name, paths in found.items():
         if len(paths) > 1:

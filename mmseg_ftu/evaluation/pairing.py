@@ -69,7 +69,9 @@ def refuse_other_sizes(
         raise ValueError(f'{len(faults)} images differ in size: {listed(faults)}')
 
 
-def _size_fault(name: str, found: tuple, expected: tuple) -> str:
+def _size_fault(
+    name: str, found: tuple[float, ...], expected: tuple[float, ...]
+) -> str:
     """Say that sizes differ."""
     a, b = (f'{int(h)} x {int(w)}' for h, w in (found, expected))
     return (

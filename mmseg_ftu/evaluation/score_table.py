@@ -1,5 +1,7 @@
 """Scores of images by organ and data source, as numbers and drawn for people."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from prettytable import PrettyTable
@@ -46,14 +48,14 @@ def summarise_groups(images: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for by in GROUPED_BY:
         named = images[images[by] != '']
-        rows += [summarise(by, name, part) for name, part in named.groupby(by)]
+        rows += [summarise(by, str(name), part) for name, part in named.groupby(by)]
     return pd.DataFrame([*rows, summarise('all', 'all', images)])
 
 
-def summarise(by: str, name: str, images: pd.DataFrame) -> dict:
+def summarise(by: str, name: str, images: pd.DataFrame) -> dict[str, Any]:
     """Summarise one group, see ``summarise_groups``."""
-    low, high = mean_interval(images.dice)
-    row = {
+    low, high = mean_interval(images.dice.to_numpy())
+    row: dict[str, Any] = {
         'by': by,
         'group': name,
         'images': len(images),
@@ -76,7 +78,7 @@ def summarise(by: str, name: str, images: pd.DataFrame) -> dict:
 def known_median(values: pd.Series) -> float:
     """Return the median of what isn't NaN; NaN if nothing is."""
     known = values.dropna()
-    return known.median() if len(known) else np.nan
+    return float(known.median()) if len(known) else np.nan
 
 
 def draw_groups(groups: pd.DataFrame) -> str:
@@ -90,16 +92,16 @@ def draw_groups(groups: pd.DataFrame) -> str:
     drawn = PrettyTable(header)
     drawn.align = 'r'
     drawn.align['by'] = drawn.align['group'] = 'l'
-    for row in groups.itertuples():
-        known = not np.isnan(row.dice_low)
-        interval = f'{row.dice_low:.4f} to {row.dice_high:.4f}' if known else ''
-        cells = [f'{row.dice_mean:.4f}', interval]
-        cells += [f'{row.dice_median:.4f}', f'{row.iou_mean:.4f}']
+    for row in groups.to_dict('records'):
+        low, high = row['dice_low'], row['dice_high']
+        interval = '' if np.isnan(low) else f'{low:.4f} to {high:.4f}'
+        cells = [f'{row["dice_mean"]:.4f}', interval]
+        cells += [f'{row["dice_median"]:.4f}', f'{row["iou_mean"]:.4f}']
         if with_hd95:
-            um, px = row.hd95_um_median, row.hd95_px_median
+            um, px = row['hd95_um_median'], row['hd95_px_median']
             value = px if np.isnan(um) else um
             unit = 'px' if np.isnan(um) else 'um'
             cells += ['' if np.isnan(value) else f'{value:.1f} {unit}']
-            cells += [row.hd95_undefined]
-        drawn.add_row([row.by, row.group, row.images, *cells])
+            cells += [row['hd95_undefined']]
+        drawn.add_row([row['by'], row['group'], row['images'], *cells])
     return drawn.get_string()

@@ -87,7 +87,9 @@ def best_levels(
 ) -> np.ndarray:
     """Return the level of the highest mean in each row of (n, 256)."""
     equal = means >= means.max(axis=1, keepdims=True) - 1e-12  # but for rounding
-    return np.where(equal, np.abs(thresholds - nearest_to), np.inf).argmin(axis=1)
+    distances = np.where(equal, np.abs(thresholds - nearest_to), np.inf)
+    levels: np.ndarray = distances.argmin(axis=1)
+    return levels
 
 
 def left_out_gains(
@@ -106,7 +108,9 @@ def left_out_gains(
     """
     gains = (curves[:, chosen] - curves[:, [paper]]).T
     some = left_out.any(axis=1)
-    return (gains * left_out)[some].sum(axis=1) / left_out[some].sum(axis=1)
+    sums = (gains * left_out)[some].sum(axis=1)
+    means: np.ndarray = sums / left_out[some].sum(axis=1)
+    return means
 
 
 def warn(count: int, unchanged: bool, gain_low: float, gain_high: float) -> str:

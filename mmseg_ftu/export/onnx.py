@@ -6,8 +6,12 @@ stays outside is named in the file's metadata: the size the model was trained at
 stain step of the data it was trained on, the thresholds.
 """
 
+from __future__ import annotations
+
 import json
 from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -24,7 +28,11 @@ from mmseg_ftu.engine.safe_checkpoints import dataset_meta_of
 from mmseg_ftu.io.atomic_files import write_bytes
 from mmseg_ftu.io.own_files import is_own_onnx, require_own
 from mmseg_ftu.models import BinaryEncoderDecoder
+from mmseg_ftu.recipe import UNKNOWN_STAINS
 from mmseg_ftu.version import __version__
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
 
 OPSET = 20
 TOLERANCE = 1e-4  # of a probability
@@ -41,6 +49,9 @@ class Probability(nn.Module):
         model: Trained segmentor.
         stain: Name of the stain normalisation that it was trained on.
     """
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, model: BinaryEncoderDecoder, stain: str) -> None:
         super().__init__()
@@ -66,7 +77,7 @@ class Probability(nn.Module):
 
 
 def export_onnx(
-    config: str, checkpoint: str, out: str, cfg_options: dict | None = None
+    config: str, checkpoint: str, out: str, cfg_options: dict[str, Any] | None = None
 ) -> float:
     """Write ``out`` if its probabilities equal PyTorch's.
 
@@ -108,7 +119,7 @@ def export_onnx(
     return difference
 
 
-def make_graph(model: Probability):
+def make_graph(model: Probability) -> ModelProto:
     """Return the ONNX graph of a model, for any batch size and image size."""
     # A map of one cell would be captured as a special case, so the captured range
     # begins above. The graph serves one cell too: `compare` tries `MIN_SIZE`.
@@ -129,10 +140,12 @@ def make_graph(model: Probability):
         ),
         verbose=False,
     )
+    if program is None:
+        raise RuntimeError('torch.onnx.export made no graph')
     return program.model_proto
 
 
-def import_onnx():
+def import_onnx() -> ModuleType:
     """Import what exporting needs, or say how to install it."""
     try:
         import onnx
@@ -166,7 +179,8 @@ def load_model(cfg: Config, checkpoint: str) -> Probability:
         raise ValueError(
             f'{checkpoint} does not belong to this config: {error}'
         ) from error
-    return Probability(model, dataset_meta_of(loaded).get('stain', 'unknown')).eval()
+    stain = dataset_meta_of(loaded).get('stain', UNKNOWN_STAINS)
+    return Probability(model, stain).eval()
 
 
 def example_image(shape: tuple[int, ...]) -> Tensor:

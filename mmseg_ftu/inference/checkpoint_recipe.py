@@ -5,72 +5,25 @@ So a checkpoint alone tells what has to be done to a new image; options are for
 checkpoints of other origin, and for those who know better.
 """
 
-import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
 
-from mmseg_ftu.preparation.staining import stain_entry
+from mmseg_ftu.recipe import ALIKE, NO_STAINS, UNKNOWN_STAINS, Recipe, StainStep
 from mmseg_ftu.stain import load_target
 
 KNOWN_TRANSFORMS = {
     *('LoadImageFromFile', 'RestoreOriginalShape', 'Resize', 'LoadAnnotations'),
     *('PackSegInputs', 'StainNormalize', 'TestTimeAug'),
 }
-# Pixel sizes that differ by less count as one: those of organs, and those of members of
-# an ensemble, which are medians over other images.
-ALIKE = 1.1
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How images become what the network sees.
-
-    Attributes:
-        size: Longer side, px; None where training images kept their size.
-        pixel_size: Of the training images, um/px, where known (their median).
-        stain: The manifest's entry: ``id``, ``order`` and ``state``; None for none.
-        pixel_size_by_organ: As ``pixel_size``, of the images of each organ for which it
-            is known.
-    """
-
-    size: int | None
-    pixel_size: float | None
-    stain: dict | None = None
-    pixel_size_by_organ: dict[str, float] = field(default_factory=dict)
-
-    @property
-    def stain_name(self) -> str:
-        """Name the normalisation as ``HuBMAPDataset`` does."""
-        return f'{self.stain["id"]} {self.stain["order"]}' if self.stain else 'none'
-
-    def pixel_size_of(self, organ: str | None) -> float | None:
-        """Return the training images' pixel size of an organ, um/px.
-
-        Where the organ is not known, or none of those trained on, that of all images,
-        with a warning if the organs differ.
-        """
-        by_organ = {name.lower(): x for name, x in self.pixel_size_by_organ.items()}
-        if organ and organ.lower() in by_organ:
-            return by_organ[organ.lower()]
-        names = sorted(by_organ, key=by_organ.__getitem__)
-        if names and by_organ[names[-1]] > ALIKE * by_organ[names[0]]:
-            image = f'images of {organ!r}' if organ else 'images of an unknown organ'
-            warnings.warn(
-                f'{image} are brought to {self.pixel_size:.3g} um/px, the median of '
-                'training, where the organs differ, from '
-                f'{by_organ[names[0]]:.3g} ({names[0]}) to {by_organ[names[-1]]:.3g} '
-                f'({names[-1]}): give --organ, or --training-pixel-size',
-                stacklevel=2,
-            )
-        return self.pixel_size
 
 
 def recipe_of(
     cfg: Config,
-    metas: Sequence[Mapping],
+    metas: Sequence[Mapping[str, Any]],
     size: int | None = None,
     pixel_size: float | None = None,
     stain_target: str | Path | None = None,
@@ -140,41 +93,33 @@ def check_pipeline(cfg: Config) -> None:
 
 
 def _recipe_of_one(
-    cfg: Config, meta: Mapping, stain_target: str | Path | None, size_given: bool
+    cfg: Config,
+    meta: Mapping[str, Any],
+    stain_target: str | Path | None,
+    size_given: bool,
 ) -> Recipe:
-    preparation = meta.get('preparation')
-    preparation = preparation if isinstance(preparation, Mapping) else {}
-    stain = preparation.get('stain')
-    if stain_target is not None:
-        stain = (
-            None
-            if str(stain_target) == 'none'
-            else stain_entry(load_target(stain_target))
-        )
-    elif _online_target(cfg):
-        stain = stain_entry(load_target(_online_target(cfg)))
-    elif stain is None and meta.get('stain', 'none') not in ('none', 'unknown'):
+    entry = meta.get('preparation')
+    entry = entry if isinstance(entry, Mapping) else {}
+    target = _online_target(cfg) if stain_target is None else str(stain_target)
+    if target is not None:  # in place of what the checkpoint holds
+        entry = {**entry, 'stain': None}
+    recipe = Recipe.from_dict(entry, 'the checkpoint')
+    if target is not None and target != NO_STAINS:
+        recipe = replace(recipe, stain=StainStep.of(load_target(target)))
+    elif target is None and recipe.stain is None:
+        _refuse_unkept_stains(meta)
+    size = None if size_given else _size_of_pipeline(cfg)
+    return recipe.at_size(size) if size else recipe
+
+
+def _refuse_unkept_stains(meta: Mapping[str, Any]) -> None:
+    """Raise ValueError if a checkpoint names stains that it does not hold."""
+    name = meta.get('stain', NO_STAINS)
+    if name not in (NO_STAINS, UNKNOWN_STAINS):
         raise ValueError(
-            f'the checkpoint was trained on stains {meta["stain"]!r} but does not hold '
+            f'the checkpoint was trained on stains {name!r} but does not hold '
             'them: give the target with --stain-target FILE, or none'
         )
-    recipe = Recipe(
-        preparation.get('size'),
-        preparation.get('pixel_size'),
-        stain,
-        dict(preparation.get('pixel_size_by_organ') or {}),
-    )
-    size = None if size_given else _size_of_pipeline(cfg)
-    if not size or size == recipe.size:
-        return recipe
-    pixel_size, by_organ = None, {}
-    if recipe.size:
-        scale = recipe.size / size
-        pixel_size = recipe.pixel_size and recipe.pixel_size * scale
-        by_organ = {organ: x * scale for organ, x in recipe.pixel_size_by_organ.items()}
-    return replace(
-        recipe, size=size, pixel_size=pixel_size, pixel_size_by_organ=by_organ
-    )
 
 
 def _size_of_pipeline(cfg: Config) -> int | None:
@@ -203,5 +148,5 @@ def _online_target(cfg: Config) -> str | None:
     """Return the target of a ``StainNormalize`` in the test pipeline."""
     for transform in cfg.get('test_pipeline', ()):
         if transform['type'] == 'StainNormalize':
-            return transform['target']
+            return str(transform['target'])
     return None

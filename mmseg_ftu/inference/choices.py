@@ -3,7 +3,7 @@
 The command line offers these; nothing here needs torch.
 """
 
-from mmseg_ftu.masks.geojson import OBJECT_TYPES
+from mmseg_ftu.masks.object_types import OBJECT_TYPES
 
 #: The eight symmetries of a square: transposed or not, then flipped along (H, W).
 VIEWS = {

@@ -89,7 +89,8 @@ class InUse:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path, self._handle = path, None
+        self._path = path
+        self._handle: int | None = None
 
     def share(self) -> None:
         """Hold the folder together with others, until `leave`."""

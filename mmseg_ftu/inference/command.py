@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from itertools import takewhile
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -15,12 +16,13 @@ from mmengine.logging import print_log
 from mmseg_ftu.engine.config_thresholds import thresholds_of
 from mmseg_ftu.inference.jobs import Job, list_jobs
 from mmseg_ftu.inference.outputs import FileOptions
-from mmseg_ftu.inference.predict_folder import Summary, launched_as, predict_folder
+from mmseg_ftu.inference.predict_folder import Summary, predict_folder
 from mmseg_ftu.inference.prediction_folder import PredictionFolder
 from mmseg_ftu.inference.prediction_settings import read_settings
 from mmseg_ftu.inference.predictor import FTUPredictor
 from mmseg_ftu.inference.provenance import describe_checkpoints, versions
 from mmseg_ftu.inference.trained_images import check_trained_images
+from mmseg_ftu.io.launched_as import launched_as
 from mmseg_ftu.io.own_files import refuse_nesting
 from mmseg_ftu.thresholds import organ_alone, source_without_entry
 
@@ -42,7 +44,7 @@ def predict(
     thresholds: str | None = None,
     threshold: float | None = None,
     device: str | None = None,
-    **options,
+    **options: Any,
 ) -> Summary:
     """Predict images into a folder.
 
@@ -124,7 +126,7 @@ def predict(
 
 
 def threshold_doubts(
-    jobs: Sequence[Job], thresholds: Mapping, from_file: bool
+    jobs: Sequence[Job], thresholds: Mapping[str, Any], from_file: bool
 ) -> list[str]:
     """Say for which images the threshold may be another than the user expects.
 
@@ -156,8 +158,8 @@ def input_folders(path: str) -> list[Path]:
 
 
 def _thresholds(
-    file: str | None, threshold: float | None, cfg_options: dict | None
-) -> dict | None:
+    file: str | None, threshold: float | None, cfg_options: dict[str, Any] | None
+) -> dict[str, Any] | None:
     if threshold is not None:
         if file is not None:
             raise ValueError('--threshold and --thresholds: give one of them')

@@ -1,20 +1,19 @@
 """What is to be predicted: files, folders, patterns and tables become jobs."""
 
 import glob
-import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from mmseg_ftu.io.image_files import take_images
 from mmseg_ftu.io.images import FORMAT_OF_SUFFIX
 from mmseg_ftu.io.sources import SLIDE_SUFFIXES
-from mmseg_ftu.io.tables import id_fault, number_fault, read_table, whole_number
-from mmseg_ftu.preparation.competition import DATA_SOURCES, ORGANS
+from mmseg_ftu.prepared_folder import FolderPaths, PreparedFolder
+from mmseg_ftu.prepared_table import DATA_SOURCES, ORGANS, PreparedImage, read_images
 
 SUFFIXES = {*FORMAT_OF_SUFFIX, *SLIDE_SUFFIXES}
 SPELLING = {name.lower(): name for name in (*ORGANS, *DATA_SOURCES)}
 LEAST, MOST = 0.01, 100.0  # um/px; light resolves no less, nor a section more
-TABLE_COLUMNS = ('id', 'organ', 'data_source', 'pixel_size')
-SHAPE_COLUMNS = ('img_height', 'img_width')
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ class Job:
     data_source: str | None = None
     pixel_size: float | None = None
     original_shape: tuple[int, int] | None = None
-    prepared: dict | None = None
+    prepared: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
         for name in ('organ', 'data_source'):  # as tables of thresholds spell them
@@ -77,7 +76,7 @@ def list_jobs(
     place = Path(path)
     if (place / 'test.csv').is_file():
         jobs = _competition(place)
-    elif (place / 'folds.csv').is_file() and (place / 'manifest.json').is_file():
+    elif FolderPaths(place).is_finished:
         jobs = _prepared(place, fold)
     else:
         common = organ or None, data_source or None, pixel_size
@@ -93,21 +92,16 @@ def _files(path: str) -> list[Path]:
     if place.is_file():
         return [place]
     if place.is_dir():
-        found = [p for p in sorted(place.iterdir()) if _is_image(p)]
+        found = take_images(sorted(place.iterdir()), SUFFIXES, place)
         what = f'no image (*{" *".join(sorted(SUFFIXES))}) in the folder'
     else:
-        found = [Path(p) for p in sorted(glob.glob(path, recursive=True))]
-        found = [p for p in found if _is_image(p) and not _is_result(p)]
+        matched = [Path(p) for p in sorted(glob.glob(path, recursive=True))]
+        matched = [p for p in matched if not _is_result(p)]
+        found = take_images(matched, SUFFIXES, path)
         what = 'no such image or folder, and no image fits it as a pattern'
     if not found:
         raise ValueError(f'{path}: {what}')
     return found
-
-
-def _is_image(path: Path) -> bool:
-    if path.name.startswith('.') or path.suffix.lower() not in SUFFIXES:
-        return False
-    return path.is_file() or path.is_symlink()  # a link to nothing fails by name
 
 
 def _is_result(path: Path) -> bool:
@@ -129,10 +123,10 @@ def _refuse_repeated(jobs: list[Job]) -> None:
 def _competition(folder: Path) -> list[Job]:
     """Read ``test.csv``: id, organ, data_source; pixel_size, img_height, img_width."""
     images = folder / 'test_images'
-    required = {'id', 'organ', 'data_source'}
+    needed = ('id', 'organ', 'data_source')
     return [
-        _job(place, row, _image_of(images, row['id']))
-        for place, row in _rows(folder / 'test.csv', required)
+        _job(image, _image_of(images, image.id))
+        for image in read_images(folder / 'test.csv', needed)
     ]
 
 
@@ -144,66 +138,22 @@ def _image_of(folder: Path, name: str) -> Path:
     return folder / f'{name}.tiff'
 
 
-def _prepared(folder: Path, fold: int | None) -> list[Job]:
-    manifest = folder / 'manifest.json'
-    try:
-        settings = json.loads(manifest.read_text(encoding='utf-8'))['settings']
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f'{manifest}: no manifest ({error}); prepare again') from error
-    rows = _rows(folder / 'folds.csv', {*TABLE_COLUMNS, *SHAPE_COLUMNS, 'fold'})
-    if fold is not None:
-        folds = sorted({row['fold'] for _, row in rows})
-        rows = [(place, row) for place, row in rows if row['fold'] == str(fold)]
-        if not rows:
-            raise ValueError(
-                f'{folder}: no image of fold {fold}; it has the folds '
-                f'{", ".join(folds)}'
-            )
-    return [
-        _job(place, row, folder / 'images' / f'{row["id"]}.png', settings)
-        for place, row in rows
-    ]
-
-
-def _rows(table: Path, required: set[str]) -> list[tuple[str, dict[str, str]]]:
-    """Return the rows of a table, each behind the place that messages name."""
-    frame = read_table(table)
-    if missing := sorted(required - set(frame.columns)):
-        raise ValueError(f'{table}: columns are missing: {", ".join(missing)}')
-    rows = frame.to_dict('records')
-    return [(f'{table} row {i}, id {row["id"]}', row) for i, row in enumerate(rows, 1)]
+def _prepared(path: Path, fold: int | None) -> list[Job]:
+    folder = PreparedFolder.open(path)
+    images = folder.images if fold is None else folder.in_fold(fold)
+    settings = folder.settings
+    return [_job(image, folder.image_path(image.id), settings) for image in images]
 
 
 def _job(
-    place: str, row: dict[str, str], path: Path, prepared: dict | None = None
+    image: PreparedImage, path: Path, prepared: dict[str, Any] | None = None
 ) -> Job:
-    if fault := id_fault(row['id']):
-        raise ValueError(f'{place}: {fault}')
-    pixel_size = row.get('pixel_size', '')
-    if fault := number_fault('pixel_size', pixel_size):
-        raise ValueError(f'{place}: {fault}')
     return Job(
-        row['id'],
+        image.id,
         path,
-        row['organ'] or None,
-        row['data_source'] or None,
-        float(pixel_size) if pixel_size else None,
-        _shape(place, [row.get(name, '') for name in SHAPE_COLUMNS]),
+        image.organ or None,
+        image.data_source or None,
+        image.pixel_size,
+        image.shape,
         prepared,
     )
-
-
-def _shape(place: str, texts: list[str]) -> tuple[int, int] | None:
-    """Return height and width on record; files may be resized copies."""
-    if not any(texts):
-        return None
-    try:
-        height, width = (whole_number(text) for text in texts)
-    except ValueError:
-        height = width = 0
-    if min(height, width) < 1:
-        raise ValueError(
-            f'{place}: img_height x img_width is {" x ".join(texts)}; give whole '
-            'pixels or leave them blank'
-        )
-    return height, width

@@ -5,80 +5,40 @@ slide is brought to the pixel size of training, with one stain fit for all its t
 """
 
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod, sqrt
 from pathlib import Path
 
-import numpy as np
-
-from mmseg_ftu.inference.checkpoint_recipe import Recipe
 from mmseg_ftu.inference.choices import MODES
 from mmseg_ftu.inference.jobs import Job
+from mmseg_ftu.inference.loaded_image import LoadedImage, TiledImage, WholeImage
+from mmseg_ftu.inference.painted_source import PaintedSource
 from mmseg_ftu.inference.writers import MAX_OVERLAY_SIDE
 from mmseg_ftu.io.pixel_budget import PixelBudget
 from mmseg_ftu.io.resizing import is_resized_copy, resize_image, target_shape
 from mmseg_ftu.io.sources import ArraySource, Source, plan_source
 from mmseg_ftu.io.working_image import WorkingImage, blocks, read_resized, read_scaled
-from mmseg_ftu.preparation.staining import ORDERS, finisher
-from mmseg_ftu.stain import ColourHistogram, normalizer_of
+from mmseg_ftu.recipe import Recipe, StainStep, prepare_image, stain_of
+from mmseg_ftu.stain import ColourHistogram
 
 TILED_FROM = 8192  # px; a longer image isn't one field of view
-READ_AT_ONCE = 2048  # px a side, when an original is read from end to end
 
 
-@dataclass
-class Loaded:
-    """An image, ready for the network.
+@dataclass(frozen=True)
+class _Original:
+    """An open image and what is known of it.
 
     Attributes:
-        job: What it is.
-        source: The original. Where it had to be decoded as a whole, a preview of at
-            most 2048 px a side; None where ``working`` stands for it.
+        job: The image.
+        source: The open image.
         shape: Height and width of the result, px.
-        pixel_size: Of the result, um/px; None if unknown.
-        stain_failure: Why its stains could not be normalised, if so.
-        image: RGB uint8 as the network sees it; None if it is cut into tiles.
-        working: The image that tiles are cut from.
-        paint: Normalises a tile.
+        pixel_size: Pixel size of the result, um/px; None if unknown.
     """
 
     job: Job
-    source: Source | None
+    source: Source
     shape: tuple[int, int]
     pixel_size: float | None
-    stain_failure: str | None = None
-    image: np.ndarray | None = None
-    working: Source | None = None
-    paint: Callable[[np.ndarray], np.ndarray] | None = None
-
-    def thumbnail(self, longest: int) -> np.ndarray:
-        """Return the original at up to so many px a side, RGB uint8.
-
-        An original that had to be decoded as a whole is there at up to 2048 px a side.
-        """
-        source = self.working or self.source
-        size = min(longest, max(source.shape))
-        shape = target_shape(source.shape, size)
-        if isinstance(source, ArraySource) and shape == source.shape:
-            return source.image
-        return read_resized(source, shape)
-
-    def close(self) -> None:
-        """Close files."""
-        for source in (self.source, self.working):
-            if source is not None:
-                source.close()
-
-    def drop_pixels(self) -> None:
-        """Give up an original in memory but for a preview; close one not needed."""
-        if self.working is not None:
-            self.source.close()
-            self.source = None
-        elif isinstance(self.source, ArraySource):
-            longest = min(MAX_OVERLAY_SIDE, max(self.source.shape))
-            shape = target_shape(self.source.shape, longest)
-            self.source = ArraySource(resize_image(self.source.image, shape))
 
 
 class Loader:
@@ -94,6 +54,7 @@ class Loader:
             another way.
         temporary: Folder for large images while they are worked on.
         budget: Bounds the pixels that threads decode at once; None takes the default.
+        tiled_from: Longer side, px, above which ``'auto'`` cuts an image into tiles.
 
     Raises:
         ValueError: If the mode is unknown.
@@ -106,14 +67,16 @@ class Loader:
         allow_other_stain: bool = False,
         temporary: Path | None = None,
         budget: PixelBudget | None = None,
+        tiled_from: int = TILED_FROM,
     ) -> None:
         if mode not in MODES:
             raise ValueError(f'mode={mode!r}: choose one of {", ".join(MODES)}')
         self.recipe, self.mode = recipe, mode
         self.allow_other_stain, self.temporary = allow_other_stain, temporary
         self.budget = budget or PixelBudget()
+        self.tiled_from = tiled_from
 
-    def __call__(self, job: Job, source: Source | None = None) -> Loaded:
+    def __call__(self, job: Job, source: Source | None = None) -> LoadedImage:
         """Read an image and bring it to what the network expects.
 
         Args:
@@ -130,135 +93,144 @@ class Loader:
         with self.budget.hold(plan.pixels):
             return self._load(job, plan.open())
 
-    def _load(self, job: Job, source: Source) -> Loaded:
+    def _load(self, job: Job, source: Source) -> LoadedImage:
         try:
-            shape = job.original_shape or source.shape
-            if not is_resized_copy(source.shape, shape):
-                here, there = (f'{h} x {w} px' for h, w in (source.shape, shape))
-                raise ValueError(
-                    f'{job.path}: has {here} (height x width), which is no resized '
-                    f'copy of the {there} on record: mend img_height and img_width'
-                )
-            pixel_size = job.pixel_size
-            if pixel_size is None and source.pixel_size is not None:
-                # of a resized copy, that of the original
-                pixel_size = source.pixel_size * sqrt(prod(source.shape) / prod(shape))
-            loaded = Loaded(job, source, shape, pixel_size)
-            stain = self._stain(job)
-            needed = self._cuts(source) and self.recipe.size is not None
-            if pixel_size is None and source.pixel_size_fault and not needed:
-                # without the path, so that many such images are named once
-                text = f'{source.pixel_size_fault}; it is not used: give --pixel-size'
-                warnings.warn(text, stacklevel=2)
-            if self._cuts(source):
-                self._load_tiles(loaded, stain)
-            else:
-                self._load_whole(loaded, stain)
-            loaded.drop_pixels()
+            original = _describe(job, source)
+            stain = self._stain_left(job)
+            if not self._cuts(source):
+                return self._load_whole(original, stain)
+            tiled = self._load_tiled(original, stain)
         except BaseException:
             source.close()
             raise
-        return loaded
+        source.close()
+        return tiled
 
-    def _stain(self, job: Job) -> dict | None:
+    def _stain_left(self, job: Job) -> StainStep | None:
         """Return the normalisation that is left to do."""
-        if job.prepared is None:
-            return self.recipe.stain
-        there = job.prepared.get('stain')
+        there = stain_of(job.prepared or {}, str(job.path))
         if there is None:
             return self.recipe.stain
-        there = Recipe(None, None, there).stain_name
-        if there != self.recipe.stain_name and not self.allow_other_stain:
+        if there.name != self.recipe.stain_name and not self.allow_other_stain:
             raise ValueError(
-                f'{job.path}: prepared with stains {there!r}, the model was trained on '
-                f'{self.recipe.stain_name!r}; prepare the images in the same way, or '
-                'say --allow-other-stain'
+                f'{job.path}: prepared with stains {there.name!r}, the model was '
+                f'trained on {self.recipe.stain_name!r}; prepare the images in the '
+                'same way, or say --allow-other-stain'
             )
         return None
 
     def _cuts(self, source: Source) -> bool:
         if self.mode != 'auto':
             return self.mode == 'tiles'
-        return source.is_slide or max(source.shape) > TILED_FROM
+        return source.is_slide or max(source.shape) > self.tiled_from
 
-    def _load_whole(self, loaded: Loaded, stain: dict | None) -> None:
-        source, size = loaded.source, self.recipe.size
-        shape = target_shape(source.shape, size)
-        if size is None:
-            shape = self._shape_by_pixel_size(loaded, required=False)
+    def _load_whole(self, original: _Original, stain: StainStep | None) -> WholeImage:
+        _say_what_is_not_used(original)
+        job, source = original.job, original.source
+        shape = target_shape(source.shape, self.recipe.size)
+        if self.recipe.size is None:
+            shape = self._shape_of_training(original) or source.shape
+        preview = source
         if isinstance(source, ArraySource):
-            finish = finisher(stain)
-            loaded.image, loaded.stain_failure = finish(source.image, shape)
-        elif _is_stain_first(stain):
-            source, loaded.stain_failure = _painted(source, stain)
-            loaded.image = read_resized(source, shape)
+            image, failure = prepare_image(source.image, shape, stain)
+            preview = _preview(source)
+        elif stain and stain.comes_first:
+            painted = PaintedSource(source, stain)
+            image, failure = read_resized(painted, shape), painted.failure
         else:
-            image = read_resized(source, shape)
-            loaded.image, loaded.stain_failure = finisher(stain)(image, shape)
+            image, failure = prepare_image(read_resized(source, shape), shape, stain)
+        return WholeImage(
+            job, original.shape, original.pixel_size, image, preview, failure
+        )
 
-    def _load_tiles(self, loaded: Loaded, stain: dict | None) -> None:
+    def _load_tiled(self, original: _Original, stain: StainStep | None) -> TiledImage:
         """Bring the image to working resolution and fit its stains once."""
-        shape = self._shape_by_pixel_size(loaded, required=self.recipe.size is not None)
-        source, histogram = loaded.source, ColourHistogram()
-        normalizer = None
-        if _is_stain_first(stain):
-            source, loaded.stain_failure = _painted(source, stain)
-        elif stain is not None:
-            normalizer = normalizer_of(stain['state'], f'stains {stain["id"]}')
+        shape = self._shape_of_training(original)
+        if shape is None:
+            if self.recipe.size is not None:
+                raise ValueError(self._why_not_cut(original))
+            _say_what_is_not_used(original)
+            shape = original.source.shape
+        about = original.job, original.shape, original.pixel_size
+        if stain is None:
+            return TiledImage(*about, self._working(original.source, shape))
+        if stain.comes_first:
+            painted = PaintedSource(original.source, stain)
+            working = self._working(painted, shape)
+            return TiledImage(*about, working, stain_failure=painted.failure)
+        histogram = ColourHistogram()
+        working = self._working(original.source, shape, histogram)
+        painter = stain.fit(histogram)
+        return TiledImage(*about, working, painter, painter.failure)
+
+    def _working(
+        self,
+        source: Source,
+        shape: tuple[int, int],
+        histogram: ColourHistogram | None = None,
+    ) -> WorkingImage:
+        """Return an image at working resolution; its colours go into the histogram."""
         working = WorkingImage(shape, self.temporary)
-        for box in blocks(shape, by_rows=loaded.source.by_rows):
+        for box in blocks(shape, by_rows=source.by_rows):
             block = read_scaled(source, shape, box)
             working.write(box[0], box[1], block)
-            if normalizer:
+            if histogram is not None:
                 histogram.update(block)
-        loaded.working = working
-        if normalizer:
-            fit = normalizer.fit_source(histogram)
-            loaded.paint = lambda tile: normalizer.apply(tile, fit)
-            loaded.stain_failure = fit.reason
+        return working
 
-    def _shape_by_pixel_size(self, loaded: Loaded, required: bool) -> tuple[int, int]:
-        """Return height and width at the pixel size of training."""
-        goal, pixel_size = self.recipe.pixel_size, loaded.pixel_size
-        if goal and pixel_size:
-            goal = self.recipe.pixel_size_of(loaded.job.organ)
-            return tuple(max(1, round(n * pixel_size / goal)) for n in loaded.shape)
-        if required:
-            lacking, option = 'the image is unknown', '--pixel-size'
-            if not goal:
-                lacking = 'the training data is unknown'
-                option = '--training-pixel-size'
-            elif loaded.source.pixel_size_fault:
-                lacking += f' ({loaded.source.pixel_size_fault})'
-            raise ValueError(
-                f'{loaded.job.path}: can not be cut into tiles, as the pixel size of '
-                f'{lacking}: give it with {option}, or predict the whole image with '
-                '--mode whole'
-            )
-        return loaded.source.shape
+    def _shape_of_training(self, original: _Original) -> tuple[int, int] | None:
+        """Return height and width at the pixel size of training, if both are known."""
+        recipe = self.recipe
+        if not recipe.pixel_size or not original.pixel_size:
+            return None
+        goal = recipe.pixel_size_of(original.job.organ) or recipe.pixel_size
+        height, width = original.shape
+        scale = original.pixel_size / goal
+        return max(1, round(height * scale)), max(1, round(width * scale))
+
+    def _why_not_cut(self, original: _Original) -> str:
+        lacking, option = 'the image is unknown', '--pixel-size'
+        if not self.recipe.pixel_size:
+            lacking, option = 'the training data is unknown', '--training-pixel-size'
+        elif original.source.pixel_size_fault:
+            lacking += f' ({original.source.pixel_size_fault})'
+        return (
+            f'{original.job.path}: cannot be cut into tiles, as the pixel size of '
+            f'{lacking}: give it with {option}, or predict the whole image with '
+            '--mode whole'
+        )
 
 
-class _Painted:
-    """A source whose regions are normalised when they are read."""
+def _describe(job: Job, source: Source) -> _Original:
+    """Say how large the original is, by what the job and the file tell.
 
-    def __init__(self, source: Source, paint) -> None:
-        self.source, self.paint, self.by_rows = source, paint, source.by_rows
-        # other levels aren't what the fit was made on
-        self.levels = source.levels[:1]
-
-    def read(self, *place: int) -> np.ndarray:
-        return self.paint(self.source.read(*place))
-
-
-def _painted(source: Source, stain: dict) -> tuple[_Painted, str | None]:
-    """Fit the stains on the original, as in training; returns why that failed too."""
-    normalizer = normalizer_of(stain['state'], f'stains {stain["id"]}')
-    histogram = ColourHistogram()
-    for top, left, height, width in blocks(source.shape, READ_AT_ONCE, source.by_rows):
-        histogram.update(source.read(0, top, left, height, width))
-    fit = normalizer.fit_source(histogram)
-    return _Painted(source, lambda tile: normalizer.apply(tile, fit)), fit.reason
+    Raises:
+        ValueError: If the file is not a resized copy of what is on record.
+    """
+    shape = job.original_shape or source.shape
+    if not is_resized_copy(source.shape, shape):
+        here, there = (f'{h} x {w} px' for h, w in (source.shape, shape))
+        raise ValueError(
+            f'{job.path}: has {here} (height x width), which is no resized copy of the '
+            f'{there} on record: mend img_height and img_width'
+        )
+    pixel_size = job.pixel_size
+    if pixel_size is None and source.pixel_size is not None:
+        # of a resized copy, that of the original
+        pixel_size = source.pixel_size * sqrt(prod(source.shape) / prod(shape))
+    return _Original(job, source, shape, pixel_size)
 
 
-def _is_stain_first(stain: dict | None) -> bool:
-    return stain is not None and stain['order'] != ORDERS[0]
+def _say_what_is_not_used(original: _Original) -> None:
+    """Warn of a pixel size that is not used; without the path, to say it once."""
+    fault = original.source.pixel_size_fault
+    if original.pixel_size is None and fault:
+        text = f'{fault}; it is not used: give --pixel-size'
+        warnings.warn(text, stacklevel=2)
+
+
+def _preview(source: ArraySource) -> ArraySource:
+    """Return a small copy of an original in memory, for overlays."""
+    longest = min(MAX_OVERLAY_SIDE, max(source.shape))
+    shape = target_shape(source.shape, longest)
+    return ArraySource(resize_image(source.image, shape))

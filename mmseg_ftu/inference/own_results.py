@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from mmseg_ftu.inference.provenance import hash_file
 
@@ -63,7 +64,7 @@ def refuse_links(folder: Path) -> None:
             )
 
 
-def changed_since(folder: Path, record: Mapping) -> list[str]:
+def changed_since(folder: Path, record: Mapping[str, Any]) -> list[str]:
     """Return the files of a record that have another content than on record.
 
     Args:
@@ -83,16 +84,6 @@ def changed_since(folder: Path, record: Mapping) -> list[str]:
         if not is_same:
             changed.append(name)
     return changed
-
-
-def set_aside(folder: Path, name: str) -> str:
-    """Rename a result that somebody may have edited; returns the new name."""
-    number, new = 1, f'{name}.changed'
-    while exists(folder / new):
-        number += 1
-        new = f'{name}.changed{number}'
-    (folder / name).rename(folder / new)
-    return new
 
 
 def remove_results(folder: Path, names: Iterable[str]) -> None:

@@ -6,18 +6,20 @@ of them, and each claims an image before it begins. Nothing has to be gathered, 
 image has files of its own.
 """
 
-import os
+from __future__ import annotations
+
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
+from typing import Any
 
 from tqdm import tqdm
 
 from mmseg_ftu.inference.jobs import Job
-from mmseg_ftu.inference.loader import Loaded
+from mmseg_ftu.inference.loaded_image import LoadedImage, WholeImage
 from mmseg_ftu.inference.outputs import FileOptions, possible_files, write_files
 from mmseg_ftu.inference.prediction_folder import DONE, MINE, PredictionFolder
 from mmseg_ftu.inference.predictor import FTUPredictor, Prediction
@@ -148,10 +150,10 @@ def _predict_once(
     options: FileOptions,
     strict: bool,
     summary: Summary,
-    bar: tqdm,
+    bar: tqdm[Any],
 ) -> list[Passed]:
     """Predict the images that no other process has; returns those that were passed."""
-    writing: deque[Future] = deque()
+    writing: deque[Future[Prediction | Failure]] = deque()
     passed = []
     items = _predictions(predictor, jobs, folder, options)
     # closed before claims are given back: its threads make claims
@@ -177,10 +179,10 @@ def _predictions(
     jobs: Sequence[Job],
     folder: PredictionFolder,
     options: FileOptions,
-) -> Iterator[Prediction | Passed | Failure]:
+) -> Generator[Prediction | Passed | Failure, None, None]:
     """Yield what became of each job."""
 
-    def load(job: Job) -> Loaded | Passed | Failure:
+    def load(job: Job) -> LoadedImage | Passed | Failure:
         try:
             if fault := id_fault(job.id):
                 raise ValueError(fault)
@@ -190,7 +192,7 @@ def _predictions(
             return Failure(job, error)
 
     ahead = READERS + predictor.network.batch_size
-    batch: list[Loaded] = []
+    batch: list[LoadedImage] = []
     for item in ordered_map(load, jobs, READERS, ahead):
         if isinstance(item, Passed | Failure):
             yield item
@@ -204,7 +206,7 @@ def _predictions(
 
 
 def _shown(
-    predictor: FTUPredictor, batch: list[Loaded]
+    predictor: FTUPredictor, batch: list[LoadedImage]
 ) -> Iterator[Prediction | Failure]:
     """Yield the predictions of a batch; if it fails, of its images one by one."""
     try:
@@ -218,11 +220,12 @@ def _shown(
         yield Failure(batch[0].job, error)
 
 
-def _fits(batch: list[Loaded], item: Loaded, size: int) -> bool:
+def _fits(batch: list[LoadedImage], item: LoadedImage, size: int) -> bool:
     """Tell whether an image can be shown together with others."""
-    if len(batch) >= size or item.image is None or batch[0].image is None:
+    first = batch[0]
+    if not (isinstance(first, WholeImage) and isinstance(item, WholeImage)):
         return False
-    return batch[0].image.shape == item.image.shape
+    return len(batch) < size and first.image.shape == item.image.shape
 
 
 def _write(
@@ -255,7 +258,7 @@ def _settle(
     folder: PredictionFolder,
     summary: Summary,
     strict: bool,
-    bar: tqdm,
+    bar: tqdm[Any],
 ) -> None:
     """Count an image that is through; raise in strict mode if it failed."""
     bar.update()
@@ -263,22 +266,8 @@ def _settle(
         folder.keep(item.job, 'failed', reason=item.reason)
         summary.failed[item.job.id] = item.reason
         if strict:
-            item.error.exit_code = 1  # of the command line: an image failed
+            vars(item.error)['exit_code'] = 1  # of the command line: an image failed
             raise item.error
         return
     summary.done += 1
     summary.stain_failures += item.loaded.stain_failure is not None
-
-
-def launched_as() -> tuple[int, int, int]:
-    """Return rank, number of processes and local rank under torchrun or srun."""
-    for rank, world_size, local_rank in (
-        ('RANK', 'WORLD_SIZE', 'LOCAL_RANK'),
-        # set by srun alone: SLURM_NTASKS is also there in a batch script, where one
-        # process would take its share of the images and nobody the others'
-        ('SLURM_PROCID', 'SLURM_STEP_NUM_TASKS', 'SLURM_LOCALID'),
-    ):
-        if rank in os.environ and world_size in os.environ:
-            names = rank, world_size, local_rank
-            return tuple(int(os.environ.get(name, 0)) for name in names)
-    return 0, 1, 0

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from mmseg_ftu.inference.claims import Claims, InUse
 from mmseg_ftu.inference.jobs import Job
@@ -26,7 +27,6 @@ from mmseg_ftu.inference.own_results import (
     refuse_links,
     remove_empty_parts,
     remove_results,
-    set_aside,
     size_of,
 )
 from mmseg_ftu.inference.prediction_settings import (
@@ -34,8 +34,14 @@ from mmseg_ftu.inference.prediction_settings import (
     read_settings,
     write_settings,
 )
-from mmseg_ftu.inference.prediction_tables import PREDICTIONS, SUBMISSION, write_tables
+from mmseg_ftu.inference.prediction_tables import (
+    SUBMISSION,
+    changed_tables,
+    remove_tables,
+    write_tables,
+)
 from mmseg_ftu.io.atomic_files import remove_leftovers, write_bytes
+from mmseg_ftu.io.own_files import set_aside
 from mmseg_ftu.io.tables import id_fault
 
 MINE, DONE, ELSEWHERE = 'mine', 'done', 'elsewhere'
@@ -64,10 +70,15 @@ class PredictionFolder:
     """
 
     def __init__(
-        self, path: Path, settings: dict, about: dict, overwrite: bool = False
+        self,
+        path: Path,
+        settings: dict[str, Any],
+        about: dict[str, Any],
+        overwrite: bool = False,
     ) -> None:
         self.path, self.settings = path, json.loads(json.dumps(settings))
-        self.overwrite, self.kept_changed = overwrite, []
+        self.overwrite = overwrite
+        self.kept_changed: list[str] = []
         self._about, self._records = about, path / 'records'
         self._claims = Claims(self._records)
         self._users = InUse(self._records / '.in_use')
@@ -90,7 +101,7 @@ class PredictionFolder:
         write_settings(self.path, self.settings, self._about)
         self._records.mkdir(exist_ok=True)
 
-    def _clear(self, there: dict) -> None:
+    def _clear(self, there: dict[str, Any]) -> None:
         """Remove what the records list, the records and the tables."""
         self._records.mkdir(exist_ok=True)  # a run may have been killed before
         if not self._users.is_mine_alone():
@@ -99,12 +110,11 @@ class PredictionFolder:
                 'settings: wait for its end, or give another --output'
             )
         submission = self.path / SUBMISSION
-        if 'submission' not in there.get('kinds', ()):
-            if 'submission' in self.settings.get('kinds', ()):
-                refuse_foreign(self.path, [submission.name], own=())
-        else:
-            submission.unlink(missing_ok=True)
-        (self.path / PREDICTIONS).unlink(missing_ok=True)
+        had_submission = 'submission' in there.get('kinds', ())
+        if not had_submission and 'submission' in self.settings.get('kinds', ()):
+            refuse_foreign(self.path, [submission.name], own=())
+        self._set_aside(changed_tables(self.path, self._records))
+        remove_tables(self.path, had_submission)
         for name, files in self._claims.left().items():
             remove_results(self.path, listed_files(files))
             self._claims.forget(name)
@@ -172,7 +182,7 @@ class PredictionFolder:
             if path is not None:
                 self._refuse_other_image(self._read(path), job)
 
-    def _refuse_other_image(self, record: dict, job: Job) -> None:
+    def _refuse_other_image(self, record: dict[str, Any], job: Job) -> None:
         if self._is_of_other_image(record, job):
             raise ValueError(
                 f'{self.path} holds the result of {record["path"]}, and that of '
@@ -180,7 +190,7 @@ class PredictionFolder:
                 '--output, rename one image, or --overwrite if it is the same image'
             )
 
-    def _is_of_other_image(self, record: dict, job: Job) -> bool:
+    def _is_of_other_image(self, record: dict[str, Any], job: Job) -> bool:
         if self.overwrite or record.get('status') != 'done':
             return False
         return record.get('path') != str(job.path.resolve())
@@ -220,7 +230,13 @@ class PredictionFolder:
         """Keep results that somebody has edited under other names."""
         self.kept_changed += [set_aside(self.path, name) for name in names]
 
-    def keep(self, job: Job, status: str, files: dict | None = None, **entries) -> None:
+    def keep(
+        self,
+        job: Job,
+        status: str,
+        files: dict[str, Any] | None = None,
+        **entries: Any,
+    ) -> None:
         """Record an image that is through, and give it back.
 
         Args:
@@ -254,7 +270,9 @@ class PredictionFolder:
         write_bytes(path, json.dumps(record).encode())
         self._claims.drop(job.id)
 
-    def write_tables(self, order: Sequence[Job], submission: bool) -> list[dict]:
+    def write_tables(
+        self, order: Sequence[Job], submission: bool
+    ) -> list[dict[str, Any]]:
         """Write ``predictions.csv``, and ``submission.csv`` where it is wanted.
 
         Args:
@@ -271,7 +289,8 @@ class PredictionFolder:
             others = sorted({*self._records.glob('*.json')} - {*paths})
             first = [record for record in map(self._read, paths) if record]
             records = first + [record for record in map(self._read, others) if record]
-            write_tables(self.path, records, submission)
+            self._set_aside(changed_tables(self.path, self._records))
+            write_tables(self.path, self._records, records, submission)
         return first
 
     def _record(self, name: str) -> Path:
@@ -290,7 +309,7 @@ class PredictionFolder:
         return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
 
     @staticmethod
-    def _read(path: Path) -> dict:
+    def _read(path: Path) -> dict[str, Any]:
         try:
             record = json.loads(path.read_text(encoding='utf-8'))
         except (OSError, ValueError):

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from mmseg_ftu.io.atomic_files import write_bytes
 from mmseg_ftu.io.own_files import is_empty
@@ -11,7 +12,7 @@ MADE_BY = 'mmseg_ftu'
 LAYOUT = 2  # 1 had records that list no files
 
 
-def read_settings(folder: Path) -> dict:
+def read_settings(folder: Path) -> dict[str, Any]:
     """Return what a prediction folder says of itself; empty for a new folder.
 
     Raises:
@@ -43,7 +44,9 @@ def read_settings(folder: Path) -> dict:
     return settings
 
 
-def changed_settings(there: dict, settings: dict, about: dict) -> list[str]:
+def changed_settings(
+    there: dict[str, Any], settings: dict[str, Any], about: dict[str, Any]
+) -> list[str]:
     """Return the names of the settings that differ, apart from what is only told."""
     told = {*about, 'made_by', 'layout'}
     return sorted(
@@ -51,7 +54,9 @@ def changed_settings(there: dict, settings: dict, about: dict) -> list[str]:
     )
 
 
-def write_settings(folder: Path, settings: dict, about: dict) -> None:
+def write_settings(
+    folder: Path, settings: dict[str, Any], about: dict[str, Any]
+) -> None:
     """Write ``prediction.json``."""
     text = dict(made_by=MADE_BY, layout=LAYOUT, **about, **settings)
     write_bytes(folder / FILE, json.dumps(text, indent=2).encode())

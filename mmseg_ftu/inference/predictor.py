@@ -7,7 +7,9 @@ Images that are seen whole and slides that are seen in tiles both end as a
 import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 from mmengine.config import Config
@@ -15,16 +17,19 @@ from mmengine.device import get_device
 from tqdm import tqdm
 
 from mmseg_ftu.engine.config_thresholds import fill_in_thresholds, thresholds_of
+from mmseg_ftu.engine.override_config import override_config
 from mmseg_ftu.engine.read_config import read_config
 from mmseg_ftu.inference.checkpoint_recipe import recipe_of
 from mmseg_ftu.inference.choices import LEAST_TISSUE, UPSAMPLINGS
 from mmseg_ftu.inference.jobs import Job
-from mmseg_ftu.inference.loader import Loaded, Loader
+from mmseg_ftu.inference.loaded_image import LoadedImage, TiledImage, WholeImage
+from mmseg_ftu.inference.loader import Loader
 from mmseg_ftu.inference.network import Network
 from mmseg_ftu.inference.probability_file import ProbabilityFile
 from mmseg_ftu.inference.probability_map import ProbabilityMap
 from mmseg_ftu.inference.provenance import hash_config
 from mmseg_ftu.inference.tiles import Tile, blend, check_tile, count_tiles, tile_rows
+from mmseg_ftu.inference.upsample import RowSource
 from mmseg_ftu.io.sources import ArraySource
 from mmseg_ftu.io.threads import ordered_map
 from mmseg_ftu.models.stain_data_preprocessor import StainDataPreProcessor
@@ -36,6 +41,7 @@ from mmseg_ftu.thresholds import check_thresholds, threshold_for
 DEFAULT_TILE = 768  # px, the size of the paper's images
 LARGEST_SIZE = 16384  # px; larger images are seen in tiles
 AHEAD = 8  # tiles that wait in memory for the network
+T = TypeVar('T')
 
 
 @dataclass
@@ -48,7 +54,7 @@ class Prediction:
         tiles: Tiles shown to the network, and all tiles; (1, 1) for a whole image.
     """
 
-    loaded: Loaded
+    loaded: LoadedImage
     map: ProbabilityMap
     tiles: tuple[int, int] = (1, 1)
 
@@ -121,7 +127,7 @@ class FTUPredictor:
         views: Sequence[str] | None = None,
         scales: Sequence[float] | None = None,
         upsample: str | None = None,
-        thresholds: Mapping | None = None,
+        thresholds: Mapping[str, Any] | None = None,
         mode: str = 'auto',
         size: int | None = None,
         training_pixel_size: float | None = None,
@@ -135,13 +141,15 @@ class FTUPredictor:
         batch_size: int | None = None,
         temporary: Path | None = None,
         progress: bool = False,
-        cfg_options: dict | None = None,
+        cfg_options: dict[str, Any] | None = None,
     ) -> None:
-        given = isinstance(config, Config)
-        cfg = copy.deepcopy(config) if given else read_config(config)
+        if isinstance(config, Config):
+            cfg = copy.deepcopy(config)
+        else:
+            cfg = read_config(config)
         self.cfg_options = cfg_options or {}
         fill_in_thresholds(cfg)
-        cfg.merge_from_dict(self.cfg_options)
+        override_config(cfg, self.cfg_options)
         self._config_hash = hash_config(cfg)
         settings = cfg.get('inference', {})
         self.upsample = upsample or settings.get('upsample', UPSAMPLINGS[0])
@@ -179,7 +187,7 @@ class FTUPredictor:
         ]
         self.load = Loader(self.recipe, mode, allow_other_stain, temporary)
 
-    def settings(self) -> dict:
+    def settings(self) -> dict[str, Any]:
         """Return everything that changes a result, fit for JSON."""
         return dict(
             views=list(self.network.views),
@@ -226,19 +234,26 @@ class FTUPredictor:
             loaded = self.load(Job(path.stem, path, organ, data_source, pixel_size))
         return self.predict([loaded])[0]
 
-    def predict(self, batch: Sequence[Loaded]) -> list[Prediction]:
+    def predict(self, batch: Sequence[LoadedImage]) -> list[Prediction]:
         """Show images to the network; whole ones of one size pass it together."""
-        if any(loaded.image is None for loaded in batch):
-            return [self._predict_one(loaded) for loaded in batch]
+        whole = [loaded for loaded in batch if isinstance(loaded, WholeImage)]
+        if len(whole) == len(batch):
+            return self._predict_whole(whole)
+        return [
+            self._predict_tiled(loaded)
+            if isinstance(loaded, TiledImage)
+            else self._predict_whole([loaded])[0]
+            for loaded in batch
+        ]
+
+    def _predict_whole(self, batch: Sequence[WholeImage]) -> list[Prediction]:
         maps = self.network([loaded.image for loaded in batch])
         return [
             Prediction(loaded, self._map(loaded, probability))
             for loaded, probability in zip(batch, maps, strict=True)
         ]
 
-    def _predict_one(self, loaded: Loaded) -> Prediction:
-        if loaded.image is not None:
-            return self.predict([loaded])[0]
+    def _predict_tiled(self, loaded: TiledImage) -> Prediction:
         if self._stains_of_preprocessor:
             raise ValueError(
                 f'{loaded.job.path}: StainDataPreProcessor would fit the stains of '
@@ -247,13 +262,13 @@ class FTUPredictor:
             )
         working = loaded.working
         store = ProbabilityFile(working.shape, self.load.temporary)
-        seen = [0, 0]
+        seen = [0, 0]  # tiles shown to the network, and all
         for y0, lines in blend(working.shape, self._tile_probabilities(loaded, seen)):
             store.write(y0, lines)
-        return Prediction(loaded, self._map(loaded, store), tuple(seen))
+        return Prediction(loaded, self._map(loaded, store), (seen[0], seen[1]))
 
     def _tile_probabilities(
-        self, loaded: Loaded, seen: list[int]
+        self, loaded: TiledImage, seen: list[int]
     ) -> Iterator[tuple[list[Tile], list[np.ndarray | None]]]:
         """Yield rows of tiles with their probabilities; counts into ``seen``."""
         cut = loaded.working.shape, self.tile, self.overlap
@@ -265,8 +280,8 @@ class FTUPredictor:
             disable=not self.progress,
         )
         for row in tile_rows(*cut):
-            values = []
-            images = ordered_map(lambda t: self._tile_image(loaded, t), row, 1, AHEAD)
+            values: list[np.ndarray | None] = []
+            images = ordered_map(partial(self._tile_image, loaded), row, 1, AHEAD)
             for chunk in _chunks(images, self.network.batch_size):
                 shown = [image for image in chunk if image is not None]
                 results = iter(self.network(shown) if shown else ())
@@ -277,14 +292,16 @@ class FTUPredictor:
             yield row, values
         bar.close()
 
-    def _tile_image(self, loaded: Loaded, tile: Tile) -> np.ndarray | None:
+    def _tile_image(self, loaded: TiledImage, tile: Tile) -> np.ndarray | None:
         """Return what the network sees of a tile, None if it is empty."""
-        image = loaded.working.read(0, tile.top, tile.left, *tile.shape)
+        image = loaded.read_tile(tile.top, tile.left, *tile.shape)
         if tissue_mask(image).mean() < self.min_tissue:
             return None
-        return loaded.paint(image) if loaded.paint else image
+        return loaded.paint(image)
 
-    def _map(self, loaded: Loaded, probability) -> ProbabilityMap:
+    def _map(
+        self, loaded: LoadedImage, probability: RowSource | np.ndarray
+    ) -> ProbabilityMap:
         job = loaded.job
         return ProbabilityMap(
             probability,
@@ -295,8 +312,8 @@ class FTUPredictor:
         )
 
 
-def _chunks(items: Iterator, size: int) -> Iterator[list]:
-    chunk = []
+def _chunks(items: Iterator[T], size: int) -> Iterator[list[T]]:
+    chunk: list[T] = []
     for item in items:
         chunk.append(item)
         if len(chunk) == size:

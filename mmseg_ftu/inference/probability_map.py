@@ -31,7 +31,7 @@ class ProbabilityMap:
     pixel_size: float | None = None
     method: str = 'bilinear'
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if isinstance(self.source, np.ndarray):
             object.__setattr__(self, 'source', ArrayRows(self.source))
         if self.method not in UPSAMPLINGS:

@@ -6,6 +6,7 @@ import platform
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -45,8 +46,10 @@ def hash_file(path: Path) -> str:
 
 
 def describe_checkpoints(
-    checkpoints: Sequence[str], weights: Sequence[float], metas: Sequence[Mapping]
-) -> list[dict]:
+    checkpoints: Sequence[str],
+    weights: Sequence[float],
+    metas: Sequence[Mapping[str, Any]],
+) -> list[dict[str, Any]]:
     """Return path, SHA-256, weight and training images of each checkpoint.
 
     Args:

@@ -136,4 +136,6 @@ def blend(
 
 def _mean(values: np.ndarray, windows: np.ndarray) -> np.ndarray:
     """Return values / windows, 0 where no tile took part."""
-    return np.divide(values, windows, out=np.zeros_like(values), where=windows > 0)
+    mean = np.zeros_like(values)
+    np.divide(values, windows, out=mean, where=windows > 0)
+    return mean

@@ -2,14 +2,16 @@
 
 import sys
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-from mmseg_ftu.datasets.fold_record import describe, image_key, shown, trained_on
+from mmseg_ftu.datasets.fold_record import describe, shown, trained_on
 from mmseg_ftu.inference.jobs import Job
+from mmseg_ftu.prepared_table import image_key
 
 
 def check_trained_images(
     jobs: Sequence[Job],
-    metas: Sequence[Mapping],
+    metas: Sequence[Mapping[str, Any]],
     fold: int | None,
     allow_other: bool = False,
 ) -> None:
@@ -47,7 +49,7 @@ def check_trained_images(
             _note(text)
 
 
-def _advice(meta: Mapping) -> str:
+def _advice(meta: Mapping[str, Any]) -> str:
     if meta.get('fold') is None:
         return 'Predict images that it has not seen'
     return f'Predict the fold that it held out (--fold {meta["fold"]})'

@@ -108,7 +108,9 @@ def _check(method: str, shape: tuple[int, int], y0: int, y1: int) -> None:
         raise ValueError(f'rows {y0}..{y1} leave an image of {shape[0]} rows')
 
 
-def _linear(size: int, target: int, i0: int, i1: int):
+def _linear(
+    size: int, target: int, i0: int, i1: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return lower neighbour, upper neighbour and weight of the upper, each (i1 - i0,).
 
     They belong to the outputs ``i0 <= i < i1`` of ``target`` ones.
@@ -148,7 +150,7 @@ def _stretch(source: np.ndarray, width: int) -> np.ndarray:
     if source.shape[1] == width:
         return source
     left, right, weight = _linear(source.shape[1], width, 0, width)
-    result = np.take(source, left, axis=1)
+    result: np.ndarray = np.take(source, left, axis=1)
     difference = np.take(source, right, axis=1)
     difference -= result
     difference *= weight.astype(np.float32)

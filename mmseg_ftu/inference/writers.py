@@ -14,11 +14,11 @@ import numpy as np
 
 from mmseg_ftu.io.atomic_files import write_bytes
 from mmseg_ftu.io.tiled_tiff import write_tiled_tiff
+from mmseg_ftu.masks.draw_outlines import PREDICTION_COLOUR, draw_outlines
 from mmseg_ftu.masks.run_mask import RunMask, checked_strips
 
 MAX_PNG_SIDE = 8192  # px; a PNG is held in memory as a whole, here and by its readers
 MAX_OVERLAY_SIDE = 2048  # px
-OUTLINE_COLOUR = (255, 220, 0)  # RGB, as in mmseg_ftu.evaluation.overlay
 
 # Masks: run lengths of unfiltered rows. 3000 x 3000 with 40 units: 20 ms and 35 kB;
 # with OpenCV's defaults for level 1 73 ms and 83 kB.
@@ -101,7 +101,7 @@ def write_overlay(
     path: Path,
     image: np.ndarray,
     mask: RunMask,
-    colour: tuple[int, int, int] = OUTLINE_COLOUR,
+    colour: tuple[int, int, int] = PREDICTION_COLOUR,
 ) -> None:
     """Write a JPEG of the image with the mask's outlines.
 
@@ -122,12 +122,9 @@ def write_overlay(
             f'{path}: the image has shape {image.shape} and dtype {image.dtype}, '
             'expected (h, w, 3) uint8'
         )
-    picture = cv2.cvtColor(_limited(image), cv2.COLOR_RGB2BGR)
-    contours, _ = cv2.findContours(
-        shrink_mask(mask, picture.shape[:2]), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE
-    )
-    thickness = max(1, round(min(picture.shape[:2]) / 400))
-    cv2.drawContours(picture, contours, -1, colour[::-1], thickness, cv2.LINE_8)
+    picture = _limited(image)
+    picture = draw_outlines(picture, shrink_mask(mask, picture.shape[:2]), colour)
+    picture = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
     _, encoded = cv2.imencode('.jpg', picture, [cv2.IMWRITE_JPEG_QUALITY, 90])
     write_bytes(Path(path), encoded.tobytes())
 
@@ -174,7 +171,8 @@ def write_submission(path: Path, rows: Iterable[tuple[str, str]]) -> None:
 
 
 def _visible(strip: np.ndarray) -> np.ndarray:
-    return (strip != 0).view(np.uint8) * np.uint8(255)
+    visible: np.ndarray = (strip != 0).view(np.uint8) * np.uint8(255)
+    return visible
 
 
 def _levels(strip: np.ndarray) -> np.ndarray:

@@ -4,6 +4,7 @@ import fcntl
 import os
 import re
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,6 +16,7 @@ from mmseg_ftu.io.locks import is_at, take_lock
 
 TEMPORARY = re.compile(r'\..+\.[0-9a-f]{8}\.tmp')
 SHOWN = 40  # characters of a file's name that its temporary file has
+A_DAY = 24 * 60 * 60  # s; no write takes that long
 # Images are stored for fast reading: not compressed and, where OpenCV can be told so,
 # without PNG's row filters. 768 x 768 tissue with cv2.imread: 2.5 ms (1.8 MB), with
 # filters 8 to 14 ms, compressed 18 ms and more (1.0 MB).
@@ -68,26 +70,48 @@ def replacing(path: Path) -> Iterator[Path]:
         os.close(lock)
 
 
-def remove_leftovers(folder: Path, name: str = '') -> None:
+def remove_leftovers(folder: Path, name: str = '') -> list[Path]:
     """Remove temporary files of `replacing` whose process has died.
 
     A process locks its temporary file while it writes, so those of a living one stay,
-    also those of other machines. On disks without locks all of them stay.
+    also those of other machines. On disks without locks those of the last day stay.
 
     Args:
         folder: Where they lie.
-        name: Of the file that they were to become; all files if empty.
+        name: Name of the file that they were to become; all files if empty.
+
+    Returns:
+        The files that were removed.
     """
     if not folder.is_dir():
-        return
+        return []
     start = f'.{name[:SHOWN]}.' if name else '.'
-    for path in folder.iterdir():
-        if path.name.startswith(start) and is_temporary(path.name):
-            with suppress(OSError):
-                lock = take_lock(path, create=False)
-                if lock is not None:
-                    path.unlink(missing_ok=True)
-                    os.close(lock)
+    return [
+        path
+        for path in sorted(folder.iterdir())
+        if path.name.startswith(start)
+        and is_temporary(path.name)
+        and _remove_if_left(path)
+    ]
+
+
+def _remove_if_left(path: Path) -> bool:
+    """Remove a temporary file unless somebody may still write it; tells if it did."""
+    with suppress(OSError):
+        try:
+            lock = take_lock(path, create=False)
+        except (FileNotFoundError, PermissionError):
+            return False
+        except OSError:  # a disk without locks
+            if time.time() - path.stat().st_mtime > A_DAY:
+                path.unlink()
+                return True
+            return False
+        if lock is not None:
+            path.unlink(missing_ok=True)
+            os.close(lock)
+            return True
+    return False
 
 
 def is_temporary(name: str) -> bool:

@@ -12,19 +12,23 @@ from pathlib import Path
 
 import imagecodecs
 import numpy as np
+import tifffile
 from PIL import Image
 
+from mmseg_ftu.io.image_files import take_images
 from mmseg_ftu.io.raster import (
     IGNORE_LABEL,
     MAX_PIXELS,
     Raster,
     RefusedError,
     labels_of,
+    naming,
     opaque_rgb,
     refuse_ambiguous_255,
     to_8_bit,
 )
-from mmseg_ftu.io.tiff import read_tiff, tiff_size
+from mmseg_ftu.io.tiff import MAGIC as TIFF_MAGIC
+from mmseg_ftu.io.tiff import read_tiff, single_image, tiff_size
 
 FORMAT_OF_SUFFIX = {
     '.tif': 'TIFF',
@@ -36,10 +40,7 @@ FORMAT_OF_SUFFIX = {
     '.bmp': 'BMP',
 }
 MAGIC = {
-    b'II*\0': 'TIFF',
-    b'MM\0*': 'TIFF',
-    b'II+\0': 'TIFF',  # BigTIFF
-    b'MM\0+': 'TIFF',
+    **dict.fromkeys(TIFF_MAGIC, 'TIFF'),
     b'\x89PNG': 'PNG',
     b'\xff\xd8\xff': 'JPEG',
     b'BM': 'BMP',
@@ -63,11 +64,33 @@ def read_image(path: Path) -> np.ndarray:
         ValueError: If the file is damaged or no upright opaque RGB image.
         OSError: If it can't be opened.
     """
-    raster = _read(path)
-    try:
-        return to_8_bit(opaque_rgb(raster))
-    except RefusedError as error:
-        raise ValueError(f'{path}: {error}') from None
+    path = Path(path)
+    with naming(path):
+        return to_8_bit(opaque_rgb(_read(path)))
+
+
+def read_levels(path: Path) -> np.ndarray:
+    """Read a map of 256 levels, such as that of a probability.
+
+    Args:
+        path: TIFF, PNG or BMP file.
+
+    Returns:
+        ``(H, W)`` uint8.
+
+    Raises:
+        ValueError: If the file is damaged or no such map.
+        OSError: If it can't be opened.
+    """
+    path = Path(path)
+    with naming(path):
+        pixels = _read(path).pixels
+        if pixels.ndim != 2 or pixels.dtype != np.uint8:
+            raise RefusedError(
+                f'holds {pixels.dtype} of shape {pixels.shape}; a map of '
+                'probabilities is 8 bits, one channel'
+            )
+        return pixels
 
 
 def read_mask(
@@ -95,7 +118,9 @@ def read_mask(
         ValueError: If the file is damaged, holds colours, or is ambiguous.
         OSError: If it can't be opened.
     """
-    raster = _read(path)
+    path = Path(path)
+    with naming(path):
+        raster = _read(path)
     try:
         labels = labels_of(raster)
         ignored = np.zeros(labels.shape, bool) if ignore is None else labels == ignore
@@ -120,35 +145,38 @@ def read_size(path: Path) -> tuple[int, int]:
             ``read_mask`` both refuse.
         OSError: If the file can't be opened.
     """
-    return _read(path, size_only=True)
+    path = Path(path)
+    with naming(path):
+        file_format, _ = _identify(path)
+        if file_format == 'TIFF':
+            with tifffile.TiffFile(path) as file:
+                return tiff_size(file)
+        with _opened_with_pillow(path, file_format) as image:
+            # of a PNG, Pillow decodes all to look for tags behind the pixels
+            if file_format != 'PNG' or 'exif' in image.info:
+                _refuse_rotated(image)
+            return image.height, image.width
 
 
 def find_images(folder: Path) -> dict[str, list[Path]]:
-    """Return the files in a folder that are named like images, by stem."""
+    """Return the files in a folder that are named like images, by stem.
+
+    Those that are skipped are told, see `take_images`.
+    """
     found: dict[str, list[Path]] = {}
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in FORMAT_OF_SUFFIX and not path.name.startswith('.'):
-            found.setdefault(path.stem, []).append(path)
+    for path in take_images(sorted(folder.iterdir()), FORMAT_OF_SUFFIX, folder):
+        found.setdefault(path.stem, []).append(path)
     return found
 
 
-def _read(path: Path, size_only: bool = False):
-    """Read a raster or its size; every refusal and every fault names the file."""
-    path = Path(path)
-    try:
-        file_format, header = _identify(path)
-        if file_format == 'TIFF':
-            return tiff_size(path) if size_only else read_tiff(path)
-        return _read_with_pillow(path, file_format, header, size_only)
-    except RefusedError as error:
-        raise ValueError(f'{path}: {error}') from None
-    except (FileNotFoundError, PermissionError, IsADirectoryError, MemoryError):
-        raise
-    except Exception as error:  # decoders raise whatever their C libraries say
-        raise ValueError(
-            f'{path}: cannot be decoded, it is damaged or truncated '
-            f'({type(error).__name__}: {error}); fetch or export it again'
-        ) from error
+def _read(path: Path) -> Raster:
+    """Read pixels as they are stored."""
+    file_format, header = _identify(path)
+    if file_format == 'TIFF':
+        with tifffile.TiffFile(path) as file:
+            return read_tiff(file, *single_image(file))
+    with _opened_with_pillow(path, file_format) as image:
+        return _decode(image, path, file_format, header)
 
 
 def _identify(path: Path) -> tuple[str, bytes]:
@@ -172,34 +200,36 @@ def _identify(path: Path) -> tuple[str, bytes]:
     return named, header
 
 
-def _read_with_pillow(path: Path, file_format: str, header: bytes, size_only: bool):
-    """Read PNG, JPEG or BMP; Pillow raises for truncated files."""
+def _opened_with_pillow(path: Path, file_format: str) -> Image.Image:
+    """Open PNG, JPEG or BMP; nothing is decoded yet."""
     with warnings.catch_warnings():
         # Pillow warns from half the pixels on at which it raises; we have one limit.
         warnings.simplefilter('ignore', Image.DecompressionBombWarning)
         try:
-            image = Image.open(path, formats=[file_format])
+            return Image.open(path, formats=[file_format])
         except Image.DecompressionBombError:
             raise RefusedError(f'has more than {MAX_PIXELS} pixels; tile it') from None
-    with image:
-        # of a PNG, Pillow decodes all to look for tags behind the pixels
-        if size_only and file_format == 'PNG' and 'exif' not in image.info:
-            return image.height, image.width
-        if image.getexif().get(ORIENTATION, 1) != 1:
-            raise RefusedError('is stored rotated (EXIF orientation); save it upright')
-        if size_only:
-            return image.height, image.width
-        bits = header[24] if file_format == 'PNG' else 8
-        if bits in (2, 4) and image.mode == 'L':  # Pillow would stretch the labels
-            raise RefusedError(f'is a {bits}-bit PNG; save it with 8 bits')
-        image.load()
-        if bits == 16 and image.mode in ('RGB', 'RGBA'):  # Pillow keeps 8 bits only
-            return Raster(imagecodecs.png_decode(path.read_bytes()), image.mode)
-        mode = image.mode
-        if mode == 'RGB' and 'transparency' in image.info:
-            mode = 'RGB with a transparent colour'
-        lossy = file_format == 'JPEG'
-        return Raster(_as_array(image), NAME_OF_MODE.get(mode, mode), lossy)
+
+
+def _refuse_rotated(image: Image.Image) -> None:
+    if image.getexif().get(ORIENTATION, 1) != 1:
+        raise RefusedError('is stored rotated (EXIF orientation); save it upright')
+
+
+def _decode(image: Image.Image, path: Path, file_format: str, header: bytes) -> Raster:
+    """Decode PNG, JPEG or BMP; Pillow raises for truncated files."""
+    _refuse_rotated(image)
+    bits = header[24] if file_format == 'PNG' else 8
+    if bits in (2, 4) and image.mode == 'L':  # Pillow would stretch the labels
+        raise RefusedError(f'is a {bits}-bit PNG; save it with 8 bits')
+    image.load()
+    if bits == 16 and image.mode in ('RGB', 'RGBA'):  # Pillow keeps 8 bits only
+        return Raster(imagecodecs.png_decode(path.read_bytes()), image.mode)
+    mode = image.mode
+    if mode == 'RGB' and 'transparency' in image.info:
+        mode = 'RGB with a transparent colour'
+    lossy = file_format == 'JPEG'
+    return Raster(_as_array(image), NAME_OF_MODE.get(mode, mode), lossy)
 
 
 def _as_array(image: Image.Image) -> np.ndarray:

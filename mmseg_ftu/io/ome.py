@@ -103,7 +103,7 @@ def ome_images(text: str) -> list[OmeImage]:
     return reader.images
 
 
-def _refuse_doctype(*_) -> None:
+def _refuse_doctype(*_: object) -> None:
     raise RefusedError('has a document type in its OME-XML; export it again')
 
 
@@ -119,8 +119,8 @@ class _Reader:
         if tag == 'Image':
             self._name = attributes.get('Name', '')
         elif tag == 'Pixels':
-            shape = tuple(int(attributes.get(f'Size{axis}', '')) for axis in 'YX')
-            size = tuple(_length(attributes, axis) for axis in 'XY')
+            shape = int(attributes.get('SizeY', '')), int(attributes.get('SizeX', ''))
+            size = _length(attributes, 'X'), _length(attributes, 'Y')
             self.images.append(OmeImage(self._name, shape, size, ()))
         elif tag == 'Channel' and self.images:
             channel = attributes.get('Name', ''), _colour(attributes.get('Color'))

@@ -5,8 +5,10 @@ must look like what the tool writes: it is known by a mark in its content. Every
 else is left alone, and named.
 """
 
+import hashlib
 import json
 import re
+import sys
 import zlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -171,13 +173,30 @@ def mark_picture(png: bytes) -> bytes:
     return png[:PNG_HEADER] + chunk + png[PNG_HEADER:]
 
 
+def set_aside(folder: Path, name: str) -> str:
+    """Rename a result that somebody may have edited; returns the new name."""
+    number, new = 1, f'{name}.changed'
+    while (folder / new).exists() or (folder / new).is_symlink():
+        number += 1
+        new = f'{name}.changed{number}'
+    (folder / name).rename(folder / new)
+    return new
+
+
+def digest_of(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 class ListedFolder:
     """A folder with a list of what was written into it, ``.written_by_mmseg_ftu``.
 
-    Several processes may share it.
+    The list also has the SHA-256 of each file. One that somebody has edited since is
+    renamed to ``<name>.changed`` before it is written again. Several processes may
+    share the folder.
 
     Args:
-        path: The folder; made by `take`, not before.
+        path: The folder; made when the first file is written, not before.
 
     Raises:
         ValueError: If it is not empty and has no such list, or is a file.
@@ -192,26 +211,43 @@ class ListedFolder:
                 f'{path} is not empty and was not made by this tool: name a new folder'
             )
         remove_leftovers(path)
-        self._names: set[str] = set()
+        self._digests: dict[str, str] = {}
 
-    def take(self, name: str) -> Path:
-        """Return where to write a file, after noting that it is the tool's own.
+    def write(self, name: str, write: Callable[[Path], None]) -> None:
+        """Write a file, after noting that it is the tool's own.
+
+        Args:
+            name: Its name in the folder.
+            write: Writes it to the path that it is given.
 
         Raises:
             ValueError: If there is a file of that name that the list does not hold.
         """
         path = self.path / name
-        if name not in self._names and self.list.is_file():  # or another process's
-            self._names |= {*self.list.read_text(encoding='utf-8').splitlines()}
-        if name in self._names:
-            return path
-        if path.exists() or path.is_symlink():
-            raise ValueError(
-                f'{path} is in the way and was not written by this tool: move it away, '
-                'or name a new folder'
-            )
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if name not in self._digests and self.list.is_file():  # or another process's
+            self._read_list()
+        is_there = path.exists() or path.is_symlink()
+        if name not in self._digests:
+            if is_there:
+                raise ValueError(
+                    f'{path} is in the way and was not written by this tool: move it '
+                    'away, or name a new folder'
+                )
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._note(name)
+        elif is_there and self._digests[name] not in ('', digest_of(path)):
+            kept = set_aside(self.path, name)
+            print(f'{path} had been changed: kept as {kept}', file=sys.stderr)
+        write(path)
+        self._note(name, digest_of(path))
+
+    def _read_list(self) -> None:
+        """Read names and digests; of a name that comes twice the later one counts."""
+        for line in self.list.read_text(encoding='utf-8').splitlines():
+            name, _, digest = line.partition('\t')
+            self._digests[name] = digest
+
+    def _note(self, name: str, digest: str = '') -> None:
         with self.list.open('a', encoding='utf-8') as file:
-            file.write(f'{name}\n')
-        self._names.add(name)
-        return path
+            file.write(f'{name}\t{digest}\n')
+        self._digests[name] = digest

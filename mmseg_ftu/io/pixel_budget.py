@@ -17,7 +17,8 @@ from typing import TypeVar
 from mmseg_ftu.io.images import read_size
 from mmseg_ftu.io.raster import MAX_PIXELS
 
-Item, Result = TypeVar('Item'), TypeVar('Result')
+Item = TypeVar('Item')
+Result = TypeVar('Result')
 
 LARGE = 16_000_000  # px, 4000 x 4000
 

@@ -8,7 +8,6 @@ length that was written as such may also be that of an overview.
 """
 
 from math import sqrt
-from pathlib import Path
 from typing import NamedTuple
 
 import openslide
@@ -40,15 +39,14 @@ class PixelSize(NamedTuple):
 UNKNOWN = PixelSize()
 
 
-def tiff_pixel_size(path: Path) -> PixelSize:
-    """Return the pixel size that a TIFF gives."""
+def tiff_pixel_size(file: tifffile.TiffFile) -> PixelSize:
+    """Return the pixel size that an open TIFF gives."""
     try:
-        with tifffile.TiffFile(path) as file:
-            for find in (_of_ome, _of_imagej, _of_tags):
-                found = find(file)
-                if found is not None:
-                    return found
-    except Exception:  # it is no TIFF, which the reader says with the reason
+        for find in (_of_ome, _of_imagej, _of_tags):
+            found = find(file)
+            if found is not None:
+                return found
+    except Exception:  # it is damaged, which the reader says with the reason
         pass
     return UNKNOWN
 
@@ -88,23 +86,24 @@ def check_pixel_size(x: float, y: float, said: str, largest: float) -> PixelSize
 
 
 def _of_ome(file: tifffile.TiffFile) -> PixelSize | None:
-    if not file.is_ome:
+    if not file.is_ome or file.ome_metadata is None:
         return None
     image = image_of_series(ome_images(file.ome_metadata), main_series(file))
     given = [size for size in image.pixel_size if size] if image else []
-    if not given or None in [size.um for size in given]:
+    um = [size.um for size in given if size.um is not None]
+    if not um or len(um) < len(given):
         return None
-    x, y = given[0], given[-1]
-    said = ' x '.join(dict.fromkeys(f'{n.value:g} {n.unit}' for n in (x, y)))
+    ends = given[0], given[-1]
+    said = ' x '.join(dict.fromkeys(f'{n.value:g} {n.unit}' for n in ends))
     said = f'PhysicalSizeX and Y of the OME-XML, {said}'
-    return check_pixel_size(x.um, y.um, said, LARGEST)
+    return check_pixel_size(um[0], um[-1], said, LARGEST)
 
 
 def _of_imagej(file: tifffile.TiffFile) -> PixelSize | None:
     about = file.imagej_metadata or {}
-    units = [about.get('unit'), about.get('yunit', about.get('unit'))]
-    units = [str(u).replace('\\u00B5', '\u00b5') for u in units]
-    per_unit = _resolution(file.pages[0])
+    named = [about.get('unit'), about.get('yunit', about.get('unit'))]
+    units = [str(unit).replace('\\u00B5', '\u00b5') for unit in named]
+    per_unit = _resolution(file.pages.first)
     if per_unit is None or not all(unit in IMAGEJ_UNITS for unit in units):
         return None
     x, y = (IMAGEJ_UNITS[u] / n for u, n in zip(units, per_unit, strict=True))

@@ -4,6 +4,9 @@ The readers return a ``Raster``; here it becomes an RGB image or a label map. Th
 are listed in docs/data.md.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +19,26 @@ IGNORE_LABEL = 255  # mmseg's default ignore_index
 
 class RefusedError(ValueError):
     """A file is sound but not what is asked for; the reader adds the file's name."""
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Turn refusals, and whatever decoders raise, into a ``ValueError`` with the name.
+
+    Args:
+        path: The file that is read inside the ``with`` block.
+    """
+    try:
+        yield
+    except RefusedError as error:
+        raise ValueError(f'{path}: {error}') from None
+    except (FileNotFoundError, PermissionError, IsADirectoryError, MemoryError):
+        raise
+    except Exception as error:  # decoders raise whatever their C libraries say
+        raise ValueError(
+            f'{path}: cannot be decoded, it is damaged or truncated '
+            f'({type(error).__name__}: {error}); fetch or export it again'
+        ) from error
 
 
 class Raster(NamedTuple):

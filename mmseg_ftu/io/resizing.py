@@ -25,7 +25,7 @@ def target_shape(shape: tuple[int, int], size: int | None) -> tuple[int, int]:
         size: Longer side, px; None keeps the shape.
     """
     if size is None:
-        return tuple(shape)
+        return shape[0], shape[1]
     scale = size / max(shape)
     return max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale))
 
@@ -54,7 +54,7 @@ def resize_mask(mask: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
         return mask
     foreground = _share(mask == 1, shape)
     ignored = _share(mask == IGNORE_LABEL, shape)
-    resized = (2 * foreground + ignored >= 255).astype(np.uint8)
+    resized: np.ndarray = (2 * foreground + ignored >= 255).astype(np.uint8)
     resized[ignored >= 128] = IGNORE_LABEL
     return resized
 
@@ -63,7 +63,8 @@ def _share(area: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """Return the covered share of each pixel in 255ths, as int32."""
     if not area.any():
         return np.zeros(shape, np.int32)
-    return resize_image(area.view(np.uint8) * np.uint8(255), shape).astype(np.int32)
+    share = resize_image(area.view(np.uint8) * np.uint8(255), shape)
+    return share.astype(np.int32)
 
 
 def is_resized_copy(shape: tuple[int, int], original: tuple[int, int]) -> bool:

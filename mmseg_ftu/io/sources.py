@@ -6,6 +6,7 @@ in the same way for training and for prediction, or refused with its name.
 """
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from math import prod
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -23,15 +24,15 @@ from mmseg_ftu.io.pixel_size import (
     slide_pixel_size,
     tiff_pixel_size,
 )
-from mmseg_ftu.io.tiff import single_image, size_of_series
-from mmseg_ftu.io.tiff_regions import TiffRegions
+from mmseg_ftu.io.raster import RefusedError, naming, opaque_rgb, to_8_bit
+from mmseg_ftu.io.tiff import open_tiff, read_tiff, single_image, size_of_series
+from mmseg_ftu.io.tiff_regions import STRIP_PIXELS, TiffRegions
 
 SLIDE_SUFFIXES = (
     *('.svs', '.ndpi', '.vms', '.vmu', '.scn', '.mrxs', '.svslide', '.bif'),
     *('.dcm', '.czi'),
 )
 TIFF_SUFFIXES = ('.tif', '.tiff')
-WHOLE_PIXELS = 36_000_000  # a 6000 x 6000 image takes 108 MB
 
 
 class Source(Protocol):
@@ -133,31 +134,48 @@ class Plan(NamedTuple):
 
     Attributes:
         pixels: Decoded at once by opening it; 0 where it is read region by region.
-        open: Opens it; raises ValueError or OSError as `open_source` does.
+        open: Opens it, once; raises ValueError or OSError as `open_source` does.
     """
 
     pixels: int
     open: Callable[[], Source]
 
 
-def open_source(path: Path) -> Source:
+class Limits(NamedTuple):
+    """Up to where TIFFs are decoded as a whole.
+
+    Attributes:
+        whole_pixels: A larger image is read region by region.
+        strip_pixels: Of such an image, compressed tiles and strips must not be larger.
+    """
+
+    whole_pixels: int = 36_000_000  # a 6000 x 6000 image takes 108 MB
+    strip_pixels: int = STRIP_PIXELS
+
+
+LIMITS = Limits()
+
+
+def open_source(path: Path, limits: Limits = LIMITS) -> Source:
     """Open an image or a slide.
 
     Args:
         path: TIFF, PNG, JPEG or BMP, or a format of OpenSlide.
+        limits: Up to where TIFFs are decoded as a whole.
 
     Raises:
         ValueError: If the file is damaged, or no upright opaque RGB image.
         OSError: If it can't be opened.
     """
-    return plan_source(path).open()
+    return plan_source(path, limits).open()
 
 
-def plan_source(path: Path) -> Plan:
+def plan_source(path: Path, limits: Limits = LIMITS) -> Plan:
     """Look at the header of an image and say how it is opened.
 
     Args:
-        path: As of `open_source`.
+        path: An image or a slide, as for `open_source`.
+        limits: Up to where TIFFs are decoded as a whole.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -169,31 +187,50 @@ def plan_source(path: Path) -> Plan:
     if suffix in SLIDE_SUFFIXES and path.stat().st_size:
         return Plan(0, lambda: SlideSource(path))
     if suffix in TIFF_SUFFIXES and path.stat().st_size:
-        return _plan_tiff(path)
+        return _plan_tiff(path, limits)
     return Plan(pixels_of(path), lambda: ArraySource(read_image(path)))
 
 
-def _plan_tiff(path: Path) -> Plan:
-    try:
-        with tifffile.TiffFile(path) as file:
+def _plan_tiff(path: Path, limits: Limits) -> Plan:
+    """Look at a TIFF; it stays open until the plan has been carried out."""
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(open_tiff(path))
             is_pyramid = bool(file.series) and len(file.series[0].levels) > 1
-            scanner = openslide.OpenSlide.detect_format(str(path))
-            if is_pyramid and scanner not in (None, GENERIC):
+            if is_pyramid and _is_of_a_scanner(path):
                 return Plan(0, lambda: SlideSource(path))
-            series, _ = single_image(file, limit=None)
-            pixels, is_pyramid = prod(size_of_series(series)), len(series.levels) > 1
-    except Exception:  # the exact reader names what is wrong
-        return Plan(0, lambda: ArraySource(read_image(path)))
-    size = tiff_pixel_size(path)
-    if pixels > WHOLE_PIXELS:
-        return Plan(0, lambda: TiffRegions(path, size))
-    if is_pyramid:
-        return Plan(pixels, lambda: _open_small_pyramid(path, size))
-    return Plan(pixels, lambda: ArraySource(read_image(path), size))
+            series, axes = single_image(file, limit=None)
+        except Exception:  # the exact reader names what is wrong
+            return Plan(0, lambda: ArraySource(read_image(path)))
+        stack.pop_all()
+    pixels = prod(size_of_series(series))
+    decoded = pixels if pixels <= limits.whole_pixels else 0
+    return Plan(decoded, lambda: _read_tiff(path, file, series, axes, limits))
 
 
-def _open_small_pyramid(path: Path, size: PixelSize) -> Source:
-    try:
-        return TiffRegions(path, size)
-    except ValueError:  # e.g. of 16 bits, which can be read whole
-        return ArraySource(read_image(path), size)
+def _is_of_a_scanner(path: Path) -> bool:
+    return openslide.OpenSlide.detect_format(str(path)) not in (None, GENERIC)
+
+
+def _read_tiff(
+    path: Path,
+    file: tifffile.TiffFile,
+    series: tifffile.TiffPageSeries,
+    axes: str,
+    limits: Limits,
+) -> Source:
+    """Read a small TIFF as a whole; a large one, and a pyramid, stay open."""
+    size = tiff_pixel_size(file)
+    is_small = prod(size_of_series(series)) <= limits.whole_pixels
+    with ExitStack() as stack, naming(path):
+        stack.enter_context(file)
+        if not is_small or len(series.levels) > 1:
+            try:
+                regions = TiffRegions(path, file, series, size, limits.strip_pixels)
+                stack.pop_all()
+                return regions
+            except RefusedError:  # e.g. of 16 bits, which can be read whole
+                if not is_small:
+                    raise
+        raster = read_tiff(file, series, axes)
+        return ArraySource(to_8_bit(opaque_rgb(raster)), size)

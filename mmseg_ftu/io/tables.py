@@ -1,5 +1,6 @@
 """Tables that come with a data set: reading them and checking their cells."""
 
+import io
 import math
 from collections.abc import Iterable
 from pathlib import Path
@@ -7,11 +8,17 @@ from pathlib import Path
 import pandas as pd
 
 LONGEST_ID = 200  # bytes; file systems allow 255 for the name with all additions
+# What other tables call the columns: folds.csv, train.csv, dice_per_image.csv.
+NAMES = {'img_id': 'id', 'img_height': 'height', 'img_width': 'width'}
 FORBIDDEN_IN_IDS = '/\\:*?"<>|'  # separators, and what Windows doesn't allow
 
 
-def read_table(path: Path) -> pd.DataFrame:
+def read_table(path: Path, content: bytes | None = None) -> pd.DataFrame:
     """Read a csv file as stripped text; blank cells are ``''``.
+
+    Args:
+        path: The file; messages name it.
+        content: The bytes of the file where it has been read already.
 
     Raises:
         ValueError: If it is no table or has no rows.
@@ -19,16 +26,32 @@ def read_table(path: Path) -> pd.DataFrame:
     """
     try:
         frame = pd.read_csv(
-            path, dtype=str, keep_default_na=False, encoding='utf-8-sig'
+            path if content is None else io.BytesIO(content),
+            dtype=str,
+            keep_default_na=False,
+            encoding='utf-8-sig',
         )
-    except (
-        ValueError
-    ) as error:  # pandas' parser errors are ValueErrors, so is Unicode's
+    except ValueError as error:  # so are pandas' parser errors, and Unicode's
         raise ValueError(f'{path}: is no readable csv table ({error})') from None
     if frame.empty:
         raise ValueError(f'{path} has no rows')
     frame.columns = frame.columns.str.strip()
     return frame.fillna('').apply(lambda column: column.str.strip())
+
+
+def read_by_id(path: Path) -> pd.DataFrame:
+    """Read a csv file as `read_table` does, with the ids as index.
+
+    Raises:
+        ValueError: If it is no table, has no rows or no ids, or repeats an id.
+        OSError: If it can't be opened.
+    """
+    table = read_table(path).rename(columns=NAMES)
+    if 'id' not in table:
+        raise ValueError(f'{path}: has no column id, only {", ".join(table.columns)}')
+    if repeated := repeated_ids(table['id']):
+        raise ValueError(f'{path}: ids occur twice: {", ".join(sorted(repeated)[:5])}')
+    return table.set_index('id')
 
 
 def id_fault(name: str) -> str | None:
@@ -46,8 +69,8 @@ def id_fault(name: str) -> str | None:
 
 def repeated_ids(names: Iterable[str]) -> set[str]:
     """Return ids that occur twice or differ by case only, as some disks ignore case."""
-    names = pd.Series(list(names), dtype=object)
-    return set(names[names.str.casefold().duplicated(keep=False)])
+    ids = pd.Series(list(names), dtype=object)
+    return set(ids[ids.str.casefold().duplicated(keep=False)])
 
 
 def number_fault(name: str, text: str, zero: bool = False) -> str | None:

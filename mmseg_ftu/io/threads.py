@@ -1,9 +1,14 @@
-"""Work ahead in threads, in order, without piling up."""
+"""Work in threads: ahead of need and in order, or as fast as it goes with a bar.
+
+Threads suffice: OpenCV, zlib, Pillow and the TIFF codecs release Python's lock.
+"""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from typing import TypeVar
+
+from tqdm import tqdm
 
 Item, Result = TypeVar('Item'), TypeVar('Result')
 
@@ -18,11 +23,11 @@ def ordered_map(
 
     Args:
         function: What is computed; what it raises is raised when its turn comes.
-        items: Taken in the calling thread, as they are needed.
-        workers: Threads.
-        ahead: Results that may wait, which bounds the memory.
+        items: What it is computed of; taken in the calling thread, as needed.
+        workers: How many threads compute.
+        ahead: How many results may wait, which bounds the memory.
     """
-    waiting: deque = deque()
+    waiting: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(workers) as pool:
         try:
             for item in items:
@@ -34,3 +39,42 @@ def ordered_map(
         finally:
             for future in waiting:
                 future.cancel()
+
+
+def unordered_map(
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    workers: int,
+    title: str,
+) -> Iterator[tuple[Item, Result]]:
+    """Yield items with ``function(item)`` as they are finished; a bar goes to stderr.
+
+    Args:
+        function: What is computed; what it raises is raised here.
+        items: What it is computed of.
+        workers: How many threads compute; 0 works in the calling one.
+        title: What stands before the bar.
+    """
+    if not items:
+        return
+    with tqdm(total=len(items), desc=title, unit='image') as bar:
+        for item, result in _finished(function, items, workers):
+            bar.update()
+            yield item, result
+
+
+def _finished(
+    function: Callable[[Item], Result], items: Sequence[Item], workers: int
+) -> Iterator[tuple[Item, Result]]:
+    """Yield items with their results in the order in which they are finished."""
+    if workers == 0:
+        for item in items:
+            yield item, function(item)
+        return
+    pool = ThreadPoolExecutor(workers)
+    try:
+        futures = {pool.submit(function, item): item for item in items}
+        for future in as_completed(futures):
+            yield futures[future], future.result()
+    finally:  # an error or Ctrl-C: finish what is in hand, forget the rest
+        pool.shutdown(cancel_futures=True)

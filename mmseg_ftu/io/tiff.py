@@ -5,7 +5,6 @@ as ``(pages, H, W, 3)``, palette indices, CMYK, zeros for tiles that are absent.
 the axes and the photometric interpretation decide, not a guess from the shape.
 """
 
-import os
 import re
 import warnings
 from math import prod
@@ -18,41 +17,56 @@ from mmseg_ftu.io.ome import OmeImage, ome_images
 from mmseg_ftu.io.raster import MAX_PIXELS, Raster, RefusedError
 
 JPEG_SCHEMES = ('JPEG', 'OJPEG')
+MAGIC = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')  # the latter two: BigTIFF
 # what scanners add to a slide
 ASIDE = re.compile('label|macro|overview|thumb|barcode', re.IGNORECASE)
 
 
-def read_tiff(path: Path) -> Raster:
-    """Read the full-size image of a TIFF file, level 0 of a pyramid.
+def open_tiff(path: Path) -> tifffile.TiffFile:
+    """Open a TIFF file.
 
     Raises:
-        RefusedError: If it holds several images or no kind that is known.
+        RefusedError: If it is of another kind, even one that tifffile can read.
     """
-    with tifffile.TiffFile(path) as file:
-        series, axes = single_image(file)
-        check_segments(series, os.path.getsize(path))
-        pixels = series.asarray(maxworkers=1)
-        pixels = pixels.reshape([n for _, n in _kept_axes(series)])
-        if axes in ('SYX', 'CYX'):
-            pixels = np.moveaxis(pixels, 0, -1)
-        page = series.keyframe
-        lossy = page.compression.name in JPEG_SCHEMES
-        return Raster(pixels, kind_of_page(page, axes, pixels), lossy)
+    file = tifffile.TiffFile(path)
+    file.filehandle.seek(0)
+    if file.filehandle.read(4) not in MAGIC:
+        file.close()
+        raise RefusedError('is no TIFF')
+    return file
 
 
-def tiff_size(path: Path, limit: int | None = MAX_PIXELS) -> tuple[int, int]:
-    """Read height and width from the header.
+def read_tiff(
+    file: tifffile.TiffFile, series: tifffile.TiffPageSeries, axes: str
+) -> Raster:
+    """Read the full-size image of a TIFF file, level 0 of a pyramid.
 
     Args:
-        path: TIFF file.
-        limit: The most pixels that are accepted; None for any number.
+        file: An open TIFF file.
+        series: The image, as `single_image` returns it.
+        axes: Its axes, as `single_image` returns them.
+
+    Raises:
+        RefusedError: If strips or tiles are missing.
+    """
+    check_segments(series, file.filehandle.size)
+    pixels = series.asarray(maxworkers=1)
+    pixels = pixels.reshape([n for _, n in _kept_axes(series)])
+    if axes in ('SYX', 'CYX'):
+        pixels = np.moveaxis(pixels, 0, -1)
+    page = series.keyframe
+    lossy = page.compression.name in JPEG_SCHEMES
+    return Raster(pixels, kind_of_page(page, axes, pixels), lossy)
+
+
+def tiff_size(file: tifffile.TiffFile) -> tuple[int, int]:
+    """Return height and width of the only full-size image.
 
     Raises:
         RefusedError: If the file holds several images.
     """
-    with tifffile.TiffFile(path) as file:
-        series, _ = single_image(file, limit)
-        return size_of_series(series)
+    series, _ = single_image(file)
+    return size_of_series(series)
 
 
 def single_image(

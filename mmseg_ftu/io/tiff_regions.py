@@ -19,7 +19,6 @@ from mmseg_ftu.io.tiff import (
     axes_of,
     check_segments,
     kind_of_page,
-    single_image,
     size_of_series,
 )
 
@@ -43,11 +42,15 @@ class Plane(NamedTuple):
 class Level:
     """One level of a pyramid, or the only one.
 
+    Args:
+        series: The level.
+        strip_pixels: The most pixels of a compressed tile or strip.
+
     Raises:
         RefusedError: If it isn't 8-bit RGB or can't be read in parts.
     """
 
-    def __init__(self, series: tifffile.TiffPageSeries) -> None:
+    def __init__(self, series: tifffile.TiffPageSeries, strip_pixels: int) -> None:
         page = self.page = series.keyframe
         self.shape = page.imagelength, page.imagewidth
         self.axes = axes_of(series)
@@ -62,7 +65,7 @@ class Level:
         elif len(page.dataoffsets) < prod(page.chunked):
             raise RefusedError('lacks strips or tiles; export it again')
         self.planes = self._planes(series)
-        self.kind = self._kind()
+        self.kind = self._kind(strip_pixels)
 
     def _planes(self, series: tifffile.TiffPageSeries) -> list[Plane]:
         pages = list(series.pages)
@@ -74,7 +77,7 @@ class Level:
             return [Plane(pages[0], i * count, slice(i, i + 1)) for i in channels]
         return [Plane(pages[0], 0, slice(None))]
 
-    def _kind(self) -> str:
+    def _kind(self, strip_pixels: int) -> str:
         page = self.page
         height, width = self.segment
         self.channels = page.samplesperpixel
@@ -86,7 +89,7 @@ class Level:
                 f'is too large to be read at once and of axes {self.axes}, '
                 f'{page.dtype}; save it as tiled 8-bit RGB'
             )
-        if not self.has_rows and height * width > STRIP_PIXELS:
+        if not self.has_rows and height * width > strip_pixels:
             raise RefusedError(
                 f'is compressed in pieces of {height} x {width} px, too large to be '
                 'read in parts; save it as a tiled TIFF'
@@ -112,26 +115,34 @@ class Level:
 
 
 class TiffRegions:
-    """A TIFF, read by its tiles or strips; see `reading.Source`.
+    """A TIFF, read by its tiles or strips; see `sources.Source`.
+
+    Args:
+        path: The file, for messages.
+        file: The same, open; `close` closes it.
+        series: The image, as `single_image` returns it.
+        size: Pixel size of the full-size image.
+        strip_pixels: The most pixels of a compressed tile or strip.
 
     Raises:
-        ValueError: If the file is damaged, not 8-bit RGB, or in one compressed strip
-            so large that reading a part means reading all.
+        RefusedError: If the file is truncated, not 8-bit RGB, or in one compressed
+            strip so large that reading a part means reading all. It stays open.
     """
 
-    def __init__(self, path: Path, size: PixelSize = UNKNOWN) -> None:
-        self.path = path
+    def __init__(
+        self,
+        path: Path,
+        file: tifffile.TiffFile,
+        series: tifffile.TiffPageSeries,
+        size: PixelSize = UNKNOWN,
+        strip_pixels: int = STRIP_PIXELS,
+    ) -> None:
+        self.path, self.file = path, file
         self.pixel_size, self.pixel_size_fault = size
-        self.file = tifffile.TiffFile(path)
         self.lock = threading.Lock()
-        try:
-            series, _ = single_image(self.file, limit=None)
-            check_segments(series, path.stat().st_size)
-            first = Level(series)
-            further = usable_levels(series, path.stat().st_size)
-        except RefusedError as error:
-            self.file.close()
-            raise ValueError(f'{path}: {error}') from None
+        check_segments(series, file.filehandle.size)
+        first = Level(series, strip_pixels)
+        further = usable_levels(series, file.filehandle.size, strip_pixels)
         self._levels = [first, *further]
         self.shape, self.levels = first.shape, [x.shape for x in self._levels]
         self.by_rows = not first.page.is_tiled
@@ -189,7 +200,9 @@ class TiffRegions:
         self.file.close()
 
 
-def usable_levels(series: tifffile.TiffPageSeries, file_size: int) -> list[Level]:
+def usable_levels(
+    series: tifffile.TiffPageSeries, file_size: int, strip_pixels: int
+) -> list[Level]:
     """Return the smaller levels that hold the same image as the first.
 
     What is no such level is left out; reading then takes a larger one, which is slower
@@ -206,7 +219,7 @@ def usable_levels(series: tifffile.TiffPageSeries, file_size: int) -> list[Level
             continue
         try:
             check_segments(other, file_size)
-            levels.append(Level(other))
+            levels.append(Level(other, strip_pixels))
         except RefusedError:
             continue
         last = h, w

@@ -11,7 +11,7 @@ from mmseg_ftu.io.atomic_files import replacing
 
 TILE = 512  # px a side, a multiple of 16 as TIFF wants it
 BIG_TIFF_PIXELS = 2**31  # files above 4 GB need it; half of that to be safe
-EMPTY_TILE = imagecodecs.deflate_encode(bytes(TILE * TILE), 6)
+EMPTY_TILE = bytes(imagecodecs.deflate_encode(bytes(TILE * TILE), 6))
 
 
 def write_tiled_tiff(
@@ -19,6 +19,7 @@ def write_tiled_tiff(
     strips: Iterator[np.ndarray],
     shape: tuple[int, int],
     pixel_size: float | None,
+    big_from: int = BIG_TIFF_PIXELS,
 ) -> None:
     """Write 8-bit strips as a tiled, deflated TIFF of one channel.
 
@@ -27,27 +28,23 @@ def write_tiled_tiff(
         strips: From top to bottom, each (n, W) uint8; they make up the shape.
         shape: Height and width, px.
         pixel_size: um/px; becomes the resolution, None leaves it out.
+        big_from: A larger image, in px, is written as BigTIFF.
     """
-    resolution = {}
-    if pixel_size is not None:
-        per_cm = 1e4 / pixel_size
-        resolution = {
-            'resolution': (per_cm, per_cm),
-            'resolutionunit': 'CENTIMETER',
-        }
+    per_cm = None if pixel_size is None else 1e4 / pixel_size
     with replacing(path) as temporary:
         tifffile.imwrite(
             temporary,
             _tiles(strips, shape[1]),
             shape=shape,
             dtype=np.uint8,
-            bigtiff=shape[0] * shape[1] > BIG_TIFF_PIXELS,
+            bigtiff=shape[0] * shape[1] > big_from,
             photometric='minisblack',
             tile=(TILE, TILE),
             compression='adobe_deflate',
             metadata=None,
             software='mmseg_ftu',
-            **resolution,
+            resolution=None if per_cm is None else (per_cm, per_cm),
+            resolutionunit=None if per_cm is None else 'CENTIMETER',
         )
 
 
@@ -72,4 +69,7 @@ def _tiles(strips: Iterator[np.ndarray], width: int) -> Iterator[bytes]:
 def _compressed(band: np.ndarray, columns: int) -> Iterator[bytes]:
     """Yield the tiles of one row of tiles; most of a slide's are empty."""
     for tile in np.split(band, columns, axis=1):
-        yield imagecodecs.deflate_encode(tile, 6) if tile.any() else EMPTY_TILE
+        if tile.any():
+            yield bytes(imagecodecs.deflate_encode(tile.tobytes(), 6))
+        else:
+            yield EMPTY_TILE

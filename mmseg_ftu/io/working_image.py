@@ -3,6 +3,10 @@
 A slide is brought to working resolution once, block by block, and kept in a temporary
 file. Each working pixel averages the area that it covers, whatever the block, so that
 the result is that of resizing the whole image, which is what preparation does.
+
+The file is read and written by system calls. ``np.memmap`` would be shorter and faster,
+but mapped pages count as memory of the process: 148 MiB instead of 23 for a working
+image and its probabilities of 5120 px a side, 537 instead of 47 for 10240 px.
 """
 
 import tempfile
@@ -27,7 +31,8 @@ class WorkingImage:
         folder: Where the file lies while it is needed; it vanishes with the object.
     """
 
-    pixel_size = pixel_size_fault = None
+    pixel_size: float | None = None
+    pixel_size_fault: str | None = None
     is_slide = False
     by_rows = True
 

@@ -10,18 +10,23 @@ Deviation: objects are 8-connected, QuPath's own tools make 4-connected ones; pa
 touch at a corner only are one ``MultiPolygon``.
 """
 
+from __future__ import annotations
+
 import json
 import uuid
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mmseg_ftu.io.atomic_files import replacing
+from mmseg_ftu.masks.draw_outlines import PREDICTION_COLOUR
+from mmseg_ftu.masks.object_types import OBJECT_TYPES
 from mmseg_ftu.masks.objects import Objects
 from mmseg_ftu.masks.outlines import Polygon, trace_outlines
 
-OBJECT_TYPES = ('annotation', 'detection')
-YELLOW = (255, 220, 0)  # RGB, as predictions are drawn in overlays
+if TYPE_CHECKING:
+    from shapely.geometry.base import BaseGeometry
 
 
 def write_geojson(
@@ -29,7 +34,7 @@ def write_geojson(
     objects: Objects,
     *,
     name: str = 'FTU',
-    colour: tuple[int, int, int] = YELLOW,
+    colour: tuple[int, int, int] = PREDICTION_COLOUR,
     object_type: str = 'annotation',
     pixel_size: float | None = None,
     mean_probability: np.ndarray | None = None,
@@ -99,6 +104,7 @@ def _measurements(
     area: int, pixel_size: float | None, mean: float | None
 ) -> dict[str, float]:
     """Return what QuPath shows of an object; area is named as in QuPath's own table."""
+    measurements: dict[str, float]
     if pixel_size is None:
         measurements = {'Area px^2': int(area)}
     else:
@@ -108,7 +114,7 @@ def _measurements(
     return measurements
 
 
-def _geometry(polygons: list[Polygon], simplify: float) -> dict:
+def _geometry(polygons: list[Polygon], simplify: float) -> dict[str, Any]:
     """Return a GeoJSON geometry, ``MultiPolygon`` only where there are several."""
     if simplify:
         return _simplified(polygons, simplify)
@@ -118,12 +124,14 @@ def _geometry(polygons: list[Polygon], simplify: float) -> dict:
     return {'type': 'MultiPolygon', 'coordinates': coordinates}
 
 
-def _simplified(polygons: list[Polygon], tolerance: float) -> dict:
+def _simplified(polygons: list[Polygon], tolerance: float) -> dict[str, Any]:
     """Return the geometry with fewer points; each polygon stays valid."""
     import shapely  # only here: the exact outlines need no library
 
-    pieces = [shapely.Polygon(rings[0], rings[1:]) for rings in polygons]
-    pieces = [piece.simplify(tolerance) for piece in pieces]
+    exact = [shapely.Polygon(rings[0], rings[1:]) for rings in polygons]
+    simple = [piece.simplify(tolerance) for piece in exact]
+    pieces = [piece for piece in simple if isinstance(piece, shapely.Polygon)]  # all
+    whole: BaseGeometry
     whole = pieces[0] if len(pieces) == 1 else shapely.MultiPolygon(pieces)
     if not whole.is_valid:  # parts that touched at a corner may now overlap
         whole = shapely.union_all(pieces)

@@ -45,7 +45,8 @@ class Objects:
         """Whether the object reaches the image's border, (N,) bool."""
         height, width = self.mask.shape
         inside = (self.top > 0) & (self.bottom < height)
-        return ~(inside & (self.left > 0) & (self.right < width))
+        touches: np.ndarray = ~(inside & (self.left > 0) & (self.right < width))
+        return touches
 
     def select(self, keep: np.ndarray) -> 'Objects':
         """Return some of the objects; ``keep`` is (N,) bool."""
@@ -108,7 +109,8 @@ def label_runs(mask: RunMask, connectivity: int) -> np.ndarray:
     first_run[labels[::-1]] = np.arange(total)[::-1]  # the last one written stays
     rank = np.empty(count, np.int64)
     rank[np.argsort(first_run)] = np.arange(count)
-    return rank[labels]
+    ranked: np.ndarray = rank[labels]
+    return ranked
 
 
 def fill_holes(mask: RunMask, max_hole_px: float | None = None) -> RunMask:
@@ -152,24 +154,34 @@ def clean_objects(
     Raises:
         ValueError: If a limit in um^2 comes without a pixel size, or is negative.
     """
-    limits = {'max_hole_um2': max_hole_um2, 'min_area_um2': min_area_um2}
-    for name, limit in (*limits.items(), ('min_area_px', min_area_px)):
-        if limit is not None and not limit >= 0:
-            raise ValueError(f'{name} {limit}: must be 0 or more')
-        if limit is not None and name in limits and not pixel_size:
-            raise ValueError(
-                f'{name} {limit} needs the pixel size, which is unknown: give it '
-                '(um/px), or give the limit in px'
-            )
+    max_hole = _limit_in_px('max_hole_um2', max_hole_um2, pixel_size)
+    min_area = _limit_in_px('min_area_um2', min_area_um2, pixel_size)
+    _check_limit('min_area_px', min_area_px)
     if fill:
-        mask = fill_holes(
-            mask, None if max_hole_um2 is None else max_hole_um2 / pixel_size**2
-        )
+        mask = fill_holes(mask, max_hole)
     objects = find_objects(mask)
-    min_px = min_area_px or 0
-    if min_area_um2 is not None:
-        min_px = max(min_px, min_area_um2 / pixel_size**2)
+    min_px = max(min_area_px or 0, min_area or 0)
     return objects if min_px <= 1 else objects.select(objects.area >= min_px)
+
+
+def _check_limit(name: str, limit: float | None) -> None:
+    if limit is not None and not limit >= 0:
+        raise ValueError(f'{name} {limit}: must be 0 or more')
+
+
+def _limit_in_px(
+    name: str, um2: float | None, pixel_size: float | None
+) -> float | None:
+    """Return a limit in um^2 as one in px; None if there is none."""
+    _check_limit(name, um2)
+    if um2 is None:
+        return None
+    if not pixel_size:
+        raise ValueError(
+            f'{name} {um2} needs the pixel size, which is unknown: give it '
+            '(um/px), or give the limit in px'
+        )
+    return um2 / pixel_size**2
 
 
 def mean_probability(objects: Objects, strips: Iterable[np.ndarray]) -> np.ndarray:
@@ -197,4 +209,5 @@ def mean_probability(objects: Objects, strips: Iterable[np.ndarray]) -> np.ndarr
         if edges[-1] == strip.size:  # reduceat wants no index at the end
             edges = edges[:-1]
         sums[first:last] = np.add.reduceat(strip.ravel(), edges)[::2]
-    return np.bincount(objects.labels, sums, len(objects)) / objects.area
+    means: np.ndarray = np.bincount(objects.labels, sums, len(objects)) / objects.area
+    return means

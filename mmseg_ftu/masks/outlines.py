@@ -96,8 +96,10 @@ def _loops_meeting_themselves(
 
 def _cut(ring: np.ndarray) -> list[np.ndarray]:
     """Cut a ring at the points that it passes twice into rings that pass none twice."""
-    rings, path, place = [], [], {}
-    for point in map(tuple, ring.tolist()):
+    rings: list[np.ndarray] = []
+    path: list[tuple[int, int]] = []
+    place: dict[tuple[int, int], int] = {}
+    for point in ((x, y) for x, y in ring.tolist()):
         if point not in place:
             place[point] = len(path)
             path.append(point)

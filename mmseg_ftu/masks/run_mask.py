@@ -50,7 +50,7 @@ class RunMask:
             step = max(1, STRIP_PIXELS // shape[1])
             for k in range(0, len(strip), step):
                 found.append(_runs_of(strip[k : k + step], y + k))
-        return cls(tuple(shape), *np.concatenate(found, axis=1))
+        return cls((shape[0], shape[1]), *np.concatenate(found, axis=1))
 
     @classmethod
     def from_array(cls, mask: np.ndarray) -> 'RunMask':
@@ -63,7 +63,8 @@ class RunMask:
     @property
     def lengths(self) -> np.ndarray:
         """Pixels of each run, (R,) int32."""
-        return self.stops - self.starts
+        lengths: np.ndarray = self.stops - self.starts
+        return lengths
 
     @property
     def area(self) -> int:

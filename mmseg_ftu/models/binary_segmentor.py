@@ -14,6 +14,8 @@ mmseg's contract is kept: of a one-channel model ``seg_logits.data`` of a result
 *probabilities*, float of shape (1, H, W).
 """
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from mmengine.structures import PixelData
@@ -54,7 +56,7 @@ class BinaryEncoderDecoder(EncoderDecoder):
             training, if an image is no multiple of the largest stride.
     """
 
-    def __init__(self, *args, **kwargs) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.padding = take_over_padding(self)
         check_preprocessor(self)
@@ -64,9 +66,11 @@ class BinaryEncoderDecoder(EncoderDecoder):
 
         For mmpretrain's ``LearningRateDecayOptimWrapperConstructor``.
         """
-        return self.backbone.get_layer_depth(param_name, 'backbone.')
+        depth: tuple[int, int]
+        depth = self.backbone.get_layer_depth(param_name, 'backbone.')
+        return depth
 
-    def _init_decode_head(self, decode_head: dict) -> None:
+    def _init_decode_head(self, decode_head: dict[str, Any]) -> None:
         if decode_head.get('threshold') is None:
             raise ValueError(
                 'decode_head.threshold is not set (mmseg would silently take 0.3): '
@@ -79,24 +83,30 @@ class BinaryEncoderDecoder(EncoderDecoder):
                 "is for out_channels=1; use mmseg's EncoderDecoder for more"
             )
 
-    def encode_decode(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
+    def encode_decode(
+        self, inputs: Tensor, batch_img_metas: list[dict[str, Any]]
+    ) -> Tensor:
         """Compute logits (N, 1, H, W) of images (N, C, H, W) of any size."""
 
         def network(images: Tensor) -> Tensor:
             # mmseg's heads read the size of the logits from either of these
             size = dict(img_shape=images.shape[2:], pad_shape=images.shape[2:])
             metas = [{**meta, **size} for meta in batch_img_metas]
-            return super(BinaryEncoderDecoder, self).encode_decode(images, metas)
+            logits: Tensor = super(BinaryEncoderDecoder, self).encode_decode(
+                images, metas
+            )
+            return logits
 
         return self.padding(network, inputs)
 
-    def loss(self, inputs: Tensor, data_samples: list[SegDataSample]) -> dict:
+    def loss(self, inputs: Tensor, data_samples: list[SegDataSample]) -> dict[str, Any]:
         """Compute the losses of images (N, C, H, W), by name.
 
         They are 0, with gradients of 0 for all parameters, if every pixel of the batch
         is ignored. mmseg's cross entropy would raise.
         """
-        check_training_size(inputs.shape[2:], self.backbone)
+        height, width = inputs.shape[2:]
+        check_training_size((height, width), self.backbone)
         maps = self.extract_feat(inputs)
         # after the encoder was queued, since a GPU has to finish what it was given
         counts = self._some_pixel_counts(data_samples)
@@ -110,7 +120,8 @@ class BinaryEncoderDecoder(EncoderDecoder):
         ignored = self.decode_head.ignore_index
         return any((s.gt_sem_seg.data != ignored).any() for s in data_samples)
 
-    def _decode_head_forward_train(self, *args) -> dict:
+    def _decode_head_forward_train(self, *args: Any) -> dict[str, Any]:
+        losses: dict[str, Any]
         try:
             losses = super()._decode_head_forward_train(*args)
         except ValueError as error:  # of torch's batch norm
@@ -168,7 +179,9 @@ def as_background(data_samples: list[SegDataSample]) -> list[SegDataSample]:
     ]
 
 
-def restore(logits: Tensor, metainfo: dict, align_corners: bool = False) -> Tensor:
+def restore(
+    logits: Tensor, metainfo: dict[str, Any], align_corners: bool = False
+) -> Tensor:
     """Undo padding, flip and resizing of an image's logits.
 
     Args:

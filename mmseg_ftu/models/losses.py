@@ -7,6 +7,8 @@ doesn't need anyway. mmseg's ``LovaszLoss(loss_type='binary')`` is right and giv
 same.
 """
 
+from typing import Any
+
 from mmseg.registry import MODELS
 from segmentation_models_pytorch import losses as smp
 from torch import Tensor, nn
@@ -53,7 +55,7 @@ class BinaryLoss(nn.Module):
         kind: str,
         loss_weight: float = 1.0,
         loss_name: str | None = None,
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         super().__init__()
         if kind not in KINDS:
@@ -71,7 +73,7 @@ class BinaryLoss(nn.Module):
         mask: Tensor,
         weight: Tensor | None = None,
         ignore_index: int = 255,
-        **_,
+        **_: object,
     ) -> Tensor:
         """Compute the weighted loss of a batch, a scalar.
 
@@ -94,4 +96,5 @@ class BinaryLoss(nn.Module):
         if (mask == ignore_index).all():
             return logits.sum() * 0
         self.loss.ignore_index = ignore_index
-        return self.loss_weight * self.loss(logits, mask[:, None])
+        loss: Tensor = self.loss(logits, mask[:, None])
+        return self.loss_weight * loss

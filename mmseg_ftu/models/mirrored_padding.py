@@ -17,7 +17,7 @@ the graph.
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -97,7 +97,7 @@ def take_over_padding(segmentor: nn.Module) -> MirroredPadding:
     over; ``size_divisor`` is also how to name another divisor than 32 for a backbone
     that declares nothing.
     """
-    preprocessor = segmentor.data_preprocessor
+    preprocessor: Any = segmentor.data_preprocessor  # mmseg's
     zeros = getattr(preprocessor, 'test_cfg', None) or {}
     if zeros:
         preprocessor.test_cfg = None

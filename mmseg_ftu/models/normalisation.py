@@ -5,13 +5,15 @@ nothing says so. So an encoder says what it expects; the segmentor compares that
 its data preprocessor, and the encoder with what is published beside its weights.
 """
 
+from collections.abc import Iterable
+from typing import Any
+
 import numpy as np
-from torch import nn
 
 TOLERANCE = 0.01  # grey levels
 
 
-def check_preprocessor(segmentor: nn.Module) -> None:
+def check_preprocessor(segmentor: Any) -> None:
     """Refuse a data preprocessor that does not normalise as the backbone expects.
 
     Backbones that expect nothing (they have no ``mean`` and ``std``) are not checked.
@@ -43,7 +45,9 @@ def config_lines(mean: list[float], std: list[float]) -> str:
     return f'mean={mean}, std={std}, bgr_to_rgb=True'
 
 
-def contradiction(cfg: dict, mean: list[float], std: list[float]) -> str | None:
+def contradiction(
+    cfg: dict[str, Any], mean: list[float], std: list[float]
+) -> str | None:
     """Say how published numbers and those of an encoder differ.
 
     Args:
@@ -67,12 +71,12 @@ def contradiction(cfg: dict, mean: list[float], std: list[float]) -> str | None:
     )
 
 
-def to_levels(numbers) -> list[float]:
+def to_levels(numbers: Iterable[float]) -> list[float]:
     """Bring numbers from 0..1 to grey levels."""
     return [round(255 * number, 3) for number in numbers]
 
 
-def _numbers(preprocessor: nn.Module, name: str) -> list[float] | None:
+def _numbers(preprocessor: Any, name: str) -> list[float] | None:
     numbers = getattr(preprocessor, name, None)
     return (
         None if numbers is None else [round(n, 3) for n in numbers.flatten().tolist()]

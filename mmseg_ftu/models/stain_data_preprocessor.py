@@ -1,6 +1,7 @@
 """Normalise stains on the batch's device, before everything else."""
 
 import logging
+from typing import Any
 
 from mmengine.logging import print_log
 from mmseg.models import SegDataPreProcessor
@@ -31,14 +32,14 @@ class StainDataPreProcessor(SegDataPreProcessor):
     """
 
     def __init__(
-        self, stain_target: str, on_failure: str | None = None, **kwargs
+        self, stain_target: str, on_failure: str | None = None, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
         self.normalizer = load_target(stain_target, on_failure)
         self.failures = FailureCount()
         self.is_bgr = bool(kwargs.get('bgr_to_rgb'))
 
-    def forward(self, data: dict, training: bool = False) -> dict:
+    def forward(self, data: dict[str, Any], training: bool = False) -> dict[str, Any]:
         """Normalise the stains of ``data['inputs']``, then do what mmseg does.
 
         Args:
@@ -51,7 +52,8 @@ class StainDataPreProcessor(SegDataPreProcessor):
             self._normalize(image, sample)
             for image, sample in zip(data['inputs'], samples, strict=True)
         ]
-        return super().forward(dict(data, inputs=inputs), training)
+        batch: dict[str, Any] = super().forward(dict(data, inputs=inputs), training)
+        return batch
 
     def _normalize(self, image: Tensor, sample: SegDataSample | None) -> Tensor:
         rgb = image.flip(0) if self.is_bgr else image

@@ -1,16 +1,13 @@
 """Check every record: decode image and mask in full and compare their sizes."""
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from math import prod
-from typing import Any
 
 import pandas as pd
-from tqdm import tqdm
 
 from mmseg_ftu.io.images import read_image
 from mmseg_ftu.io.pixel_budget import PixelBudget, pixels_of
 from mmseg_ftu.io.resizing import is_resized_copy
+from mmseg_ftu.io.threads import unordered_map
 from mmseg_ftu.preparation.folds import assign_folds
 from mmseg_ftu.preparation.records import (
     Fault,
@@ -42,7 +39,7 @@ def check_pixels(
     check = budget.limit(
         lambda record: _check(record, settings['resized']), decoded_pixels
     )
-    for record, texts in each(check, records, workers, 'checking'):
+    for record, texts in unordered_map(check, records, workers, 'checking'):
         if EMPTY_MASK in texts and settings['empty'] != 'refuse':
             texts.remove(EMPTY_MASK)
             if settings['empty'] == 'skip':
@@ -62,36 +59,6 @@ def add_folds(records: list[Record], settings: dict) -> pd.DataFrame:
     table = records_table(records)
     fold = assign_folds(table, settings['folds'], settings['seed'])
     return table.assign(fold=fold)
-
-
-def each(
-    function: Callable[[Record], Any], records: list[Record], workers: int, title: str
-) -> Iterator[tuple[Record, Any]]:
-    """Apply a function to all records, with a progress bar on stderr.
-
-    Threads suffice: OpenCV, zlib and the TIFF codecs release Python's lock.
-
-    Yields:
-        Records with their results, in the order in which they are finished.
-    """
-    if not records:
-        return
-    with tqdm(total=len(records), desc=title, unit='image') as bar:
-        if workers == 0:
-            for record in records:
-                result = function(record)
-                bar.update()
-                yield record, result
-            return
-        pool = ThreadPoolExecutor(workers)
-        try:
-            futures = {pool.submit(function, record): record for record in records}
-            for future in as_completed(futures):
-                result = future.result()
-                bar.update()
-                yield futures[future], result
-        finally:  # an error or Ctrl-C: finish what is in hand, forget the rest
-            pool.shutdown(cancel_futures=True)
 
 
 def decoded_pixels(record: Record) -> int:

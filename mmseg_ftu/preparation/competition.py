@@ -20,9 +20,9 @@ from mmseg_ftu.io.tables import (
 from mmseg_ftu.preparation.checking import mask_faults
 from mmseg_ftu.preparation.prepare_folder import prepare_folder
 from mmseg_ftu.preparation.records import Fault, PreparationError, Record, RleMask
+from mmseg_ftu.prepared_table import DATA_SOURCES, ORGANS
+from mmseg_ftu.recipe import StainStep
 
-ORGANS = ('kidney', 'largeintestine', 'lung', 'prostate', 'spleen')
-DATA_SOURCES = ('HPA', 'Hubmap')  # as spelt in the competition's files
 REQUIRED = ('id', 'organ', 'data_source', 'img_height', 'img_width', 'rle')
 OPTIONAL = ('pixel_size', 'age', 'sex')
 
@@ -34,7 +34,7 @@ def prepare_hubmap(
     folds: int = 5,
     seed: int = 0,
     workers: int = 2,
-    stain: dict | None = None,
+    stain: StainStep | None = None,
     resized: bool = False,
     overwrite: bool = False,
 ) -> str:
@@ -47,7 +47,7 @@ def prepare_hubmap(
         folds: Number of folds.
         seed: Seed of the folds.
         workers: Threads; 0 works in the calling one.
-        stain: Stain normalisation, from ``staining.stain_settings``.
+        stain: Stain normalisation; None for none.
         resized: Accept images that are resized copies of what ``train.csv`` speaks of.
         overwrite: Accept a target begun with other settings.
 
@@ -68,7 +68,7 @@ def prepare_hubmap(
         'empty': 'refuse',
     }
     if stain:
-        settings['stain'] = stain
+        settings['stain'] = stain.to_dict()
     return prepare_folder(source, target, records, faults, settings, workers, overwrite)
 
 
@@ -85,7 +85,8 @@ def list_records(source: Path) -> tuple[list[Record], list[Fault]]:
     repeated = repeated_ids(frame['id'])
     found = find_images(images)
     records, faults = [], []
-    for row, values in enumerate(frame.to_dict('records'), start=1):
+    for row, cells in enumerate(frame.to_dict('records'), start=1):
+        values: dict[str, str] = {str(column): text for column, text in cells.items()}
         place = f'{table.name} row {row}, id {values["id"]}'
         texts = _row_faults(values)
         shape, text = _shape(values)
@@ -120,6 +121,8 @@ def _read_table(path: Path) -> pd.DataFrame:
         raise PreparationError(
             f'{path}: no such file; name the folder that holds train.csv'
         ) from None
+    except ValueError as error:
+        raise PreparationError(str(error)) from None
     missing = [name for name in REQUIRED if name not in frame]
     if missing:
         raise PreparationError(

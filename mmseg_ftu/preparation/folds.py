@@ -101,16 +101,16 @@ def _best_assignment(counts: np.ndarray, folds: int, seed: int) -> np.ndarray:
         ``(groups,)`` 0-based folds.
     """
     generator = np.random.default_rng(seed)
-    best, best_score = None, None
-    for _ in range(RESTARTS):
-        fold = _greedy_assignment(counts, folds, generator)
-        table = np.zeros((folds, counts.shape[1]), int)
-        np.add.at(table, fold, counts)
-        spread = (table**2 / table.sum(0)).sum() + np.ptp(table.sum(1)) / table.sum()
-        score = ((table == 0).sum(), spread)
-        if best is None or score < best_score:
-            best, best_score = fold, score
-    return best
+    tries = (_greedy_assignment(counts, folds, generator) for _ in range(RESTARTS))
+    return min(tries, key=lambda fold: _unevenness(counts, folds, fold))
+
+
+def _unevenness(counts: np.ndarray, folds: int, fold: np.ndarray) -> tuple[int, float]:
+    """Return how many folds lack an organ, and how far the folds are from equal."""
+    table = np.zeros((folds, counts.shape[1]), int)
+    np.add.at(table, fold, counts)
+    spread = (table**2 / table.sum(0)).sum() + np.ptp(table.sum(1)) / table.sum()
+    return int((table == 0).sum()), float(spread)
 
 
 def _greedy_assignment(

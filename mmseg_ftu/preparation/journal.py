@@ -8,12 +8,14 @@ The images that they name are the tool's own; other files are never touched.
 
 import json
 from pathlib import Path
+from typing import Any
 
 from mmseg_ftu.io.atomic_files import write_bytes
 from mmseg_ftu.io.own_files import is_empty
 from mmseg_ftu.preparation.records import PreparationError
+from mmseg_ftu.prepared_folder import FolderPaths
 
-MANIFEST, PROGRESS = 'manifest.json', 'progress.jsonl'
+PROGRESS = 'progress.jsonl'
 MADE_BY = 'mmseg_ftu'
 
 
@@ -37,8 +39,8 @@ class Journal:
     """
 
     def __init__(self, folder: Path):
-        self._manifest, self._progress = folder / MANIFEST, folder / PROGRESS
-        self.settings: dict | None = None
+        self._paths, self._progress = FolderPaths(folder), folder / PROGRESS
+        self.settings: dict[str, Any] | None = None
         self.fingerprints: dict[str, str] = {}
         self.stain_failures: dict[str, str] = {}
         self.sizes: dict[str, list[int]] = {}
@@ -48,7 +50,7 @@ class Journal:
             raise PreparationError(f'{folder} is a file; name a folder to write to')
         if self._progress.is_file():  # beside a manifest: died while removing it
             self._read_progress()
-        elif self._manifest.is_file():
+        elif self._paths.manifest_path.is_file():
             self._read_manifest()
         elif not is_empty(folder):
             raise PreparationError(
@@ -56,7 +58,7 @@ class Journal:
                 'folder, or empty this one'
             )
 
-    def require(self, settings: dict, overwrite: bool) -> None:
+    def require(self, settings: dict[str, Any], overwrite: bool) -> None:
         """Check that the folder was made with these settings.
 
         Raises:
@@ -75,7 +77,7 @@ class Journal:
                 for name in names
             )
             raise PreparationError(
-                f'{self._manifest.parent} was begun with other settings: {changes}; '
+                f'{self._paths.path} was begun with other settings: {changes}; '
                 'name another folder, use the same settings, or pass --overwrite'
             )
 
@@ -84,7 +86,7 @@ class Journal:
         return self.begun is None or name in self.begun or name in self.fingerprints
 
     def begin(
-        self, settings: dict, fingerprints: dict[str, str], planned: set[str]
+        self, settings: dict[str, Any], fingerprints: dict[str, str], planned: set[str]
     ) -> None:
         """Mark the folder as unfinished.
 
@@ -101,7 +103,7 @@ class Journal:
         entries = [self._entry(name, made) for name, made in fingerprints.items()]
         lines = ''.join(json.dumps(entry) + '\n' for entry in [first, *entries])
         write_bytes(self._progress, lines.encode())
-        self._manifest.unlink(missing_ok=True)
+        self._paths.manifest_path.unlink(missing_ok=True)
         self.fingerprints = dict(fingerprints)
 
     def add(
@@ -122,28 +124,27 @@ class Journal:
         with open(self._progress, 'a', encoding='utf-8') as file:
             file.write(json.dumps(self._entry(name, fingerprint)) + '\n')
 
-    def _entry(self, name: str, fingerprint: str) -> dict:
-        entry = {'id': name, 'made_of': fingerprint}
+    def _entry(self, name: str, fingerprint: str) -> dict[str, Any]:
+        entry: dict[str, Any] = {'id': name, 'made_of': fingerprint}
         if name in self.sizes:
             entry['sizes'] = self.sizes[name]
         if name in self.stain_failures:
             entry['stain_failure'] = self.stain_failures[name]
         return entry
 
-    def finish(self, manifest: dict) -> None:
+    def finish(self, manifest: dict[str, Any]) -> None:
         """Write the manifest and drop the notes."""
         made_of = dict(sorted(self.fingerprints.items()))
         failures = dict(sorted(self.stain_failures.items()))
         manifest = {'made_by': MADE_BY, **manifest, 'stain_failures': failures}
         manifest |= {'made_of': made_of, 'sizes': dict(sorted(self.sizes.items()))}
-        text = json.dumps(manifest, indent=2, ensure_ascii=False) + '\n'
-        write_bytes(self._manifest, text.encode())
+        self._paths.write_manifest(manifest)
         self._progress.unlink()
         self.finished = True
 
     def _read_manifest(self) -> None:
         try:
-            manifest = json.loads(self._manifest.read_text(encoding='utf-8'))
+            manifest = self._paths.read_manifest()
             ours = manifest['made_by'] == MADE_BY
             self.settings, self.fingerprints = manifest['settings'], manifest['made_of']
             self.stain_failures = manifest.get('stain_failures', {})
@@ -152,7 +153,8 @@ class Journal:
             ours = False
         if not ours:
             raise PreparationError(
-                f'{self._manifest} was not made by this tool; name another folder'
+                f'{self._paths.manifest_path} was not made by this tool; name another '
+                'folder'
             )
         self.finished = True
 

@@ -43,7 +43,7 @@ class PairFolders:
     data_source: str = 'own'
     pixel_size: str = ''
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, 'foreground', _parse_foreground(self.foreground))
 
 
@@ -61,8 +61,10 @@ def find_pairs(
     for path in paths:
         if not path.is_dir():
             raise PreparationError(f'{path}: no such folder; see --images and --masks')
-    images, masks = (find_images(path) for path in paths)
-    if paths[0].resolve() == paths[1].resolve():
+    together = paths[0].resolve() == paths[1].resolve()
+    images = find_images(paths[0])
+    masks = images if together else find_images(paths[1])
+    if together:
         if not suffix:
             raise PreparationError(
                 f'{paths[0]} holds images and masks; tell them apart by --mask-suffix'
@@ -97,6 +99,8 @@ def read_index(folders: PairFolders) -> dict[str, dict[str, str]]:
         frame = read_table(path)
     except FileNotFoundError:
         raise PreparationError(f'{path}: no such file; see --index') from None
+    except ValueError as error:
+        raise PreparationError(str(error)) from None
     missing = {folders.id_column, *columns.values()} - set(frame.columns)
     if missing:
         raise PreparationError(
@@ -130,12 +134,12 @@ def _parse_foreground(words: Iterable[int | str] | str) -> tuple[int, ...] | str
     Raises:
         PreparationError: If it is neither.
     """
-    words = [words] if isinstance(words, str) else list(words)
-    if words in (['auto'], ['nonzero']):
-        return words[0]
+    given: list[int | str] = [words] if isinstance(words, str) else list(words)
+    if given in (['auto'], ['nonzero']):
+        return str(given[0])
     try:
-        return tuple(sorted({int(word) for word in words}))
+        return tuple(sorted({int(word) for word in given}))
     except ValueError:
         raise PreparationError(
-            f'foreground {words}: give labels, or the single word auto or nonzero'
+            f'foreground {given}: give labels, or the single word auto or nonzero'
         ) from None

@@ -8,6 +8,7 @@ an image is of, so that no patient is in two folds.
 import re
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from mmseg_ftu.io.images import read_size
 from mmseg_ftu.io.tables import id_fault, number_fault, repeated_ids
@@ -19,6 +20,7 @@ from mmseg_ftu.preparation.pair_files import (
 )
 from mmseg_ftu.preparation.prepare_folder import prepare_folder
 from mmseg_ftu.preparation.records import Fault, FileMask, Record
+from mmseg_ftu.recipe import StainStep
 
 PLAIN_WORD = re.compile(r'[A-Za-z][A-Za-z0-9_-]*')
 
@@ -31,7 +33,7 @@ def prepare_pairs(
     seed: int = 0,
     empty: str = 'refuse',
     workers: int = 2,
-    stain: dict | None = None,
+    stain: StainStep | None = None,
     overwrite: bool = False,
 ) -> str:
     """Prepare a folder of pairs.
@@ -44,7 +46,7 @@ def prepare_pairs(
         seed: Seed of the folds.
         empty: ``'refuse'``, ``'keep'`` or ``'skip'`` images without foreground.
         workers: Threads; 0 works in the calling one.
-        stain: Stain normalisation, from ``staining.stain_settings``.
+        stain: Stain normalisation; None for none.
         overwrite: Accept a target begun with other settings.
 
     Returns:
@@ -55,7 +57,7 @@ def prepare_pairs(
     """
     records, faults = list_records(folders)
     foreground = folders.foreground
-    settings = {
+    settings: dict[str, Any] = {
         'tool': 'prepare_pairs',
         'source': folders.source.resolve().name,
         'size': size,
@@ -67,13 +69,13 @@ def prepare_pairs(
         'ignore': folders.ignore,
     }
     if stain:
-        settings['stain'] = stain
+        settings['stain'] = stain.to_dict()
     return prepare_folder(
         folders.source, target, records, faults, settings, workers, overwrite
     )
 
 
-def prepare_pairs_of(source: Path, target: Path, **options) -> str:
+def prepare_pairs_of(source: Path, target: Path, **options: Any) -> str:
     """Call ``prepare_pairs`` with the options of both kinds in one mapping."""
     names = [field.name for field in fields(PairFolders) if field.name != 'source']
     meaning = {name: options.pop(name) for name in names if name in options}
@@ -112,7 +114,11 @@ def list_records(folders: PairFolders) -> tuple[list[Record], list[Fault]]:
 
 
 def _match_faults(
-    folders: PairFolders, name: str, images: dict, masks: dict, index: dict
+    folders: PairFolders,
+    name: str,
+    images: dict[str, Any],
+    masks: dict[str, Any],
+    index: dict[str, Any],
 ) -> list[str]:
     """Say what an image, a mask or a row of the index lacks."""
     texts = []

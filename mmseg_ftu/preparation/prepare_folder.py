@@ -18,18 +18,20 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from mmseg_ftu.io.atomic_files import remove_leftovers, write_bytes, write_png
+from mmseg_ftu.io.atomic_files import remove_leftovers, write_png
 from mmseg_ftu.io.images import read_image
 from mmseg_ftu.io.pixel_budget import PixelBudget
 from mmseg_ftu.io.raster import MAX_PIXELS
 from mmseg_ftu.io.resizing import INTERPOLATION, resize_mask, target_shape
-from mmseg_ftu.preparation.checking import add_folds, check_pixels, decoded_pixels, each
+from mmseg_ftu.io.threads import unordered_map
+from mmseg_ftu.preparation.checking import add_folds, check_pixels, decoded_pixels
 from mmseg_ftu.preparation.journal import Journal
 from mmseg_ftu.preparation.records import Fault, PreparationError, Record, file_key
-from mmseg_ftu.preparation.staining import finisher, stain_summary
+from mmseg_ftu.preparation.staining import stain_summary
+from mmseg_ftu.prepared_folder import FOLDERS, SUFFIX, FolderPaths
+from mmseg_ftu.recipe import prepare_image, stain_of
 from mmseg_ftu.version import __version__
 
-FOLDERS = ('images', 'masks', 'masks_original')
 LARGEST_SIZE = math.isqrt(MAX_PIXELS)
 LAYOUT = 1  # raise it when other pixels would be written for the same source
 
@@ -52,7 +54,7 @@ def prepare_folder(
         records: The images.
         faults: Faults found while listing them.
         settings: ``size`` (px or None), ``folds``, ``seed``, ``resized``, ``empty``
-            (refuse, keep or skip), ``stain`` (of ``stain_settings``) and whatever
+            (refuse, keep or skip), ``stain`` (of ``StainStep.to_dict``) and whatever
             else shaped the records; kept in the manifest.
         workers: Threads; 0 works in the calling one.
         overwrite: Accept a folder begun with other settings.
@@ -66,22 +68,22 @@ def prepare_folder(
     """
     _refuse_numbers(settings['size'], workers)
     _refuse_nesting(source, folder)
-    journal = Journal(folder)
+    journal, paths = Journal(folder), FolderPaths(folder)
     journal.require(settings, overwrite)
     made_of = {record.id: _fingerprint(record, settings) for record in records}
     current = {
         name: made
         for name, made in made_of.items()
         if journal.fingerprints.get(name) == made
-        and _has_files(folder, name, journal.sizes.get(name))
+        and _has_files(paths, name, journal.sizes.get(name))
     }
-    _refuse_others(folder, journal, made_of.keys() - current.keys(), overwrite)
+    _refuse_others(paths, journal, made_of.keys() - current.keys(), overwrite)
     budget = budget or PixelBudget()
     table = _checked_table(records, current, faults, settings, workers, budget)
     outdated = set(table['id']) - set(current)
     todo = [record for record in records if record.id in outdated]
-    csv = table.to_csv(index=False, lineterminator='\n').encode()
-    if not todo and _is_finished(folder, journal, csv, settings):
+    is_finished = journal.finished and journal.settings == settings
+    if not todo and is_finished and paths.has_table(table):
         return f'{folder} is finished already, nothing to do.\n{_summary(table)}'
     folder.mkdir(parents=True, exist_ok=True)
     journal.begin(settings, current, outdated)
@@ -89,15 +91,16 @@ def prepare_folder(
         (folder / name).mkdir(exist_ok=True)
         remove_leftovers(folder / name)
     remove_leftovers(folder)
-    write = budget.limit(_writer(folder, settings), decoded_pixels)
-    for record, failure in each(write, todo, workers, 'writing'):
-        sizes = [path.stat().st_size for path in _files(folder, record.id)]
+    write = budget.limit(_writer(paths, settings), decoded_pixels)
+    for record, failure in unordered_map(write, todo, workers, 'writing'):
+        sizes = [path.stat().st_size for path in paths.files_of(record.id)]
         journal.add(record.id, made_of[record.id], sizes, failure)
     _remove_strays(folder, journal, set(table['id']))
-    write_bytes(folder / 'folds.csv', csv)
+    paths.write_table(table)
     journal.finish(_manifest(table, len(records), settings))
     summary = f'{folder}: wrote {len(todo)} of {len(table)} images.\n{_summary(table)}'
-    return summary + stain_summary(settings, journal.stain_failures)
+    stain = stain_of(settings, str(paths.manifest_path))
+    return summary + stain_summary(stain, journal.stain_failures)
 
 
 def _checked_table(
@@ -140,6 +143,12 @@ def _refuse_nesting(source: Path, folder: Path) -> None:
             f'{folder} is, holds or lies in the source folder {source}; name a folder '
             'beside it'
         )
+    for parent in target.parents:
+        if FolderPaths(parent).is_finished:
+            raise PreparationError(
+                f'{folder} lies in the prepared folder {parent}; name a folder '
+                'beside it'
+            )
 
 
 def _fingerprint(record: Record, settings: dict) -> str:
@@ -151,21 +160,16 @@ def _fingerprint(record: Record, settings: dict) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
-def _files(folder: Path, name: str) -> list[Path]:
-    """Return the files of an image, in the order of `FOLDERS`."""
-    return [folder / kind / f'{name}.png' for kind in FOLDERS]
-
-
-def _has_files(folder: Path, name: str, sizes: list[int] | None) -> bool:
+def _has_files(paths: FolderPaths, name: str, sizes: list[int] | None) -> bool:
     """Tell whether all files of an image are there, of the sizes on record."""
-    files = _files(folder, name)
+    files = paths.files_of(name)
     if not all(path.is_file() for path in files):
         return False
     return sizes is None or [path.stat().st_size for path in files] == sizes
 
 
 def _refuse_others(
-    folder: Path, journal: Journal, names: Iterable[str], overwrite: bool
+    paths: FolderPaths, journal: Journal, names: Iterable[str], overwrite: bool
 ) -> None:
     """Raise where an image would replace files that the tool did not write.
 
@@ -173,7 +177,7 @@ def _refuse_others(
     """
     for name in sorted(names):
         sizes = journal.sizes.get(name, [None] * len(FOLDERS))
-        for path, size in zip(_files(folder, name), sizes, strict=True):
+        for path, size in zip(paths.files_of(name), sizes, strict=True):
             if not path.exists():
                 continue
             if not journal.is_own(name):
@@ -189,28 +193,20 @@ def _refuse_others(
                 )
 
 
-def _is_finished(folder: Path, journal: Journal, csv: bytes, settings: dict) -> bool:
-    """Tell whether the folder is complete and of the same rows and settings."""
-    path = folder / 'folds.csv'
-    same_rows = path.is_file() and path.read_bytes() == csv
-    return journal.finished and same_rows and journal.settings == settings
-
-
-def _writer(folder: Path, settings: dict) -> Callable[[Record], str | None]:
+def _writer(paths: FolderPaths, settings: dict) -> Callable[[Record], str | None]:
     """Return the function that writes the three files of a record.
 
     It returns why the image couldn't be stain-normalised, if so.
     """
-    finish = finisher(settings.get('stain'))
+    stain = stain_of(settings, str(paths.manifest_path))
 
     def write(record: Record) -> str | None:
         shape = target_shape(record.shape, settings['size'])
         image, mask = read_image(record.image), record.mask.read()
-        name = f'{record.id}.png'
-        image, failure = finish(image, shape)
-        write_png(folder / 'images' / name, image)
-        write_png(folder / 'masks' / name, resize_mask(mask, shape))
-        write_png(folder / 'masks_original' / name, mask)
+        image, failure = prepare_image(image, shape, stain)
+        write_png(paths.image_path(record.id), image)
+        write_png(paths.mask_path(record.id), resize_mask(mask, shape))
+        write_png(paths.mask_path(record.id, original=True), mask)
         return failure
 
     return write
@@ -219,7 +215,7 @@ def _writer(folder: Path, settings: dict) -> Callable[[Record], str | None]:
 def _remove_strays(folder: Path, journal: Journal, ids: set[str]) -> None:
     """Remove the tool's own files of images that are no longer listed."""
     for kind in FOLDERS:
-        for path in (folder / kind).glob('*.png'):
+        for path in (folder / kind).glob(f'*{SUFFIX}'):
             if path.stem not in ids and journal.is_own(path.stem):
                 path.unlink()
 

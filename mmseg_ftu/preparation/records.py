@@ -11,6 +11,7 @@ import pandas as pd
 from mmseg_ftu.io.images import read_mask
 from mmseg_ftu.masks import rle
 from mmseg_ftu.preparation.folds import donor_groups
+from mmseg_ftu.prepared_table import COLUMNS
 
 
 class PreparationError(ValueError):
@@ -94,14 +95,13 @@ def file_key(path: Path) -> str:
 
 def records_table(records: list[Record]) -> pd.DataFrame:
     """Return the rows of ``folds.csv``, without folds yet, sorted as given."""
-    names = ('organ', 'data_source', 'pixel_size', 'age', 'sex', 'group')
+    names = [name for name in COLUMNS if name != 'fold']
     rows = [
-        dict(id=record.id, img_height=record.shape[0], img_width=record.shape[1])
-        | {name: record.details.get(name, '') for name in names}
+        {name: record.details.get(name, '') for name in names}
+        | dict(id=record.id, img_height=record.shape[0], img_width=record.shape[1])
         for record in records
     ]
     frame = pd.DataFrame(rows, dtype=object)
     blank = frame['group'] == ''
     frame['group'] = frame['group'].where(~blank, donor_groups(frame))
-    order = 'id organ data_source img_height img_width pixel_size age sex group'
-    return frame[order.split()]
+    return frame

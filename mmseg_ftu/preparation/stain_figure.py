@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -86,7 +87,7 @@ def _refuse_numbers(per_group: int, size: int, fit_size: int) -> None:
             raise PreparationError(f'{option} {value}: give 1 to {most} px')
 
 
-def _read_target(path: Path) -> tuple[Normalizer, np.ndarray | None]:
+def _read_target(path: Path) -> tuple[Normalizer[Any], np.ndarray | None]:
     """Return the fitted normaliser, and the picture of its target if there is one."""
     if path.suffix.lower() == '.json':
         mosaic = path.with_suffix('.png')
@@ -96,7 +97,7 @@ def _read_target(path: Path) -> tuple[Normalizer, np.ndarray | None]:
 
 
 def _row(
-    image: np.ndarray, name: str, normalizer: Normalizer, size: int
+    image: np.ndarray, name: str, normalizer: Normalizer[Any], size: int
 ) -> tuple[list[np.ndarray], str | None]:
     """Return the panels before and after, and why it couldn't be fitted, if so."""
     source = normalizer.fit_source(image)

@@ -3,7 +3,6 @@
 Sources: the competition's folder, a prepared folder, or any folder of images.
 """
 
-import csv
 import json
 import math
 from collections import Counter
@@ -25,9 +24,10 @@ from mmseg_ftu.io.own_files import (
 from mmseg_ftu.io.pixel_budget import PixelBudget, pixels_of
 from mmseg_ftu.io.raster import MAX_PIXELS
 from mmseg_ftu.io.resizing import resize_image, target_shape
-from mmseg_ftu.preparation.checking import each
+from mmseg_ftu.io.threads import unordered_map
 from mmseg_ftu.preparation.competition import list_records
 from mmseg_ftu.preparation.records import PreparationError
+from mmseg_ftu.prepared_folder import FolderPaths, PreparedFolder
 from mmseg_ftu.stain import (
     METHODS,
     StainFit,
@@ -92,7 +92,7 @@ def make_stain_target(
     sources = list_sources(source)
     refuse_among(png, [image.path for image in sources])
     images = _Images(size)
-    fits = dict(each(images.fit, sources, workers, 'fitting'))
+    fits = dict(unordered_map(images.fit, sources, workers, 'fitting'))
     try:
         chosen = choose_images(
             [fits[s] for s in sources], [s.group for s in sources], tiles**2
@@ -100,7 +100,7 @@ def make_stain_target(
     except ValueError as error:
         raise PreparationError(f'{source}: {error}') from error
     times = Counter(sources[i] for i in chosen)
-    cut = each(
+    cut = unordered_map(
         lambda s: images.tiles(s, tile_size, times[s]), [*times], workers, 'cutting'
     )
     of_image = {source: iter(found) for source, found in cut}
@@ -127,18 +127,27 @@ def list_sources(folder: Path) -> list[Source]:
     """List the images of a folder in a fixed order.
 
     Raises:
-        PreparationError: If there are none, or the competition's table has faults.
+        PreparationError: If there are none, or the table of the competition's or a
+            prepared folder has faults.
     """
     if (folder / 'train.csv').is_file():
         records, faults = list_records(folder)
         if faults:
             raise PreparationError('\n'.join(text for _, text in sorted(faults)))
-        return [Source(r.image, _group(r.details)) for r in records]
-    if (folder / 'folds.csv').is_file():
-        with open(folder / 'folds.csv', newline='', encoding='utf-8') as file:
-            rows = list(csv.DictReader(file))
         return [
-            Source(folder / 'images' / f'{row["id"]}.png', _group(row)) for row in rows
+            Source(r.image, f'{r.details["organ"]} {r.details["data_source"]}')
+            for r in records
+        ]
+    if FolderPaths(folder).table_path.is_file():
+        try:
+            prepared = PreparedFolder.open(
+                folder, needed=('organ', 'data_source'), finished=False
+            )
+        except ValueError as error:
+            raise PreparationError(str(error)) from error
+        return [
+            Source(prepared.image_path(image.id), f'{image.organ} {image.data_source}')
+            for image in prepared.images
         ]
     found = find_images(folder) if folder.is_dir() else {}
     sources = [
@@ -169,10 +178,6 @@ def _refuse_numbers(size: int | None, tiles: int, tile_size: int, workers: int) 
             f'to --size {size} and a mosaic of {tiles} x {tiles} tiles (--tiles) may '
             f'be {LARGEST_MOSAIC} px a side'
         )
-
-
-def _group(row: dict[str, str]) -> str:
-    return f'{row["organ"]} {row["data_source"]}'
 
 
 class _Images:

@@ -88,7 +88,7 @@ def score_images(prediction: MaskSource, truth: MaskSource | None) -> Scores:
         table['dice'] = np.nan
         table.update(image_details(truth, prediction)[LABELS])
     for name in tqdm(prediction.ids, 'scoring', disable=None, leave=False):
-        if name in known:
+        if truth and name in known:
             predicted, mask = read_pair(name, prediction, truth)
             score = score_image(predicted, mask, with_hd95=False)['dice']
             table.loc[name, ['dice', 'foreground']] = score, (predicted == 1).mean()

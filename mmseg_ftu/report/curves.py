@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 LOSSES = {'loss': 'all losses', 'decode.loss_bce': 'main head', 'aux.loss_bce': 'aux'}
 
@@ -74,7 +74,7 @@ def read_curves(work_dir: Path) -> Curves:
     return Curves(unit, series, switches, len(sessions), broken + unfinite)
 
 
-def read_lines(path: Path) -> tuple[list[dict], int]:
+def read_lines(path: Path) -> tuple[list[dict[str, Any]], int]:
     """Return the JSON objects of a log and the count of other lines (a kill cuts)."""
     lines, faults = [], 0
     for text in path.read_text(encoding='utf-8', errors='replace').splitlines():
@@ -89,16 +89,16 @@ def read_lines(path: Path) -> tuple[list[dict], int]:
     return lines, faults
 
 
-def position(line: dict, unit: str) -> float:
+def position(line: dict[str, Any], unit: str) -> float:
     """Return the progress of a line; 0 where it has none."""
     keys = ('epoch', 'step') if unit == 'epoch' else ('iter', 'step')
     value = next((line[key] for key in keys if key in line), 0)
     return value if isinstance(value, int | float) and math.isfinite(value) else 0
 
 
-def join(sessions: Sequence[list[dict]], unit: str) -> list[dict]:
+def join(sessions: Sequence[list[dict[str, Any]]], unit: str) -> list[dict[str, Any]]:
     """Let each session replace the older ones from its first training line on."""
-    joined: list[dict] = []
+    joined: list[dict[str, Any]] = []
     for lines in sessions:
         start = min(position(line, unit) for line in lines if 'loss' in line)
         joined = [line for line in joined if position(line, unit) < start]
@@ -106,7 +106,9 @@ def join(sessions: Sequence[list[dict]], unit: str) -> list[dict]:
     return joined
 
 
-def collect_series(lines: Sequence[dict], unit: str) -> tuple[dict, int]:
+def collect_series(
+    lines: Sequence[dict[str, Any]], unit: str
+) -> tuple[dict[str, Any], int]:
     """Return the series and how many values were left out as not finite."""
     values: dict[str, dict[float, list[float]]] = {}
     left_out = 0
@@ -126,7 +128,7 @@ def collect_series(lines: Sequence[dict], unit: str) -> tuple[dict, int]:
     return series, left_out
 
 
-def find_switches(lines: Sequence[dict], unit: str) -> list[Switch]:
+def find_switches(lines: Sequence[dict[str, Any]], unit: str) -> list[Switch]:
     """Return where ``aux_in_index`` differs from the training line before."""
     stages = [
         (position(line, unit), int(line['aux_in_index']))

@@ -2,12 +2,12 @@
 
 import base64
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from importlib import resources
 from math import isnan
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jinja2
 from markupsafe import Markup
@@ -32,7 +32,7 @@ class Card(NamedTuple):
     """An image on the page: its id, its row of ``Scores.table``, and its layers."""
 
     name: str
-    row: Mapping
+    row: Mapping[str, Any]
     picture: Picture
 
 
@@ -106,10 +106,11 @@ def draw_cards(
 ) -> dict[str, Card]:
     """Draw the images that were chosen, by id."""
     chosen = [name for group in groups for name in (*group.low, *group.high)]
+    rows = scores.table.loc[chosen].to_dict('index')
     return {
         name: Card(
             name,
-            scores.table.loc[name].to_dict(),
+            {str(key): value for key, value in rows[name].items()},
             draw_picture(name, prediction, truth, longer_side),
         )
         for name in tqdm(chosen, 'drawing', disable=None, leave=False)
@@ -122,7 +123,7 @@ def describe(
     scores: Scores,
     groups: list[Group],
     cards: dict[str, Card],
-) -> dict:
+) -> dict[str, Any]:
     """Collect what the template says about the images and the settings."""
     is_dice = bool(scores.table.dice.notna().any())
     top = charts.strip_top(groups, is_dice)
@@ -132,8 +133,8 @@ def describe(
     order += [key for key in settings if key not in order]
     pictures = [card.picture for card in cards.values()]
     return {
-        'folder': prediction.path.resolve(),
-        'truth_path': truth.path.resolve() if truth else None,
+        'folder': prediction.path,
+        'truth_path': truth.path if truth else None,
         'scores': scores,
         'is_dice': is_dice,
         'groups': groups,
@@ -150,7 +151,7 @@ def describe(
     }
 
 
-def shorten_settings(settings: Mapping) -> dict:
+def shorten_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings with a number for each checkpoint's training images."""
     short = dict(settings)
     if checkpoints := checkpoints_of(settings):
@@ -163,9 +164,9 @@ def shorten_settings(settings: Mapping) -> dict:
     return short
 
 
-def facts(row: Mapping) -> list[str]:
+def facts(row: Mapping[str, Any]) -> list[str]:
     """Say what is known of an image; NaN stands for what isn't."""
-    texts = {
+    texts: dict[str, Callable[[float], str]] = {
         'pixel_size': lambda size: f'{size:g} µm/px',
         'foreground': lambda share: f'{100 * share:.1f} % foreground',
         'objects': lambda objects: count(round(objects), 'object'),
@@ -185,7 +186,7 @@ def count(number: int, noun: str) -> str:
     return f'{number} ' + ' or '.join(f'{part}s' for part in noun.split(' or '))
 
 
-def render(**context) -> str:
+def render(**context: Any) -> str:
     """Fill the templates; every text is escaped, and no script but ours may run."""
     loader = jinja2.PackageLoader(__package__, 'templates')
     environment = jinja2.Environment(

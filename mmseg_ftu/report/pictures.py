@@ -6,17 +6,18 @@ foreground, so that outlines run smoothly through the pixels.
 """
 
 import base64
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
 import cv2
 import numpy as np
-import tifffile
 
 from mmseg_ftu.evaluation.mask_sources import MaskSource
 from mmseg_ftu.evaluation.pairing import read_pair
-from mmseg_ftu.io.images import read_image
 from mmseg_ftu.io.raster import IGNORE_LABEL
+from mmseg_ftu.io.sources import ArraySource, open_source
+from mmseg_ftu.io.working_image import read_resized
 
 JPEG_QUALITY = 82
 COVERED = 254  # a layer's value for pixels wholly foreground; 255 is ignored ones
@@ -68,7 +69,7 @@ def draw_picture(
     tissue, fault = '', 'its file is not known'
     for path in image_paths(name, prediction, truth):
         try:
-            tissue, fault = encode_jpeg(resize(read_small(path, size), size)), ''
+            tissue, fault = encode_jpeg(read_small(path, size)), ''
             break
         except (ValueError, OSError) as error:
             fault = str(error)
@@ -92,38 +93,23 @@ def image_paths(
 
 
 def read_small(path: Path, size: tuple[int, int]) -> np.ndarray:
-    """Read an image, or a level of its pyramid that is large enough if it has one.
+    """Read an image at a size, of a pyramid or a large file no more than it takes.
 
     Args:
-        path: Of an image.
-        size: Width and height that are wanted.
+        path: The image, of any kind that prediction reads.
+        size: Width and height of the result.
 
     Returns:
-        RGB uint8 (H, W, 3), at least of that size unless the image is smaller.
+        RGB uint8 (H, W, 3).
 
     Raises:
         ValueError: If it can't be read.
         OSError: If it can't be opened.
     """
-    if path.suffix.lower() in ('.tif', '.tiff', '.svs'):
-        try:
-            level = read_level(path, size)
-        except Exception:  # of tifffile or a codec; read_image will say what and where
-            level = None
-        if level is not None:
-            return level
-    return read_image(path)
-
-
-def read_level(path: Path, size: tuple[int, int]) -> np.ndarray | None:
-    """Return the smallest level of a TIFF pyramid that covers a size, if there is."""
-    with tifffile.TiffFile(path) as file:
-        for level in reversed(file.series[0].levels[1:]):
-            height, width, *channels = level.shape
-            fits = width >= size[0] and height >= size[1]
-            if fits and channels in ([3], [4]) and level.dtype == np.uint8:
-                return np.ascontiguousarray(level.asarray()[..., :3])
-    return None
+    with closing(open_source(path)) as source:
+        if isinstance(source, ArraySource):
+            return resize(source.image, size)
+        return read_resized(source, size[::-1])
 
 
 def resize(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:

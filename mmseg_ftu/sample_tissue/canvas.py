@@ -45,11 +45,12 @@ def smooth_noise(rng: np.random.Generator, size: int, scale_px: float) -> np.nda
         Float32 of shape (size, size), mean 0, standard deviation 1.
     """
     cells = int(np.clip(np.ceil(4 * size / scale_px), 8, size))
-    noise = rng.standard_normal((cells, cells), np.float32)
+    noise: np.ndarray = rng.standard_normal((cells, cells), np.float32)
     sigma = max(0.6, scale_px * cells / size / 3.5)
     noise = cv2.GaussianBlur(noise, (0, 0), sigma)
     noise = cv2.resize(noise, (size, size), interpolation=cv2.INTER_CUBIC)
-    return (noise - noise.mean()) / (noise.std() + 1e-6)
+    noise = (noise - noise.mean()) / (noise.std() + 1e-6)
+    return noise
 
 
 def line_kernel(length_px: float, width_px: float, angle: float) -> np.ndarray:
@@ -58,8 +59,10 @@ def line_kernel(length_px: float, width_px: float, angle: float) -> np.ndarray:
     y, x = np.mgrid[-half : half + 1, -half : half + 1].astype(np.float32)
     along = x * np.cos(angle) + y * np.sin(angle)
     across = y * np.cos(angle) - x * np.sin(angle)
+    kernel: np.ndarray
     kernel = np.exp(-2 * ((along / length_px) ** 2 + (across / width_px) ** 2))
-    return kernel / kernel.sum()
+    kernel = kernel / kernel.sum()
+    return kernel
 
 
 class Canvas:
@@ -92,7 +95,9 @@ class Canvas:
         px = size / FIELD_UM
         white = self.rng.standard_normal((size, size), np.float32)
         kernel = line_kernel(length_um * px, max(width_um * px, 0.7), self.grain_angle)
-        streaks = cv2.filter2D(white, -1, kernel, borderType=cv2.BORDER_REFLECT)
+        streaks: np.ndarray = cv2.filter2D(
+            white, -1, kernel, borderType=cv2.BORDER_REFLECT
+        )
         y, x = np.mgrid[:size, :size].astype(np.float32)
         bend = 25 * px * smooth_noise(self.rng, size, 250 * px)
         across = self.grain_angle + np.pi / 2
@@ -104,7 +109,8 @@ class Canvas:
             borderMode=cv2.BORDER_REFLECT,
         )
         streaks = cv2.resize(streaks, (self.size, self.size))
-        return (streaks - streaks.mean()) / (streaks.std() + 1e-6)
+        streaks = (streaks - streaks.mean()) / (streaks.std() + 1e-6)
+        return streaks
 
     def depth(
         self, blobs: Iterable[Blob], reach: float = 40.0, apart: bool = False

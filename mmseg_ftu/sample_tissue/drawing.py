@@ -4,7 +4,7 @@ Each depends on (seed, index) only, so that it is the same whoever draws it and 
 whatever order.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -48,7 +48,7 @@ class Sample(NamedTuple):
         tissue: Bool (S, S), True within the specimen.
     """
 
-    row: dict
+    row: dict[str, Any]
     rgb: np.ndarray
     mask: np.ndarray
     tissue: np.ndarray

@@ -13,7 +13,7 @@ def paint_kidney(canvas: Canvas, staining: Staining) -> None:
     rng = canvas.rng
     canvas.paint(1.0, tissue_of(staining, 'matrix', 2, 2))
     paint_tubules(canvas, staining)
-    paint_vessels(canvas, staining, rng.integers(1, 4), (25, 60))
+    paint_vessels(canvas, staining, int(rng.integers(1, 4)), (25, 60))
     infiltrate = canvas.cover(canvas.noise(150) * 30 - 50, 20)
     canvas.paint(infiltrate, tissue_of(staining, 'epithelium', 15, 1))
     sizes = rng.uniform(72, 112, rng.integers(5, 9))

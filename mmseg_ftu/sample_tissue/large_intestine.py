@@ -45,7 +45,7 @@ def paint_submucosa(canvas: Canvas, staining: Staining) -> None:
     ]
     cells = [cell for cell in cells if keeps_to(canvas, cell, fatty, 0.3)]
     canvas.paint(canvas.cover(canvas.depth(cells, apart=True) - 2), EMPTY)
-    paint_vessels(canvas, staining, rng.integers(1, 4), (20, 45))
+    paint_vessels(canvas, staining, int(rng.integers(1, 4)), (20, 45))
 
 
 def paint_mucosa(canvas: Canvas, staining: Staining, facing: float) -> np.ndarray:
@@ -56,7 +56,7 @@ def paint_mucosa(canvas: Canvas, staining: Staining, facing: float) -> np.ndarra
     """
     y, x = (np.mgrid[: canvas.size, : canvas.size] + 0.5) / canvas.px - FIELD_UM / 2
     away = x * np.cos(facing) + y * np.sin(facing) + canvas.rng.uniform(80, 330)
-    mucosa = away.astype(np.float32) + 30 * canvas.noise(250)
+    mucosa: np.ndarray = away.astype(np.float32) + 30 * canvas.noise(250)
     loose = np.clip(0.25 + 0.15 * canvas.noise(20), 0, 0.6)
     propria = tissue_of(staining, 'matrix', 4.5, 1, 0.8, loose)
     canvas.paint(canvas.cover(mucosa, 20), propria)

@@ -24,7 +24,7 @@ def paint_lung(canvas: Canvas, staining: Staining) -> None:
     canvas.paint(canvas.cover(border - thick), EMPTY)
     other = paint_ducts(canvas, staining)
     other |= paint_dense_tissue(canvas, staining)
-    other |= paint_vessels(canvas, staining, rng.integers(1, 4), (35, 85))
+    other |= paint_vessels(canvas, staining, int(rng.integers(1, 4)), (35, 85))
     closed = closed_cells(cell, canvas.tissue, len(points))[cell]
     canvas.mark(closed & (border > thick) & ~other)
     # Cells cut open by the specimen's edge leave stumps of their walls.
@@ -42,7 +42,8 @@ def paint_ducts(canvas: Canvas, staining: Staining) -> np.ndarray:
     depth = canvas.depth(ducts) + 6 * canvas.noise(60)
     canvas.paint(canvas.cover(depth + 8), tissue_of(staining, 'matrix', 7, 2, 1.2))
     canvas.paint(canvas.cover(depth), EMPTY)
-    return depth > -8
+    ducts_and_walls: np.ndarray = depth > -8
+    return ducts_and_walls
 
 
 def paint_dense_tissue(canvas: Canvas, staining: Staining) -> np.ndarray:

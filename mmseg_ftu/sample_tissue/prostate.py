@@ -17,12 +17,12 @@ def paint_prostate(canvas: Canvas, staining: Staining) -> None:
     """Paint a prostate and mark its glands, lumen included, as units."""
     rng = canvas.rng
     paint_stroma(canvas, staining, 3.0)
-    clefts = [
-        draw_blob(rng, *rng.uniform(0.1, 0.9, 2) * FIELD_UM, r, 4 * r, None, 0.25)
-        for r in rng.uniform(8, 26, rng.integers(3, 8))
-    ]
+    clefts = []
+    for radius in rng.uniform(8, 26, rng.integers(3, 8)):
+        x, y = rng.uniform(0.1, 0.9, 2) * FIELD_UM
+        clefts.append(draw_blob(rng, x, y, radius, 4 * radius, None, 0.25))
     canvas.paint(canvas.cover(canvas.depth(clefts) + 7 * canvas.noise(45)), EMPTY)
-    paint_vessels(canvas, staining, rng.integers(2, 5), (25, 60))
+    paint_vessels(canvas, staining, int(rng.integers(2, 5)), (25, 60))
     infiltrate = canvas.cover(canvas.noise(140) * 25 - 45, 12)
     canvas.paint(infiltrate, tissue_of(staining, 'matrix', 12, 1))
     depth = canvas.depth(draw_glands(rng)) + 3 * canvas.noise(40)

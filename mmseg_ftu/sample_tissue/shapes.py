@@ -81,7 +81,8 @@ def lattice(
     flat = flat + rng.normal(0, jitter, flat.shape) * pitch
     cos, sin = np.cos(angle), np.sin(angle)
     points = flat @ np.array([[cos, sin], [-sin, cos]]) + FIELD_UM / 2
-    return points[((points > 0) & (points < FIELD_UM)).all(1)]
+    inside: np.ndarray = points[((points > 0) & (points < FIELD_UM)).all(1)]
+    return inside
 
 
 def scatter(

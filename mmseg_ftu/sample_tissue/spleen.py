@@ -43,10 +43,10 @@ def paint_red_pulp(canvas: Canvas, staining: Staining) -> None:
     dense = canvas.cover(canvas.noise(170) * 40 - 20, 50)
     cords = np.exp(-0.3 * sinuses)
     canvas.paint(1.0, tissue_of(staining, 'matrix', 5 + 6 * dense, 1, cords, hollow))
-    beams = [
-        draw_blob(rng, *rng.uniform(0.1, 0.9, 2) * FIELD_UM, w, rng.uniform(60, 220))
-        for w in rng.uniform(14, 34, rng.integers(2, 5))
-    ]
+    beams = []
+    for width in rng.uniform(14, 34, rng.integers(2, 5)):
+        x, y = rng.uniform(0.1, 0.9, 2) * FIELD_UM
+        beams.append(draw_blob(rng, x, y, width, rng.uniform(60, 220)))
     depth = canvas.depth(beams) + 4 * canvas.noise(50)
     strength = np.exp(0.15 * canvas.fibres())
     trabecula = tissue_of(staining, 'muscle', 0.5, 3, strength)

@@ -109,7 +109,8 @@ def nuclei(canvas: Canvas) -> np.ndarray:
             canvas.grain_angle,
         )
         cover += weight * cv2.filter2D(count, -1, kernel, borderType=cv2.BORDER_REFLECT)
-    return 1 - np.exp(-1.6 * cover)
+    inside: np.ndarray = 1 - np.exp(-1.6 * cover)
+    return inside
 
 
 def concentrations(canvas: Canvas, staining: Staining) -> tuple[np.ndarray, np.ndarray]:
@@ -138,4 +139,5 @@ def render(canvas: Canvas, staining: Staining) -> np.ndarray:
     rgb = np.exp(-density) * light.astype(np.float32) * shade[..., None]
     rgb = cv2.GaussianBlur(rgb, (0, 0), max(0.35, rng.uniform(0.6, 1.4) * canvas.px))
     rgb += rng.uniform(1, 3) * rng.standard_normal(rgb.shape, np.float32)
-    return np.clip(np.rint(rgb), 0, 255).astype(np.uint8)
+    image: np.ndarray = np.clip(np.rint(rgb), 0, 255).astype(np.uint8)
+    return image

@@ -1,6 +1,6 @@
 """Stain normalisation: numpy and OpenCV only; torch where batches are asked for."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mmseg_ftu.stain.histogram import ColourHistogram
 from mmseg_ftu.stain.mosaic import (
@@ -16,6 +16,9 @@ from mmseg_ftu.stain.reinhard import ReinhardNormalizer
 from mmseg_ftu.stain.stain_fit import Fit, LabFit, StainFit
 from mmseg_ftu.stain.target import METHODS, load_target, normalizer_of, stain_id
 from mmseg_ftu.stain.two_stains import MacenkoNormalizer, VahadaneNormalizer
+
+if TYPE_CHECKING:
+    from mmseg_ftu.stain.torch_apply import apply_torch, fit_sources_torch
 
 __all__ = [
     'METHODS',

@@ -60,7 +60,7 @@ class ColourHistogram:
     @classmethod
     def of(cls, image: np.ndarray | ColourHistogram) -> ColourHistogram:
         """Return the histogram of an image; a histogram is returned as it is."""
-        return image if isinstance(image, cls) else cls().update(image)
+        return image if isinstance(image, ColourHistogram) else cls().update(image)
 
     @property
     def pixels(self) -> int:
@@ -135,8 +135,12 @@ class ColourCells:
     @cached_property
     def luminance(self) -> np.ndarray:
         """Luminance at the middle of each cell, ``(n,)``, 0..1."""
-        tables = zip(CELL_LUMINANCE, self.levels, strict=True)
-        return sum(table[levels] for table, levels in tables)
+        red, green, blue = (
+            table[levels]
+            for table, levels in zip(CELL_LUMINANCE, self.levels, strict=True)
+        )
+        luminance: np.ndarray = red + green + blue
+        return luminance
 
     def take(self, places: np.ndarray, counts: np.ndarray) -> ColourCells:
         """Return the cells at ``places`` ``(m,)``, with other counts ``(m,)``."""
@@ -144,12 +148,14 @@ class ColourCells:
 
     def densities(self) -> np.ndarray:
         """Return the mean optical density of each cell, ``(3, n)`` float64."""
-        return CELL_DENSITY[self.levels]
+        densities: np.ndarray = CELL_DENSITY[self.levels]
+        return densities
 
     def colours(self, corner: int = 0) -> np.ndarray:
         """Return a colour of each cell, ``(n, 3)`` uint8; corner 0 (000) .. 7 (111)."""
         bits = np.array([corner >> 2 & 1, corner >> 1 & 1, corner & 1])
-        return (2 * self.levels.T + bits).astype(np.uint8)
+        colours: np.ndarray = (2 * self.levels.T + bits).astype(np.uint8)
+        return colours
 
     def tissue(self) -> np.ndarray:
         """Return which part of each cell's colours is tissue, ``(n,)``, 0..1."""
@@ -166,4 +172,5 @@ def _is_tissue(colours: np.ndarray) -> np.ndarray:
     if not len(colours):
         return np.zeros(0, bool)
     lab = cv2.cvtColor(colours[:, None], cv2.COLOR_RGB2LAB)
-    return lab[:, 0, 0] / 255 < TISSUE_LUMINOSITY
+    tissue: np.ndarray = lab[:, 0, 0] / 255 < TISSUE_LUMINOSITY
+    return tissue

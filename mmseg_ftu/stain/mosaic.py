@@ -49,7 +49,7 @@ def choose_images(
             f'none of {len(fits)} images has stains to take ({"; ".join(reasons)})'
         )
     points = np.array(
-        [np.concatenate([fits[i].stains.ravel(), fits[i].strengths]) for i in usable]
+        [np.concatenate([part.ravel() for part in fits[i].values]) for i in usable]
     )
     points = (points - np.median(points, axis=0)) / (points.std(axis=0) + 1e-9)
     orders = []

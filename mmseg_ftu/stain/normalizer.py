@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import replace
-from typing import Any, ClassVar, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 import numpy as np
 
@@ -30,10 +30,10 @@ from mmseg_ftu.stain.stain_fit import Fit
 #: all were before. The number is part of ``stain_id``.
 STATE_VERSION, COMPATIBLE_VERSION = 2, 1
 Pixels = np.ndarray | ColourHistogram
-N = TypeVar('N', bound='Normalizer')
+F = TypeVar('F', bound=Fit)
 
 
-class Normalizer(ABC):
+class Normalizer(ABC, Generic[F]):
     """Give images the colours of a target.
 
     Args:
@@ -53,7 +53,7 @@ class Normalizer(ABC):
         ValueError: If ``on_failure`` is another word.
     """
 
-    fit_type: ClassVar[type[Fit]]
+    fit_type: type[F]
 
     def __init__(
         self, on_failure: str = 'identity', *, compatible: bool = False
@@ -61,9 +61,9 @@ class Normalizer(ABC):
         if on_failure not in POLICIES:
             raise ValueError(f'on_failure={on_failure!r}: choose one of {POLICIES}')
         self.on_failure, self.compatible = on_failure, compatible
-        self.target: Any = None
+        self.target: F | None = None
 
-    def fit(self: N, target: Pixels) -> N:
+    def fit(self, target: Pixels) -> Self:
         """Measure the target.
 
         Args:
@@ -82,7 +82,7 @@ class Normalizer(ABC):
         self.target = fit
         return self
 
-    def measure(self, image: Pixels) -> Any:
+    def measure(self, image: Pixels) -> F:
         """Measure an image, whatever the target and ``on_failure`` are.
 
         Args:
@@ -96,7 +96,7 @@ class Normalizer(ABC):
         """
         return self._measure(image)
 
-    def fit_source(self, image: Pixels) -> Any:
+    def fit_source(self, image: Pixels) -> F:
         """Measure an image that is to be normalised.
 
         Args:
@@ -148,16 +148,16 @@ class Normalizer(ABC):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the settings and the fitted target, fit for JSON."""
-        self._require_target()
+        target = self._require_target()
         return {
             'version': COMPATIBLE_VERSION if self.compatible else STATE_VERSION,
             'type': type(self).__name__,
             **self._settings(),
-            'target': self.target.state_dict(),
+            'target': target.state_dict(),
         }
 
     @classmethod
-    def from_state_dict(cls: type[N], state: dict[str, Any]) -> N:
+    def from_state_dict(cls, state: dict[str, Any]) -> Self:
         """Return a fitted normaliser.
 
         Raises:
@@ -184,18 +184,20 @@ class Normalizer(ABC):
         """Return the arguments of ``__init__``, but for ``compatible``."""
         return {'on_failure': self.on_failure}
 
-    def _stand_in(self, image: Pixels, reason: str) -> Fit:
+    def _stand_in(self, image: Pixels, reason: str) -> F:
         """Return the target's values for an image that can't be fitted."""
-        return replace(self.target, reason=reason)
+        return replace(self._require_target(), reason=reason)
 
-    def _require_target(self) -> None:
+    def _require_target(self) -> F:
+        """Return the target, or raise ValueError."""
         if self.target is None:
             raise ValueError(f'{type(self).__name__} has no target: call fit first')
+        return self.target
 
     @abstractmethod
-    def _measure(self, image: Pixels) -> Fit:
+    def _measure(self, image: Pixels) -> F:
         """Return the fit of an image, with a reason and no values if it fails."""
 
     @abstractmethod
-    def _paint(self, image: np.ndarray, source: Any) -> np.ndarray:
+    def _paint(self, image: np.ndarray, source: F) -> np.ndarray:
         """Return the image in the target's colours; source and image are checked."""

@@ -69,7 +69,8 @@ def curvature_of(density: np.ndarray, weights: np.ndarray) -> Curvature:
         grid, pick = _difference_grid(len(basis))
         moved = stains + DIFFERENCE * np.einsum('pk,kij->pij', grid, basis)
         values = _value_of_moments(on_sphere(moved), moments)
-        return np.einsum('abp,p->ab', pick, values) / DIFFERENCE**2
+        second_derivatives: np.ndarray = np.einsum('abp,p->ab', pick, values)
+        return second_derivatives / DIFFERENCE**2
 
     return differentiate
 
@@ -86,7 +87,8 @@ def _value_of_moments(stains: np.ndarray, moments: np.ndarray) -> np.ndarray:
     both, *single = (np.einsum('pia,ab,pjb->ijp', affine, m, affine) for m in moments)
     gram = np.einsum('pc,pc->p', stains[:, 0], stains[:, 1])
     pair = (both[0, 0] + both[1, 1] - 2 * gram * both[0, 1]) / (1 - gram * gram)
-    return -0.5 * (pair + single[0][0, 0] + single[1][1, 1])
+    values: np.ndarray = -0.5 * (pair + single[0][0, 0] + single[1][1, 1])
+    return values
 
 
 @cache
@@ -110,4 +112,5 @@ def _difference_grid(size: int) -> tuple[np.ndarray, np.ndarray]:
 
 def on_sphere(stains: np.ndarray) -> np.ndarray:
     """Return the rows with unit length."""
-    return stains / np.sqrt((stains * stains).sum(axis=-1, keepdims=True))
+    rows: np.ndarray = stains / np.sqrt((stains * stains).sum(axis=-1, keepdims=True))
+    return rows

@@ -31,7 +31,8 @@ def optical_density(image: np.ndarray) -> np.ndarray:
     Raises:
         ValueError: If the image isn't RGB uint8.
     """
-    return DENSITY[check_rgb(image)]
+    density: np.ndarray = DENSITY[check_rgb(image)]
+    return density
 
 
 def tissue_mask(image: np.ndarray, luminosity: float = TISSUE_LUMINOSITY) -> np.ndarray:
@@ -49,7 +50,8 @@ def tissue_mask(image: np.ndarray, luminosity: float = TISSUE_LUMINOSITY) -> np.
         ValueError: If the image isn't RGB uint8.
     """
     lab = cv2.cvtColor(np.ascontiguousarray(check_rgb(image)), cv2.COLOR_RGB2LAB)
-    return lab[..., 0] / 255 < luminosity
+    tissue: np.ndarray = lab[..., 0] / 255 < luminosity
+    return tissue
 
 
 def concentrations(
@@ -74,18 +76,20 @@ def concentrations(
         ValueError: If the stains have another shape or are parallel.
     """
     solve, shift, gram = code_system(stains, penalty)
-    free = density @ solve.T - shift
+    free: np.ndarray = density @ solve.T - shift
     # min(u, b), written with u alone: b1 - u1 = gram * u2, and so for the other
     free += gram * np.minimum(free[..., ::-1], 0)
-    return np.maximum(free, 0, out=free)
+    np.maximum(free, 0, out=free)
+    return free
 
 
 def codes(density: np.ndarray, stains: np.ndarray, penalty: float) -> np.ndarray:
     """Return `concentrations` ``(2, n)`` of densities ``(3, n)``; never threaded."""
     solve, shift, gram = code_system(stains, penalty)
-    free = np.einsum('sc,cn->sn', solve, density) - shift[:, None]
+    free: np.ndarray = np.einsum('sc,cn->sn', solve, density) - shift[:, None]
     free += gram * np.minimum(free[::-1], 0)
-    return np.maximum(free, 0, out=free)
+    np.maximum(free, 0, out=free)
+    return free
 
 
 def code_system(

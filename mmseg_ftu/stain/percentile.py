@@ -27,8 +27,8 @@ def weighted_percentile(
     goal = percentile / 100 * ends[-1]
     middle = min(int(np.searchsorted(ends, goal)), BINS - 1)
     filled = np.flatnonzero(mass)
-    first = filled[max(np.searchsorted(filled, middle) - 1, 0)]
-    last = filled[min(np.searchsorted(filled, middle, 'right'), len(filled) - 1)]
+    first = filled[max(int(np.searchsorted(filled, middle)) - 1, 0)]
+    last = filled[min(int(np.searchsorted(filled, middle, 'right')), len(filled) - 1)]
     near = np.flatnonzero((place >= first) & (place <= last))
     near = near[np.argsort(values[near], kind='stable')]
     middles = ends[first] - mass[first] + np.cumsum(weights[near]) - weights[near] / 2

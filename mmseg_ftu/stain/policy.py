@@ -45,7 +45,8 @@ class FailureCount:
     """Count images that couldn't be fitted, and say so at the 1st, 10th, 100th, ..."""
 
     def __init__(self) -> None:
-        self.seen, self.reasons = 0, Counter()
+        self.seen = 0
+        self.reasons: Counter[str] = Counter()
 
     def add(self, reason: str | None, name: str) -> str | None:
         """Count an image.

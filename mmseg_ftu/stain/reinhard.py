@@ -20,7 +20,7 @@ from mmseg_ftu.stain.tissue import find_tissue
 LEAST_STD = 0.5  # of L, a and b; less is rounding, and division would blow it up
 
 
-class ReinhardNormalizer(Normalizer):
+class ReinhardNormalizer(Normalizer[LabFit]):
     """Shift and scale L, a and b to the target's mean and spread."""
 
     fit_type = LabFit
@@ -35,9 +35,10 @@ class ReinhardNormalizer(Normalizer):
         return LabFit(None, mean, std)
 
     def _paint(self, image: np.ndarray, source: LabFit) -> np.ndarray:
-        scale = self.target.std / source.std
+        mean, std = source.values
+        target_mean, target_std = self._require_target().values
         levels = np.arange(256)[:, None]
-        table = (levels - source.mean) * scale + self.target.mean
+        table = (levels - mean) * (target_std / std) + target_mean
         table = np.clip(table, 0, 255).astype(np.uint8)[:, None]  # (256, 1, 3)
         out = np.empty(image.shape, np.uint8)
         for rows in row_blocks(image, ROWS):

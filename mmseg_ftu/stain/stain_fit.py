@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any, TypeVar
+from typing import Any, Self
 
 import numpy as np
 
-T = TypeVar('T', bound='Fit')
+from mmseg_ftu.stain.policy import StainFitError
+
+NOT_FITTED = 'nothing was measured on the image'
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Fit:
         }
 
     @classmethod
-    def from_state_dict(cls: type[T], state: dict[str, Any]) -> T:
+    def from_state_dict(cls, state: dict[str, Any]) -> Self:
         """Return what `state_dict` was called on.
 
         Raises:
@@ -51,7 +53,7 @@ class Fit:
                 f'state of a {cls.__name__} has keys {sorted(state)}: expected '
                 f'{sorted(names)}'
             )
-        values = {
+        values: dict[str, Any] = {
             name: np.array(value, np.float64) if isinstance(value, list) else value
             for name, value in state.items()
         }
@@ -74,6 +76,17 @@ class StainFit(Fit):
     stains: np.ndarray | None = None
     strengths: np.ndarray | None = None
 
+    @property
+    def values(self) -> tuple[np.ndarray, np.ndarray]:
+        """The stains and their strengths.
+
+        Raises:
+            StainFitError: If there are none.
+        """
+        if self.stains is None or self.strengths is None:
+            raise StainFitError(self.reason or NOT_FITTED)
+        return self.stains, self.strengths
+
 
 @dataclass(frozen=True)
 class LabFit(Fit):
@@ -86,3 +99,14 @@ class LabFit(Fit):
 
     mean: np.ndarray | None = None
     std: np.ndarray | None = None
+
+    @property
+    def values(self) -> tuple[np.ndarray, np.ndarray]:
+        """The mean and the spread.
+
+        Raises:
+            StainFitError: If there are none.
+        """
+        if self.mean is None or self.std is None:
+            raise StainFitError(self.reason or NOT_FITTED)
+        return self.mean, self.std

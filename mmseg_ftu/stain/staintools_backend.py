@@ -57,15 +57,16 @@ class StaintoolsVahadane:
         )
         if reason is not None:
             return StainFit(reason)
+        pixels: np.ndarray = image
         if not compatible and tissue.black:
-            image = image[image.max(axis=2) >= tissue.black][:, None]
-        stains = self._extract(image.copy())  # it writes into its argument
+            pixels = image[image.max(axis=2) >= tissue.black][:, None]
+        stains = self._extract(pixels.copy())  # it writes into its argument
         reason = check_stains(stains)
         if reason is not None:
             return StainFit(reason)
-        codes = self._concentrations(image.copy(), stains)
+        codes = self._concentrations(pixels.copy(), stains)
         if not compatible:
-            codes = codes[tissue_mask(image).ravel()]
+            codes = codes[tissue_mask(pixels).ravel()]
         strengths = np.percentile(codes, 99, axis=0)
         reason = check_strengths(strengths)
         return StainFit(reason) if reason else StainFit(None, stains, strengths)
@@ -74,6 +75,6 @@ class StaintoolsVahadane:
         self, image: np.ndarray, source: StainFit, paint: np.ndarray
     ) -> np.ndarray:
         """Return the image with its stains replaced, ``(H, W, 3)`` uint8."""
-        codes = self._concentrations(image.copy(), source.stains)
-        light = 255 * np.exp(-codes @ paint)
+        codes: np.ndarray = self._concentrations(image.copy(), source.stains)
+        light: np.ndarray = 255 * np.exp(-codes @ paint)
         return light.reshape(image.shape).astype(np.uint8)

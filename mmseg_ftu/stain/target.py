@@ -6,12 +6,13 @@ import hashlib
 import json
 import warnings
 from pathlib import Path
+from typing import Any
 
 from mmseg_ftu.stain.normalizer import Normalizer
 from mmseg_ftu.stain.reinhard import ReinhardNormalizer
 from mmseg_ftu.stain.two_stains import MacenkoNormalizer, VahadaneNormalizer
 
-METHODS: dict[str, type[Normalizer]] = {
+METHODS: dict[str, type[Normalizer[Any]]] = {
     'vahadane': VahadaneNormalizer,
     'macenko': MacenkoNormalizer,
     'reinhard': ReinhardNormalizer,
@@ -25,7 +26,7 @@ COMPATIBLE_NOTE = (
 MAKE = 'make one with `python tools/make_stain_target.py SRC OUT`'
 
 
-def load_target(path: str | Path, on_failure: str | None = None) -> Normalizer:
+def load_target(path: str | Path, on_failure: str | None = None) -> Normalizer[Any]:
     """Read a fitted normaliser.
 
     Args:
@@ -50,7 +51,7 @@ def load_target(path: str | Path, on_failure: str | None = None) -> Normalizer:
     return normalizer_of(state, f'stain target {path}')
 
 
-def normalizer_of(state: dict, name: str = 'stain target') -> Normalizer:
+def normalizer_of(state: dict[str, Any], name: str = 'stain target') -> Normalizer[Any]:
     """Return the normaliser of a `state_dict`, whatever its method is.
 
     Warns of a state that measures over all pixels: of version 1, or ``compatible``.
@@ -62,7 +63,7 @@ def normalizer_of(state: dict, name: str = 'stain target') -> Normalizer:
     Raises:
         ValueError: It isn't the state of a normaliser.
     """
-    kind = KINDS.get(state.get('type'))
+    kind = KINDS.get(state.get('type', ''))
     if kind is None:
         raise ValueError(
             f'state is of type {state.get("type")!r}: expected one of '
@@ -74,7 +75,7 @@ def normalizer_of(state: dict, name: str = 'stain target') -> Normalizer:
     return normalizer
 
 
-def stain_id(normalizer: Normalizer) -> str:
+def stain_id(normalizer: Normalizer[Any]) -> str:
     """Return a short text that is equal for equal settings: method and hash."""
     text = json.dumps(normalizer.state_dict(), sort_keys=True)
     name = type(normalizer).__name__.removesuffix('Normalizer').lower()

@@ -15,6 +15,7 @@ Black pixels, which a reader filled in or a scanner left, are no tissue either.
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from mmseg_ftu.stain.histogram import TISSUE_LUMINANCE, ColourCells, luminance_of
@@ -93,13 +94,38 @@ def find_tissue(cells: ColourCells, compatible: bool = False) -> Tissue:
     return Tissue(tissue, _with_pale(cells, tissue), None, 2 * edge)
 
 
+def without_black(resized: np.ndarray, original: np.ndarray) -> np.ndarray:
+    """Return the pixels of a resized image that no black of the original is part of.
+
+    Resizing blends a black line or border with the tissue beside it, and what comes of
+    it looks like dark tissue.
+
+    Args:
+        resized: ``(h, w, 3)`` uint8 RGB.
+        original: ``(H, W, 3)``, what it was made of.
+
+    Returns:
+        ``(n, 1, 3)``, or ``resized`` where hardly anything is black, or everything.
+    """
+    if resized.shape == original.shape:
+        return resized
+    black = cv2.inRange(original, (0, 0, 0), (2 * BLACK_LEVELS - 1,) * 3)
+    if np.count_nonzero(black) <= MOST_BLACK * black.size:
+        return resized
+    size = resized.shape[1], resized.shape[0]
+    touched = cv2.resize(black, size, interpolation=cv2.INTER_AREA) > 0
+    return resized if touched.all() else resized[~touched][:, None]
+
+
 def without_glass(cells: ColourCells) -> np.ndarray:
     """Return ``counts`` with zero for colours bright or black in all channels.
 
     That leaves tissue, and colours as bright as yellow that no stain has.
     """
     glass = cells.levels.min(axis=0) >= GLASS_LEVELS
-    return cells.counts * ~(glass | (cells.levels.max(axis=0) < BLACK_LEVELS))
+    left_out = glass | (cells.levels.max(axis=0) < BLACK_LEVELS)
+    counts: np.ndarray = cells.counts * ~left_out
+    return counts
 
 
 def _black_edge(brightest: np.ndarray, counts: np.ndarray, tissue: float) -> int:

@@ -1,6 +1,7 @@
 """The same on a batch of tensors, on any device, within one grey level."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from mmseg_ftu.stain.two_stains import paint_of
 FLOOR = 0.001  # as the numpy version: 255 * exp(0) stays 255
 
 
-def fit_sources_torch(batch: Tensor, normalizer: Normalizer) -> list[Fit]:
+def fit_sources_torch(batch: Tensor, normalizer: Normalizer[Any]) -> list[Fit]:
     """Fit each image of a batch; colours are counted on its device.
 
     Args:
@@ -39,7 +40,7 @@ def fit_sources_torch(batch: Tensor, normalizer: Normalizer) -> list[Fit]:
 
 
 def apply_torch(
-    batch: Tensor, normalizer: Normalizer, sources: Fit | Sequence[Fit]
+    batch: Tensor, normalizer: Normalizer[Any], sources: Fit | Sequence[Fit]
 ) -> Tensor:
     """Give each image of a batch the target's colours.
 
@@ -66,7 +67,7 @@ def apply_torch(
     for image, source in zip(out, sources, strict=True):
         if not source.found:
             continue
-        if isinstance(source, StainFit):
+        if isinstance(source, StainFit) and isinstance(normalizer.target, StainFit):
             image.copy_(_recolour(image, source, normalizer.target))
         else:
             image.copy_(_apply_numpy(image, normalizer, source))
@@ -89,7 +90,7 @@ def _recolour(image: Tensor, source: StainFit, target: StainFit) -> Tensor:
 
     Sums are written out: a matrix product may run in TF32 or half precision.
     """
-    solve, shift, gram = code_system(source.stains, APPLY_PENALTY)
+    solve, shift, gram = code_system(source.values[0], APPLY_PENALTY)
     density = -(image.float().clamp(1, 255) / 255).log()
     free = [
         sum(float(s) * x for s, x in zip(row, density, strict=True)) - float(offset)
@@ -105,7 +106,7 @@ def _recolour(image: Tensor, source: StainFit, target: StainFit) -> Tensor:
     return (255 * torch.stack(light).exp() + FLOOR).floor()
 
 
-def _apply_numpy(image: Tensor, normalizer: Normalizer, source: Fit) -> Tensor:
+def _apply_numpy(image: Tensor, normalizer: Normalizer[Any], source: Fit) -> Tensor:
     """Return an image (3, H, W) that was normalised on the CPU, uint8."""
     pixels = image.clamp(0, 255).to(torch.uint8).permute(1, 2, 0).cpu().numpy()
     out = normalizer.apply(np.ascontiguousarray(pixels), source)

@@ -1,7 +1,9 @@
 """Normalisers that separate an image into two stains: Vahadane and Macenko."""
 
+from __future__ import annotations
+
 from abc import abstractmethod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,7 +13,6 @@ from mmseg_ftu.stain.normalizer import Normalizer, Pixels
 from mmseg_ftu.stain.optical_density import APPLY_PENALTY, codes
 from mmseg_ftu.stain.percentile import weighted_percentile
 from mmseg_ftu.stain.policy import (
-    StainFitError,
     check_colours,
     check_stains,
     check_strengths,
@@ -22,11 +23,14 @@ from mmseg_ftu.stain.stain_fit import StainFit
 from mmseg_ftu.stain.tissue import find_tissue, without_glass
 from mmseg_ftu.stain.vahadane import vahadane_stains
 
+if TYPE_CHECKING:
+    from mmseg_ftu.stain.staintools_backend import StaintoolsVahadane
+
 STRENGTH_PERCENTILE = 99  # staintools: StainNormalizer
 BACKENDS = ('exact', 'staintools')
 
 
-class TwoStainNormalizer(Normalizer):
+class TwoStainNormalizer(Normalizer[StainFit]):
     """Separate, scale each stain to the target's strength, paint in its colours."""
 
     fit_type = StainFit
@@ -44,10 +48,8 @@ class TwoStainNormalizer(Normalizer):
             StainFitError: If the image can't be fitted, whatever ``on_failure`` is.
             ValueError: If it isn't RGB uint8.
         """
-        fit = self._measure(image)
-        if fit.reason is not None:
-            raise StainFitError(fit.reason)
-        return fit.stains
+        stains, _ = self._measure(image).values
+        return stains
 
     @abstractmethod
     def _stains(self, density: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -73,7 +75,7 @@ class TwoStainNormalizer(Normalizer):
 
     def _stand_in(self, image: Pixels, reason: str) -> StainFit:
         cells = ColourHistogram.of(image).cells()
-        density, stains = cells.densities(), self.target.stains
+        density, (stains, _) = cells.densities(), self._require_target().values
         amounts = codes(density, stains, APPLY_PENALTY)
         painted = np.einsum('sc,sn->cn', stains, amounts)
         counts = cells.counts if self.compatible else without_glass(cells)
@@ -82,7 +84,8 @@ class TwoStainNormalizer(Normalizer):
         return super()._stand_in(image, reason)
 
     def _paint(self, image: np.ndarray, source: StainFit) -> np.ndarray:
-        return recolour(image, source.stains, paint_of(source, self.target))
+        stains, _ = source.values
+        return recolour(image, stains, paint_of(source, self._require_target()))
 
 
 class MacenkoNormalizer(TwoStainNormalizer):
@@ -124,7 +127,7 @@ class VahadaneNormalizer(TwoStainNormalizer):
         if backend not in BACKENDS:
             raise ValueError(f'backend={backend!r}: choose one of {BACKENDS}')
         self.backend = backend
-        self._original: Any = None
+        self._original: StaintoolsVahadane | None = None
         if backend == 'staintools':
             from mmseg_ftu.stain.staintools_backend import StaintoolsVahadane
 
@@ -144,12 +147,16 @@ class VahadaneNormalizer(TwoStainNormalizer):
     def _paint(self, image: np.ndarray, source: StainFit) -> np.ndarray:
         if self._original is None:
             return super()._paint(image, source)
-        return self._original.paint(image, source, paint_of(source, self.target))
+        paint = paint_of(source, self._require_target())
+        return self._original.paint(image, source, paint)
 
 
 def paint_of(source: StainFit, target: StainFit) -> np.ndarray:
     """Return what a unit of each source stain becomes, ``(2, 3)`` optical density."""
-    return target.stains * (target.strengths / source.strengths)[:, None]
+    _, source_strengths = source.values
+    stains, strengths = target.values
+    paint: np.ndarray = stains * (strengths / source_strengths)[:, None]
+    return paint
 
 
 def _strengths(

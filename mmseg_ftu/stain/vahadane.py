@@ -107,8 +107,9 @@ def _newton_move(hessian: np.ndarray, slope: np.ndarray) -> np.ndarray:
     """Return the move ``(k,)`` that would reach the minimum of a parabola."""
     sizes, axes = np.linalg.eigh(hessian)
     sizes = np.maximum(np.abs(sizes), 1e-3 * np.abs(sizes).max() + 1e-12)
-    move = -axes @ ((axes.T @ slope) / sizes)
-    return move * min(1, LONGEST / max(np.abs(move).max(), 1e-30))
+    move: np.ndarray = -axes @ ((axes.T @ slope) / sizes)
+    move = move * min(1, LONGEST / max(np.abs(move).max(), 1e-30))
+    return move
 
 
 def _tangents(stains: np.ndarray, slope: np.ndarray) -> np.ndarray:

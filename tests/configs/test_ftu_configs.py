@@ -105,6 +105,22 @@ def test_the_auxiliary_head_reads_every_stage_at_its_width(model):
             assert head(maps).shape == (1, 1, -(-64 // stride), -(-96 // stride))
 
 
+def test_what_all_models_share_stands_in_one_file():
+    models = sorted((CONFIGS / '_base_' / 'models').glob('*.py'))
+    assert len(models) == len(MODEL_NAMES) + 1
+    for name in ('data_preprocessor', 'loss_decode', 'norm_cfg', 'out_channels'):
+        (holder,) = [path.stem for path in models if name in path.read_text()]
+        assert holder == 'binary_encoder_decoder'
+
+
+def test_no_two_configs_have_one_name():
+    """Runs go to ``work_dirs/NAME``, and openmim looks for a config by its name."""
+    names = sorted(path.name for path in CONFIGS.rglob('*.py'))
+    assert names == sorted(set(names))
+    modules = (CONFIGS.parent / 'mmseg_ftu').rglob('*.py')
+    assert not {*names} & {path.name for path in modules if '.mim' not in path.parts}
+
+
 def test_paper_values_stand_in_the_base_files():
     cfg = load('coat_daformer_switch.py')
     assert cfg.optim_wrapper.optimizer == dict(type='AdamW', lr=5e-5, weight_decay=0.01)

@@ -4,7 +4,6 @@ import re
 from pathlib import Path
 
 import modelindex
-import pytest
 from mmengine.config import Config
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -12,22 +11,14 @@ FTU = ROOT / 'configs' / 'ftu'
 CONFIGS = sorted(p.name for p in FTU.glob('*.py'))
 
 
-@pytest.mark.parametrize('page', ['README.md', 'configs/ftu/README.md'])
-def test_the_table_names_all_21(page):
+def test_the_table_names_all_21():
+    page = 'configs/ftu/README.md'
     links = re.findall(r'\(([\w/]+\.py)\)', (ROOT / page).read_text())
     named = [link for link in links if Path(link).name in CONFIGS]
     rows = [link for link in named if '| ' not in link]
     assert {Path(link).name for link in rows} == set(CONFIGS)
     for link in rows:
         assert ((ROOT / page).parent / link).is_file(), link
-
-
-@pytest.mark.parametrize('page', ['README.md', 'configs/ftu/README.md'])
-def test_links_in_the_pages_lead_somewhere(page):
-    folder = (ROOT / page).parent
-    links = re.findall(r'\]\(([^)#:]+)\)', (ROOT / page).read_text())
-    assert len(links) > 20
-    assert [link for link in links if not (folder / link).exists()] == []
 
 
 def test_metafile_is_valid_for_mim():
@@ -42,15 +33,3 @@ def test_metafile_is_valid_for_mim():
             assert all(0.6 < value < 0.8 for value in result.metrics.values())
     (collection,) = index.collections
     assert (ROOT / collection.readme).is_file()
-
-
-def test_both_pages_give_the_same_figures():
-    def figures(page):
-        rows = re.findall(
-            r'^\| .*_switch\.py\) \|$', (ROOT / page).read_text(), re.MULTILINE
-        )
-        return [re.sub(r'\((configs/ftu/)?', '(', row) for row in rows]
-
-    listed = figures('README.md')
-    assert len(listed) == 7
-    assert listed == figures('configs/ftu/README.md')[:7]

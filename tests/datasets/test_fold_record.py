@@ -7,24 +7,10 @@ from mmseg_ftu.datasets import HuBMAPDataset
 from mmseg_ftu.datasets.fold_record import (
     describe,
     fold_record,
-    folds_id,
     image_ids,
-    image_key,
     trained_on,
 )
-
-
-def test_the_split_is_named_by_ids_and_folds():
-    first = folds_id({'a': 0, 'b': 1})
-    assert first == folds_id({'b': 1, 'a': 0})
-    assert len({first, folds_id({'a': 1, 'b': 0}), folds_id({'a': 0, 'c': 1})}) == 3
-
-
-def test_an_image_is_named_by_id_shape_and_source():
-    key = image_key('1', (30, 40), 'HPA')
-    assert key == image_key('1', [30, 40], 'hpa')
-    others = [('2', (30, 40), 'HPA'), ('1', (40, 30), 'HPA'), ('1', (30, 40), 'own')]
-    assert key not in {image_key(*other) for other in others}
+from mmseg_ftu.prepared_table import folds_id
 
 
 @pytest.mark.parametrize('split', ['train', 'all'])

@@ -164,10 +164,10 @@ def _remove_images(root):
             {},
             r'not a \(completely\) prepared folder.*manifest.json is missing',
         ),
-        (_drop_column, {}, r"folds.csv: columns are missing: \['organ'\]"),
-        (_spoil('fold', 'a'), {}, r"line 3, column fold: 'a' is not an integer"),
-        (_spoil('img_width', ''), {}, r"line 3, column img_width: '' is not"),
-        (_spoil('pixel_size', 'x'), {}, r"line 3, column pixel_size: 'x' is not a n"),
+        (_drop_column, {}, r'folds.csv: columns are missing: organ; it has id, tissue'),
+        (_spoil('fold', 'a'), {}, "row 2, id 101: fold is 'a'; give a whole number"),
+        (_spoil('img_width', ''), {}, 'id 101: img_height x img_width is 96 x ; give'),
+        (_spoil('pixel_size', 'x'), {}, "row 2, id 101: pixel_size is 'x'; give a po"),
         (
             lambda root: (root / 'masks' / '104.png').unlink(),
             dict(fold=4, split='val'),
@@ -213,6 +213,6 @@ def test_pixel_sizes_of_the_organs_are_told_apart(make_prepared):
         lines[i] = ','.join(row)
     (root / 'folds.csv').write_text('\n'.join(lines) + '\n')
     about = HuBMAPDataset(str(root), split='all').preparation
-    assert about['pixel_size'] == pytest.approx(0.65 * 96 / 64)
+    assert about.pixel_size == pytest.approx(0.65 * 96 / 64)
     expected = dict(kidney=0.5 * 96 / 64, lung=0.9 * 96 / 64)
-    assert about['pixel_size_by_organ'] == pytest.approx(expected)
+    assert about.pixel_size_by_organ == pytest.approx(expected)

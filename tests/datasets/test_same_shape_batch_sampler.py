@@ -88,7 +88,7 @@ def test_the_shipped_configs_validate_and_test_such_images(
     ]
     cfg = shipped_config(tmp_path, roots[0], workers=False)
     if tta:
-        whole = Config.fromfile(CONFIGS / 'quickstart' / 'coat_daformer_switch.py')
+        whole = Config.fromfile(CONFIGS / 'tissue' / 'coat_slim_daformer_switch.py')
         cfg.test_dataloader.dataset.pipeline = whole.tta_pipeline
         cfg.model = dict(whole.tta_model, module=cfg.model)
     for loader in (cfg.val_dataloader, cfg.test_dataloader):

@@ -1,11 +1,14 @@
 """Weights that are not those of the model: refused in a test, told in a training."""
 
+import shutil
+
 import pytest
 import torch
 from tiny_run import build, tiny_config
 
 from mmseg_ftu.cli import run_command
-from mmseg_ftu.engine.check_weights_hook import compare, non_finite
+from mmseg_ftu.engine.check_weights_hook import compare, not_finite
+from mmseg_ftu.engine.runner import refuse_other_run
 
 
 @pytest.fixture
@@ -69,6 +72,27 @@ def test_good_weights_pass_with_the_prefix_of_a_wrapper_too(trained, tmp_path):
     assert one == other
 
 
+def test_a_test_needs_no_auxiliary_head(trained, tmp_path):
+    def strip(weights):
+        for name in [n for n in weights if n.startswith('auxiliary_head.')]:
+            del weights[name]
+
+    def add(weights):
+        weights['auxiliary_head.stems.9.weight'] = torch.zeros(1)
+
+    paths = trained, changed(trained, strip)
+    scores = [scored(tmp_path / path.stem, path)['Dice'] for path in paths]
+    scores.append(scored(tmp_path / 'more', changed(trained, add))['Dice'])
+    assert scores[0] == scores[1] == scores[2]
+
+
+def test_nothing_that_fits_names_the_way_of_a_backbone(trained, tmp_path):
+    cfg = tiny_config(tmp_path / 'more')
+    cfg.load_from = str(changed(trained, EDITS['empty'][0]))
+    with pytest.raises(ValueError, match=r'Nothing fits: .*backbone\.init_cfg'):
+        build(cfg).train()
+
+
 def test_weights_to_start_from_may_fit_in_part(trained, tmp_path, capsys):
     cfg = tiny_config(tmp_path / 'more')
     cfg.train_cfg.max_epochs = 1
@@ -105,11 +129,15 @@ def test_names_and_shapes():
     ]
 
 
-def test_parameters_that_are_not_finite():
-    layer = torch.nn.Linear(2, 2)
-    assert non_finite(layer) is None
-    layer.bias.data[0] = torch.inf
-    assert non_finite(layer) == '1 of its weights are not finite (bias)'
+def test_parameters_and_statistics_are_finite_and_no_buffer_holds_nan():
+    layer = torch.nn.BatchNorm1d(2)
+    layer.register_buffer('mask', torch.tensor([-torch.inf, 0]))
+    assert not_finite(layer.state_dict(), layer) is None
+    for name, value in [('bias', torch.inf), ('running_var', torch.inf)]:
+        weights = layer.state_dict() | {name: torch.tensor([0, value])}
+        assert not_finite(weights, layer) == f'1 are not finite ({name})'
+    weights = layer.state_dict() | dict(mask=torch.tensor([torch.nan, 0]))
+    assert not_finite(weights, layer) == '1 are not finite (mask)'
 
 
 @pytest.mark.parametrize('content', [[1, 2], dict(state_dict=5), 'text'])
@@ -127,3 +155,12 @@ def test_a_second_run_does_not_replace_the_first(trained, tmp_path, capsys):
     assert run_command('train', [str(config), '--work-dir', str(trained.parent)]) == 2
     assert 'go on with it by --resume' in capsys.readouterr().err
     assert trained.read_bytes() == before
+
+
+def test_other_weights_in_the_work_dir_are_no_earlier_run(trained, tmp_path):
+    (tmp_path / 'new').mkdir()
+    shutil.copy(trained, tmp_path / 'new' / 'pretrained.pth')
+    refuse_other_run(str(tmp_path / 'new'))
+    shutil.copy(trained, tmp_path / 'new' / 'best_Dice_epoch_1.pth')
+    with pytest.raises(ValueError, match=r'earlier run \(best_Dice_epoch_1\.pth\)'):
+        refuse_other_run(str(tmp_path / 'new'))

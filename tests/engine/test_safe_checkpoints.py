@@ -87,7 +87,7 @@ def test_functions_of_mmseg_refuse_it_too(tmp_path):
     torch.save(dict(state_dict={}, extra=Bomb(str(proof))), tmp_path / 'bad.pth')
     with pytest.raises(ValueError, match=r'bad\.pth is refused'):
         init_model(
-            'configs/quickstart/coat_daformer.py', str(tmp_path / 'bad.pth'), 'cpu'
+            'configs/tissue/coat_slim_daformer.py', str(tmp_path / 'bad.pth'), 'cpu'
         )
     assert not proof.exists()
 

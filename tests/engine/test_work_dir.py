@@ -4,12 +4,18 @@ from pathlib import Path
 
 import pytest
 from mmengine.config import Config
+from mmseg.registry import DATASETS
 
-from mmseg_ftu.engine.runner import load_config, train
+from mmseg_ftu.cli import run_command
+from mmseg_ftu.engine.runner import (
+    load_config,
+    refuse_unprepared_data,
+    train,
+)
 from mmseg_ftu.engine.work_dir import default_work_dir
 
 CONFIG = str(
-    Path(__file__).resolve().parents[1] / 'configs/ftu/coat_daformer_switch.py'
+    Path(__file__).resolve().parents[2] / 'configs/ftu/coat_daformer_switch.py'
 )
 FOLDER = str(Path('work_dirs') / 'coat_daformer_switch')
 
@@ -76,3 +82,40 @@ def test_a_run_in_the_data_is_refused(make_prepared, monkeypatch, place):
     with pytest.raises(ValueError, match='lies in the data'):
         train(CONFIG, str(prepared / place))
     assert sorted(prepared.rglob('*')) == before
+
+
+@pytest.mark.parametrize('command', ['train', 'test'])
+def test_data_that_are_not_prepared_are_the_only_line(
+    tmp_path, monkeypatch, capfd, command
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv('FTU_DATA', str(tmp_path / 'no data'))
+    words = [CONFIG] if command == 'train' else [CONFIG, 'no.pth']
+    assert run_command(command, words) == 2
+    said = capfd.readouterr()
+    (line,) = said.err.splitlines()
+    assert line.startswith(f"error: data_root='{tmp_path / 'no data'}' is not a")
+    assert 'tools/prepare_pairs.py' in line
+    assert said.out == ''  # neither the config
+    assert [*tmp_path.iterdir()] == []  # nor a work dir
+
+
+def test_prepared_data_of_a_relative_folder(make_prepared, monkeypatch):
+    prepared = make_prepared(n=2)
+    monkeypatch.chdir(prepared.parent)
+    dataset = dict(type='HuBMAPDataset', data_root=prepared.name, split='all')
+    refuse_unprepared_data(Config(dict(a=dict(dataset=dataset))), 'a')
+    assert len(DATASETS.build(dataset)) == 2
+    (prepared / 'folds.csv').unlink()
+    with pytest.raises(ValueError, match=r'folds\.csv is missing'):
+        refuse_unprepared_data(Config(dict(a=dict(dataset=dataset))), 'a')
+
+
+def test_data_of_other_data_sets_are_not_looked_at(tmp_path):
+    cfg = Config(dict(a=dict(dataset=dict(type='Other', data_root='nowhere'))))
+    refuse_unprepared_data(cfg, 'a', 'b')
+    cfg.a.dataset = dict(
+        type='ConcatDataset', datasets=[dict(type='HuBMAPDataset', data_root='nowhere')]
+    )
+    with pytest.raises(ValueError, match='nowhere'):
+        refuse_unprepared_data(cfg, 'a', 'b')

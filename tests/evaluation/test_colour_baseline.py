@@ -126,5 +126,5 @@ def empty_result(tmp_path):
 
 
 def test_wrong_fold_is_named(make_prepared):
-    with pytest.raises(ValueError, match=r'no image of fold 9; choose one of'):
+    with pytest.raises(ValueError, match=r'no image of fold 9; it has the folds 0, 1'):
         evaluate_colour_baseline(make_prepared(), fold=9)

@@ -14,7 +14,7 @@ from small_models import constant, save, small_config
 from mmseg_ftu.engine.runner import build_runner, evaluate, load_config
 from mmseg_ftu.evaluation.draw_predictions_hook import draw_sample
 
-BASE = 'configs/quickstart/coat_daformer.py'
+BASE = 'configs/tissue/coat_slim_daformer.py'
 GREEN, YELLOW = [0, 200, 0], [255, 220, 0]
 
 

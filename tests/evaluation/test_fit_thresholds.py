@@ -16,14 +16,13 @@ from mmseg_ftu.evaluation.mask_sources import open_masks
 from mmseg_ftu.evaluation.threshold_fit import FEW_IMAGES, fit_group
 
 
-def test_curve_equals_a_slow_count_of_the_real_probabilities(monkeypatch):
-    monkeypatch.setattr('mmseg_ftu.evaluation.dice_curve.STRIP', 60)
+def test_curve_equals_a_slow_count_of_the_real_probabilities():
     rng = np.random.default_rng(0)
     real = rng.random((23, 17))
     mask = rng.choice([0, 1, 255], real.shape).astype(np.uint8)
     stored = np.round(255 * real).astype(np.uint8)
     before = stored.copy(), mask.copy()
-    curve = dice_curve(stored, mask)
+    curve = dice_curve(stored, mask, strip=60)
     assert curve.shape == THRESHOLDS.shape == (256,)
     for k, threshold in enumerate(THRESHOLDS):
         found = (real > threshold) & (mask != 255)

@@ -128,7 +128,10 @@ def test_run_lengths_with_and_without_sizes(tmp_path):
         ({'predictions.csv': 'id\na\na\n'}, 'ids occur twice: a'),
         ({'predictions.csv': 'id\n'}, 'has no rows'),
         ({'dice_per_image.csv': 'img_id\na\n'}, '1 images of its table have no mask'),
-        ({'folds.csv': 'id,pixel_size\na,wide\n'}, 'column pixel_size: .*wide'),
+        (
+            {'folds.csv': 'id,pixel_size\na,wide\n'},
+            'row 1, id a: pixel_size is .wide',
+        ),
         ({'folds.csv': 'id\na\n'}, '1 images of its table have no mask'),
         ({'a.png': '', 'a.tif': ''}, "a.png and a.tif are both named 'a'; keep one"),
         ({'a.png': ''}, 'a.png: is empty'),

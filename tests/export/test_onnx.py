@@ -116,7 +116,7 @@ def test_an_encoder_that_is_captured_for_one_size_is_refused(tmp_path):
 
 @pytest.mark.slow
 def test_the_quickstart_by_command_line_and_metadata(tmp_path):
-    cfg = Config.fromfile(CONFIGS / 'quickstart/coat_daformer_switch.py')
+    cfg = Config.fromfile(CONFIGS / 'tissue/coat_slim_daformer_switch.py')
     config, checkpoint = write_inputs(cfg, tmp_path)
     out = tmp_path / 'out' / 'model.onnx'
     command = [sys.executable, ROOT / 'tools/export_onnx.py', config, checkpoint, out]

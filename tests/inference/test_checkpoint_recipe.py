@@ -4,8 +4,8 @@ import pytest
 from mmengine.config import Config
 from small_models import section_target
 
-from mmseg_ftu.inference.checkpoint_recipe import Recipe, recipe_of
-from mmseg_ftu.preparation.staining import stain_settings
+from mmseg_ftu.inference.checkpoint_recipe import recipe_of
+from mmseg_ftu.preparation.staining import fit_stain_step
 
 RESIZE = dict(type='Resize', scale=(512, 512), keep_ratio=True)
 PLAIN = [dict(type='LoadImageFromFile'), dict(type='PackSegInputs')]
@@ -17,7 +17,7 @@ def target(tmp_path_factory):
 
 
 def meta(size=64, pixel_size=1.5, stain=None, by_organ=None, **more):
-    about = dict(size=size, pixel_size=pixel_size, stain=stain)
+    about = dict(size=size, pixel_size=pixel_size, stain=stain and stain.to_dict())
     if by_organ is not None:  # earlier checkpoints do not say it
         about['pixel_size_by_organ'] = by_organ
     return dict(preparation=about, **more)
@@ -136,18 +136,17 @@ def test_the_option_is_for_all_organs():
 
 
 def test_stains(target):
-    stain = stain_settings('vahadane', target, 'stain-first')
-    name = f'{stain["id"]} stain-first'
+    stain = fit_stain_step('vahadane', target, 'stain-first')
+    name = f'{stain.id} stain-first'
     trained = meta(stain=stain) | dict(stain=name)
     assert recipe_of(pipeline(), [trained]).stain_name == name
     assert recipe_of(pipeline(), [trained], stain_target='none').stain is None
     from_file = recipe_of(pipeline(), [{}], stain_target=target)
-    assert from_file.stain_name == f'{stain["id"]} resize-first'
+    assert from_file.stain_name == f'{stain.id} resize-first'
     online = pipeline(dict(type='StainNormalize', target=str(target)))
-    found = recipe_of(online, [dict(stain=f'{stain["id"]} online')])
+    found = recipe_of(online, [dict(stain=f'{stain.id} online')])
     assert found.stain == from_file.stain
     assert recipe_of(pipeline(), [dict(stain='unknown')]).stain is None
-    assert Recipe(None, None, stain).stain_name == name
 
 
 @pytest.mark.parametrize(
@@ -165,7 +164,7 @@ def test_faults_are_named(cfg, metas, message):
 
 def test_checkpoints_of_other_stains_do_not_mix(target):
     stains = [
-        stain_settings('vahadane', target, order)
+        fit_stain_step('vahadane', target, order)
         for order in ('resize-first', 'stain-first')
     ]
     metas = [meta(stain=stain) for stain in stains]

@@ -20,7 +20,7 @@ from mmseg_ftu.evaluation.fit_thresholds import fit_thresholds
 from mmseg_ftu.inference.command import predict
 from mmseg_ftu.inference.provenance import hash_config
 from mmseg_ftu.preparation.competition import prepare_hubmap
-from mmseg_ftu.preparation.staining import stain_settings
+from mmseg_ftu.preparation.staining import fit_stain_step
 from mmseg_ftu.sample_tissue import write_sample_data
 
 TABLE = 'test_evaluator.thresholds'
@@ -31,7 +31,7 @@ def work(tmp_path_factory):
     """Sample data, prepared with stains normalised, and a model trained on them."""
     root = tmp_path_factory.mktemp('command')
     write_sample_data(root / 'raw', images=8, size=320)
-    stain = stain_settings('vahadane', section_target(root / 'target.json'))
+    stain = fit_stain_step('vahadane', section_target(root / 'target.json'))
     prepare_hubmap(root / 'raw', root / 'data', 128, 2, workers=0, stain=stain)
     config = write_config(root)
     torch.manual_seed(0)
@@ -41,7 +41,7 @@ def work(tmp_path_factory):
 
 def write_config(root):
     """Write the quickstart's config with a small model, for one epoch."""
-    cfg = Config.fromfile('configs/quickstart/coat_daformer.py')
+    cfg = Config.fromfile('configs/tissue/coat_slim_daformer.py')
     small = small_config(kernel_size=9)
     cfg.model, cfg.custom_imports = small.model, small.custom_imports
     cfg.train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=1, val_interval=1)
@@ -355,7 +355,7 @@ def test_a_config_is_followed_to_its_base(predict_a, tmp_path):
 
 
 def test_data_and_fold_of_the_environment_change_nothing(monkeypatch):
-    name = 'configs/quickstart/coat_daformer_switch.py'
+    name = 'configs/tissue/coat_slim_daformer_switch.py'
     hashes = set()
     for data, fold in (('a', '0'), ('b', '3')):
         monkeypatch.setenv('FTU_DATA', data)

@@ -1,4 +1,5 @@
 import json
+import os
 
 import cv2
 import pytest
@@ -177,3 +178,50 @@ def test_images_of_a_folder_can_be_read(tmp_path):
     cv2.imwrite(str(tmp_path / 'a.PNG'), noise(4, 4))
     (job,) = list_jobs(str(tmp_path))
     assert job == Job('a', tmp_path / 'a.PNG')
+
+
+def add_oddities(folder):
+    """Add what has an image's suffix and is no image of the user's."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / '._a.png').write_bytes(b'\0\5\x16\7')  # of macOS, beside a.png
+    (folder / 'album.png').mkdir()
+    os.mkfifo(folder / 'pipe.png')
+    (folder / 'linked.png').symlink_to(folder / 'album.png')
+
+
+def test_what_is_skipped_in_a_folder_is_told(tmp_path, capsys):
+    add_oddities(tmp_path)
+    for name in ('a.png', 'notes.txt', '.hidden.txt'):
+        (tmp_path / name).write_bytes(b'')
+    (tmp_path / 'nowhere.png').symlink_to('gone')  # fails by name, later
+    assert [job.id for job in list_jobs(str(tmp_path))] == ['a', 'nowhere']
+    assert capsys.readouterr().err == (
+        f'note: {tmp_path}: 4 with the suffix of an image are skipped: ._a.png '
+        '(hidden), album.png (a folder), linked.png (a folder), pipe.png (no regular '
+        'file)\n'
+    )
+    assert [job.id for job in list_jobs(str(tmp_path / 'a*.png'))] == ['a']
+    assert 'a*.png: 1 with the suffix of an image is' in capsys.readouterr().err
+
+
+def test_many_skipped_files_are_still_one_line(tmp_path, capsys):
+    for i in range(9):
+        (tmp_path / f'{i}.png').write_bytes(b'')
+        (tmp_path / f'._{i}.png').write_bytes(b'')
+    assert len(list_jobs(str(tmp_path))) == 9
+    (line,) = capsys.readouterr().err.splitlines()
+    assert '9 with the suffix of an image are skipped: ._0.png (hidden), ' in line
+    assert line.endswith('._4.png (hidden), ...')
+
+
+def test_nothing_is_said_where_nothing_is_skipped(folder, capsys):
+    (folder / '.hidden.png').unlink()
+    list_jobs(str(folder))
+    assert capsys.readouterr().err == ''
+
+
+def test_one_of_several_processes_tells_what_is_skipped(folder, capsys, monkeypatch):
+    monkeypatch.setenv('WORLD_SIZE', '2')
+    monkeypatch.setenv('RANK', '1')
+    list_jobs(str(folder))
+    assert capsys.readouterr().err == ''

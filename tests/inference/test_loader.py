@@ -11,10 +11,11 @@ import tifffile
 from counting_budget import CountingBudget
 from small_models import noise
 
-from mmseg_ftu.inference.checkpoint_recipe import Recipe
 from mmseg_ftu.inference.jobs import Job, list_jobs
+from mmseg_ftu.inference.loaded_image import TiledImage
 from mmseg_ftu.inference.loader import Loader
 from mmseg_ftu.io.threads import ordered_map
+from mmseg_ftu.recipe import Recipe
 
 LONG = (40, 3000)
 
@@ -38,7 +39,7 @@ def test_readers_keep_the_budget(images, mode):
     load = Loader(Recipe(32, 2.0), mode, budget=budget)
     jobs = list_jobs(str(folder), pixel_size=1.0)
     for loaded in ordered_map(load, jobs, workers=6, ahead=len(jobs)):
-        assert (loaded.image is None) == (mode == 'tiles')
+        assert isinstance(loaded, TiledImage) == (mode == 'tiles')
     assert sorted(budget.asked) == sorted(pixels)
     assert 2 * 80**2 < budget.most <= max(pixels)
     assert budget.held == 0
@@ -72,7 +73,8 @@ def test_tiles_need_no_original(tmp_path):
     cv2.imwrite(str(tmp_path / 'a.png'), noise(*LONG)[..., ::-1])
     load = Loader(Recipe(64, 2.0), 'tiles', temporary=tmp_path)
     loaded = load(Job('a', tmp_path / 'a.png', pixel_size=1.0))
-    assert loaded.source is None
+    assert isinstance(loaded, TiledImage)
+    assert not hasattr(loaded, 'source')
     assert loaded.thumbnail(5000).shape == (20, 1500, 3)
     loaded.close()
 
@@ -93,7 +95,7 @@ import json, resource, sys
 from mmseg_ftu.inference.jobs import list_jobs
 from mmseg_ftu.inference.loader import Loader
 from mmseg_ftu.io.threads import ordered_map
-from mmseg_ftu.inference.checkpoint_recipe import Recipe
+from mmseg_ftu.recipe import Recipe
 from mmseg_ftu.inference.predict_folder import READERS
 
 def peak():

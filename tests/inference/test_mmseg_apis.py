@@ -13,7 +13,7 @@ from small_models import noise, save
 from mmseg_ftu import FTUPredictor
 from mmseg_ftu.datasets import HuBMAPDataset
 
-CONFIG = 'configs/quickstart/coat_daformer.py'
+CONFIG = 'configs/tissue/coat_slim_daformer.py'
 
 
 @pytest.fixture

@@ -137,7 +137,7 @@ def test_images_are_mirrored_to_the_stride(network, shape):
 
 
 def test_a_real_model_takes_any_size(tmp_path):
-    cfg = Config.fromfile('configs/quickstart/coat_daformer.py')
+    cfg = Config.fromfile('configs/tissue/coat_slim_daformer.py')
     path = save(MODELS.build(cfg.model), tmp_path / 'coat.pth')
     net = Network(cfg, [path], views=['identity', 'rot90'], scales=(0.75, 1.25))
     for shape in ((1, 1), (33, 65), (100, 70)):
@@ -233,9 +233,9 @@ def test_faulty_checkpoints_are_named(tmp_path, capsys, content, message):
 
 
 def test_missing_keys_do_not_fill_the_screen(tmp_path):
-    cfg = Config.fromfile('configs/quickstart/coat_daformer.py')
+    cfg = Config.fromfile('configs/tissue/coat_slim_daformer.py')
     path = save(build_small(small_config()), tmp_path / 'small.pth')
-    with pytest.raises(ValueError, match='Missing key') as caught:
+    with pytest.raises(ValueError, match=r'\d+ are missing') as caught:
         Network(cfg, [path])
     assert len(str(caught.value)) < 500 + len(str(path))
 

@@ -19,7 +19,7 @@ from mmseg_ftu import FTUPredictor
 from mmseg_ftu.inference.choices import KINDS
 from mmseg_ftu.inference.jobs import Job, list_jobs
 from mmseg_ftu.inference.outputs import FileOptions
-from mmseg_ftu.inference.predict_folder import launched_as, predict_folder
+from mmseg_ftu.inference.predict_folder import predict_folder
 from mmseg_ftu.inference.prediction_folder import PredictionFolder
 
 
@@ -539,6 +539,26 @@ def test_a_changed_file_is_made_again_and_kept(run, images, tmp_path):
     assert after == before
 
 
+@pytest.mark.parametrize('overwrite', [False, True])
+def test_tables_that_somebody_edited_are_kept(run, images, tmp_path, overwrite):
+    out, jobs = tmp_path / 'out', list_jobs(str(images))
+    kinds = ('masks', 'submission')
+    run(jobs, kinds=kinds)
+    tables = {n: out / n for n in ('predictions.csv', 'submission.csv')}
+    before = {name: path.read_text() for name, path in tables.items()}
+    assert run(jobs, kinds=kinds).kept_changed == []
+    for path in tables.values():
+        path.write_text('mine')
+    if overwrite:
+        summary = run(jobs, kinds=('masks',), overwrite=True)
+    else:
+        summary = run(jobs, kinds=kinds)
+    assert summary.kept_changed == [f'{name}.changed' for name in tables]
+    assert {(out / f'{name}.changed').read_text() for name in tables} == {'mine'}
+    assert tables['predictions.csv'].read_text() == before['predictions.csv']
+    assert tables['submission.csv'].exists() is not overwrite
+
+
 def test_an_image_that_fails_later_keeps_its_files_known(run, images, tmp_path):
     jobs = list_jobs(str(images))
     run(jobs)
@@ -617,30 +637,6 @@ def test_shares_of_the_images_give_the_same_tables(run, images, tmp_path):
     assert one == together
 
 
-@pytest.mark.parametrize(
-    ('environment', 'expected'),
-    [
-        ({}, (0, 1, 0)),
-        (dict(RANK='3', WORLD_SIZE='4', LOCAL_RANK='1'), (3, 4, 1)),
-        (dict(RANK='3', WORLD_SIZE='4'), (3, 4, 0)),
-        (
-            dict(SLURM_PROCID='2', SLURM_STEP_NUM_TASKS='6', SLURM_LOCALID='0'),
-            (2, 6, 0),
-        ),
-        # a batch script without srun: one process, whatever was reserved
-        (dict(SLURM_PROCID='0', SLURM_NTASKS='6', SLURM_LOCALID='0'), (0, 1, 0)),
-        (dict(RANK='3'), (0, 1, 0)),
-    ],
-)
-def test_launchers(monkeypatch, environment, expected):
-    for name in [*os.environ]:
-        if name.startswith('SLURM_') or name in ('RANK', 'WORLD_SIZE', 'LOCAL_RANK'):
-            monkeypatch.delenv(name)
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    assert launched_as() == expected
-
-
 # the competition
 
 
@@ -708,7 +704,7 @@ def test_weights_that_are_not_finite_are_refused(tmp_path):
     model = dark(small_config(1))
     poison(model, float('nan'))
     path = save(model, tmp_path / 'nan.pth')
-    with pytest.raises(ValueError, match=r'nan\.pth: 1 of its weights are not finite'):
+    with pytest.raises(ValueError, match=r'nan\.pth: of its weights 1 are not finite'):
         FTUPredictor(small_config(1), path)
 
 

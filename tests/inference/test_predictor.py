@@ -21,11 +21,13 @@ from small_models import (
 from mmseg_ftu import FTUPredictor
 from mmseg_ftu.inference.choices import VIEWS
 from mmseg_ftu.inference.jobs import Job, list_jobs
-from mmseg_ftu.io import sources
+from mmseg_ftu.inference.loaded_image import TiledImage
 from mmseg_ftu.io.images import read_image
 from mmseg_ftu.io.resizing import resize_image
+from mmseg_ftu.io.sources import Limits, open_source
 from mmseg_ftu.preparation.competition import prepare_hubmap
-from mmseg_ftu.preparation.staining import ORDERS, stain_settings
+from mmseg_ftu.preparation.staining import fit_stain_step
+from mmseg_ftu.recipe import ORDERS, Recipe
 from mmseg_ftu.sample_tissue import write_sample_data
 from mmseg_ftu.stain import load_target
 
@@ -37,9 +39,8 @@ def predictor(tmp_path):
     def make(
         model, cfg=None, size=None, pixel_size=None, stain=None, organs=None, **kwargs
     ):
-        preparation = dict(size=size, pixel_size=pixel_size, stain=stain)
-        preparation['pixel_size_by_organ'] = organs or {}
-        path = save(model, tmp_path / 'model.pth', preparation=preparation)
+        recipe = Recipe(size, pixel_size, stain, organs or {})
+        path = save(model, tmp_path / 'model.pth', preparation=recipe.to_dict())
         kernel_size = model.backbone.conv.kernel_size[0]
         return FTUPredictor(cfg or small_config(kernel_size), path, **kwargs)
 
@@ -130,7 +131,7 @@ def test_files_of_any_kind_are_the_array(predictor, tmp_path):
 
 @pytest.mark.parametrize('shape', [(1, 1), (1, 200), (200, 1), (5, 9), (31, 33)])
 def test_small_images_with_a_real_model(tmp_path, shape):
-    cfg = Config.fromfile('configs/quickstart/coat_daformer.py')
+    cfg = Config.fromfile('configs/tissue/coat_slim_daformer.py')
     path = save(MODELS.build(cfg.model), tmp_path / 'coat.pth')
     for size in (None, 96):
         found = FTUPredictor(cfg, path, size=size)(noise(*shape))
@@ -291,13 +292,13 @@ def test_tiles_need_pixel_sizes(predictor, trained, given, message):
         predict(tissue(), pixel_size=given)
 
 
-def test_auto_cuts_slides_and_long_images_only(predictor, monkeypatch):
+def test_auto_cuts_slides_and_long_images_only(predictor):
     predict = predictor(dark(small_config(1)), size=96, pixel_size=1)
     assert predict(tissue(), pixel_size=1).tiles == (1, 1)
-    monkeypatch.setattr('mmseg_ftu.inference.loader.TILED_FROM', 400)
+    predict.load.tiled_from = 400
     found = predict(tissue(), pixel_size=1)
     assert found.tiles[1] > 1
-    assert found.loaded.image is None
+    assert isinstance(found.loaded, TiledImage)
 
 
 def test_nothing_is_left_of_temporary_files(predictor, tmp_path):
@@ -323,7 +324,7 @@ def raw(tmp_path_factory):
 def shown(monkeypatch):
     """Return a function: predictor and job -> the images that its network gets."""
 
-    def show(predict, job):
+    def show(predict, job, source=None):
         seen = []
 
         def remember(images):
@@ -332,7 +333,7 @@ def shown(monkeypatch):
 
         monkeypatch.setattr(predict, 'network', remember)
         remember.batch_size = 1
-        predict.predict([predict.load(job)])
+        predict.predict([predict.load(job, source)])
         return seen
 
     return show
@@ -342,7 +343,7 @@ def shown(monkeypatch):
 def test_the_network_sees_what_preparation_wrote(
     predictor, raw, shown, tmp_path, order
 ):
-    stain = stain_settings('vahadane', raw / 'target.json', order)
+    stain = fit_stain_step('vahadane', raw / 'target.json', order)
     folder = tmp_path / 'prepared'
     prepare_hubmap(raw / 'raw', folder, 64, 2, workers=0, stain=stain)
     plain = predictor(constant(small_config(), 0.5), size=64)
@@ -360,13 +361,12 @@ def test_the_network_sees_what_preparation_wrote(
 
 
 @pytest.mark.parametrize('order', ORDERS)
-def test_files_read_in_parts_see_the_same(predictor, raw, shown, monkeypatch, order):
-    stain = stain_settings('vahadane', raw / 'target.json', order)
+def test_files_read_in_parts_see_the_same(predictor, raw, shown, order):
+    stain = fit_stain_step('vahadane', raw / 'target.json', order)
     predict = predictor(constant(small_config(), 0.5), size=64, stain=stain)
     job, *_ = list_jobs(str(raw / 'raw' / 'train_images'))
     (whole,) = shown(predict, job)
-    monkeypatch.setattr(sources, 'WHOLE_PIXELS', 100)
-    (parts,) = shown(predict, job)
+    (parts,) = shown(predict, job, open_source(job.path, Limits(whole_pixels=100)))
     assert np.abs(parts.astype(int) - whole).max() <= 2
     assert np.abs(parts.astype(int) - whole).mean() < 0.1
 
@@ -374,7 +374,7 @@ def test_files_read_in_parts_see_the_same(predictor, raw, shown, monkeypatch, or
 @pytest.mark.parametrize('order', ORDERS)
 def test_tiles_share_one_stain_fit(predictor, raw, shown, order):
     """Tiles that don't overlap make up the whole image as it is normalised."""
-    stain = stain_settings('vahadane', raw / 'target.json', order)
+    stain = fit_stain_step('vahadane', raw / 'target.json', order)
     options = dict(size=64, pixel_size=1, stain=stain, tile=64, overlap=0)
     predict = predictor(constant(small_config(), 0.5), mode='tiles', **options)
     image = section(3, 192)
@@ -391,7 +391,7 @@ def test_tiles_share_one_stain_fit(predictor, raw, shown, order):
 @pytest.mark.parametrize('order', ORDERS)
 def test_a_slide_is_fitted_over_its_tissue(predictor, raw, shown, order):
     """One part in a hundred tissue: the network sees it as it would see it alone."""
-    stain = stain_settings('vahadane', raw / 'target.json', order)
+    stain = fit_stain_step('vahadane', raw / 'target.json', order)
     options = dict(size=64, pixel_size=1, stain=stain, tile=96, overlap=0)
     predict = predictor(constant(small_config(), 0.5), mode='tiles', **options)
     tissue = full_section(3, 96)
@@ -403,7 +403,7 @@ def test_a_slide_is_fitted_over_its_tissue(predictor, raw, shown, order):
 
 
 def test_a_prepared_folder_of_other_stains_is_refused(predictor, raw, shown, tmp_path):
-    stain = stain_settings('vahadane', raw / 'target.json')
+    stain = fit_stain_step('vahadane', raw / 'target.json')
     for name, there in (('stained', stain), ('plain', None)):
         prepare_hubmap(raw / 'raw', tmp_path / name, 64, 2, workers=0, stain=there)
     stained, plain = (
@@ -421,7 +421,7 @@ def test_a_prepared_folder_of_other_stains_is_refused(predictor, raw, shown, tmp
 
 
 def test_a_failed_fit_is_told(predictor, raw):
-    stain = stain_settings('vahadane', raw / 'target.json')
+    stain = fit_stain_step('vahadane', raw / 'target.json')
     model = dark(small_config(1))
     for mode in ('whole', 'tiles'):
         predict = predictor(model, size=96, pixel_size=1, stain=stain, mode=mode)

@@ -19,6 +19,7 @@ from mmseg_ftu.inference.writers import (
 )
 from mmseg_ftu.io.atomic_files import remove_leftovers
 from mmseg_ftu.io.images import read_mask
+from mmseg_ftu.io.tiled_tiff import write_tiled_tiff
 from mmseg_ftu.masks import rle
 from mmseg_ftu.masks.boundary import encode_columns
 from mmseg_ftu.masks.run_mask import RunMask
@@ -56,10 +57,10 @@ def test_the_tiff_is_tiled_and_says_how_large_a_pixel_is(tmp_path):
         assert not file.is_bigtiff
 
 
-def test_above_4_gb_the_tiff_is_a_big_one(tmp_path, monkeypatch):
-    monkeypatch.setattr('mmseg_ftu.io.tiled_tiff.BIG_TIFF_PIXELS', 100)
+def test_above_4_gb_the_tiff_is_a_big_one(tmp_path):
     mask = random_mask((20, 20))
-    write_mask(tmp_path / 'a.tif', [mask], mask.shape)
+    strips = iter([mask.astype(np.uint8)])
+    write_tiled_tiff(tmp_path / 'a.tif', strips, mask.shape, None, big_from=100)
     with tifffile.TiffFile(tmp_path / 'a.tif') as file:
         assert file.is_bigtiff
     np.testing.assert_array_equal(read_mask(tmp_path / 'a.tif'), mask)

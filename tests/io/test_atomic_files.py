@@ -1,8 +1,10 @@
+import fcntl
 import os
 import signal
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import cv2
@@ -19,6 +21,7 @@ from mmseg_ftu.io.atomic_files import (
 ROOT = Path(__file__).resolve().parents[2]
 HOLD = """
 import sys
+import time
 from pathlib import Path
 from mmseg_ftu.io.atomic_files import replacing
 with replacing(Path(sys.argv[1])) as temporary:
@@ -109,3 +112,17 @@ def test_leftovers_of_dead_processes_go_and_those_of_living_ones_stay(tmp_path):
     assert living.returncode == 0
     assert path.read_text() == 'half'
     assert sorted(os.listdir(tmp_path)) == ['.theirs.tmp', 'a.txt']
+
+
+def test_on_a_disk_without_locks_old_leftovers_go(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(37, 'No locks available')
+
+    monkeypatch.setattr(fcntl, 'flock', refuse)
+    old, new = tmp_path / '.a.pth.01234567.tmp', tmp_path / '.b.pth.01234567.tmp'
+    for path in (old, new):
+        path.write_bytes(b'half')
+    long_ago = time.time() - 2 * 24 * 60 * 60
+    os.utime(old, (long_ago, long_ago))
+    assert remove_leftovers(tmp_path) == [old]
+    assert os.listdir(tmp_path) == [new.name]

@@ -109,6 +109,7 @@ def test_reads_exactly(tmp_path, name):
     assert read_size(tmp_path / name) == (64, 48)
     source = open_source(tmp_path / name)  # prediction sees the same
     np.testing.assert_array_equal(source.read(0, 0, 0, 64, 48), RGB)
+    source.close()
 
 
 @pytest.mark.parametrize(
@@ -412,8 +413,9 @@ def test_read_mask_refuses(tmp_path, name, write, message):
     assert str(tmp_path / name) in str(error.value)
 
 
-def test_find_images(tmp_path):
+def test_find_images(tmp_path, capsys):
     for name in ('a.png', 'a.tif', 'b.JPG', '.hidden.png', 'notes.txt'):
         (tmp_path / name).touch()
     found = find_images(tmp_path)
     assert {stem: len(paths) for stem, paths in found.items()} == {'a': 2, 'b': 1}
+    assert '1 with the suffix of an image is skipped' in capsys.readouterr().err

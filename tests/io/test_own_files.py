@@ -2,6 +2,7 @@
 
 import json
 import os
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -12,7 +13,6 @@ from sections import section
 from mmseg_ftu.evaluation.colour_baseline import compare_with_colour
 from mmseg_ftu.evaluation.evaluate import evaluate_predictions
 from mmseg_ftu.evaluation.fit_thresholds import fit_and_write
-from mmseg_ftu.evaluation.overlay import draw_result
 from mmseg_ftu.export.onnx import export_onnx
 from mmseg_ftu.io.own_files import (
     ListedFolder,
@@ -87,17 +87,36 @@ def test_a_damaged_or_other_json_is_not_ours():
         assert not is_own(text)
 
 
+def test_what_somebody_edited_in_a_listed_folder_is_kept(tmp_path, capsys):
+    for text in ('ours', 'ours again'):
+        folder = ListedFolder(tmp_path / 'out')
+        folder.write('a.png', lambda path, text=text: path.write_text(text))
+    assert capsys.readouterr().err == ''
+    for text in ('corrected', 'again'):
+        (tmp_path / 'out' / 'a.png').write_text(text)
+        ListedFolder(tmp_path / 'out').write('a.png', lambda p: p.write_text('new'))
+    assert 'a.png had been changed: kept as a.png.changed2' in capsys.readouterr().err
+    found = {p.name: p.read_text() for p in (tmp_path / 'out').glob('a*')}
+    assert found == {
+        'a.png': 'new',
+        'a.png.changed': 'corrected',
+        'a.png.changed2': 'again',
+    }
+    (tmp_path / 'out' / 'a.png').unlink()
+    ListedFolder(tmp_path / 'out').write('a.png', Path.touch)
+
+
 def test_a_listed_folder_knows_its_files(tmp_path):
     folder = ListedFolder(tmp_path / 'out')
     assert not (tmp_path / 'out').exists()
-    folder.take('a.png').write_text('ours')
+    folder.write('a.png', lambda path: path.write_text('ours'))
     (tmp_path / 'out' / 'b.png').write_text('theirs')
     again, beside = ListedFolder(tmp_path / 'out'), ListedFolder(tmp_path / 'out')
-    again.take('a.png')
-    again.take('c.png').touch()
-    beside.take('c.png')  # of another process
+    again.write('a.png', Path.touch)
+    again.write('c.png', Path.touch)
+    beside.write('c.png', Path.touch)  # of another process
     with pytest.raises(ValueError, match=r'b\.png is in the way'):
-        again.take('b.png')
+        again.write('b.png', Path.touch)
     (tmp_path / 'foreign').mkdir()
     (tmp_path / 'foreign' / 'a.png').touch()
     with pytest.raises(ValueError, match='foreign is not empty'):
@@ -112,17 +131,6 @@ def evaluate(prepared, out):
 
 def colour(prepared, out):
     compare_with_colour(prepared, out=out)
-
-
-def overlays(prepared, out):
-    result = out.parent / 'result'
-    result.mkdir(exist_ok=True)
-    for name in ('100', '102'):
-        mask = (prepared / 'masks_original' / f'{name}.png').read_bytes()
-        (result / f'{name}.png').write_bytes(mask)
-    rows = 'img_id,organ,dice\n100,kidney,0.5\n102,kidney,1\n'
-    (result / 'dice_per_image.csv').write_text(rows)
-    draw_result(prepared, result, out)
 
 
 def sections(prepared):
@@ -161,7 +169,6 @@ TOOLS = [
     (evaluate, 'evaluation.csv'),
     (evaluate, 'evaluation_groups.csv'),
     (colour, 'colour.csv'),
-    (overlays, 'sheet.png'),
     (target, 'target.png'),
     (target, 'target.json'),
     (stains, 'stains.png'),

@@ -9,7 +9,6 @@ import pytest
 import tifffile
 from small_models import noise
 
-from mmseg_ftu.inference.checkpoint_recipe import Recipe
 from mmseg_ftu.inference.jobs import Job
 from mmseg_ftu.inference.loader import Loader
 from mmseg_ftu.io.pixel_size import (
@@ -20,6 +19,7 @@ from mmseg_ftu.io.pixel_size import (
 )
 from mmseg_ftu.io.sources import ArraySource, open_source
 from mmseg_ftu.io.tiff_regions import TiffRegions
+from mmseg_ftu.recipe import Recipe
 
 IMAGE = noise(20, 30)
 
@@ -42,6 +42,11 @@ def write(path, options):
         path, ome=options.pop('ome', False), imagej=options.pop('imagej', False)
     ) as file:
         file.write(IMAGE, photometric='rgb', **options)
+
+
+def pixel_size_of(path):
+    with tifffile.TiffFile(path) as file:
+        return tiff_pixel_size(file)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +80,7 @@ def write(path, options):
 def test_pixel_size_of_a_tiff(tmp_path, options, expected):
     path = tmp_path / 'a.tif'
     write(path, options)
-    found = tiff_pixel_size(path)
+    found = pixel_size_of(path)
     assert found.um == (expected and pytest.approx(expected, abs=1e-5))
     assert found.fault is None
     source = open_source(path)
@@ -118,7 +123,7 @@ def test_pixel_size_of_a_tiff(tmp_path, options, expected):
 def test_what_is_not_plausible_or_square_is_not_believed(tmp_path, options, fault):
     path = tmp_path / 'a.tif'
     write(path, options)
-    found = tiff_pixel_size(path)
+    found = pixel_size_of(path)
     assert found.um is None
     assert fault in found.fault
 
@@ -129,7 +134,7 @@ def test_of_several_images_that_of_the_largest_counts(tmp_path):
         for name, image, size in (('Macro', IMAGE[:9, :9], 16.0), ('', IMAGE, 0.25)):
             metadata = dict(axes='YXS', Name=name, PhysicalSizeX=size)
             file.write(image, photometric='rgb', metadata=metadata)
-    assert tiff_pixel_size(path).um == pytest.approx(0.25)
+    assert pixel_size_of(path).um == pytest.approx(0.25)
     assert open_source(path).shape == (20, 30)
 
 
@@ -143,11 +148,16 @@ def test_pixel_size_of_an_ome_pyramid(tmp_path):
     source = open_source(path)
     assert isinstance(source, TiffRegions)
     assert source.pixel_size == pytest.approx(0.25)
+    source.close()
 
 
-def test_pixel_size_of_no_tiff(tmp_path):
-    (tmp_path / 'a.tif').write_bytes(b'II*\0')
-    assert tiff_pixel_size(tmp_path / 'a.tif') == UNKNOWN
+def test_pixel_size_of_a_damaged_tiff(tmp_path):
+    path = tmp_path / 'a.tif'
+    write(path, tag(20_000) | ome())
+    path.write_bytes(path.read_bytes().replace(b'<Pixels', b'<Pixel<'))
+    with tifffile.TiffFile(path) as file:
+        file.pages[0].tags['ResolutionUnit'].value = 77
+        assert tiff_pixel_size(file) == UNKNOWN
 
 
 class Slide:

@@ -1,15 +1,19 @@
+from pathlib import Path
+
 import cv2
 import numpy as np
 import openslide
 import pytest
 import tifffile
+from opened_files import counting
 from small_models import noise
 
-from mmseg_ftu.io import sources
-from mmseg_ftu.io.sources import SlideSource, open_source
+from mmseg_ftu.io.sources import ArraySource, Limits, SlideSource, open_source
 from mmseg_ftu.io.tiff_regions import TiffRegions
 
 SHAPE = (300, 420)
+HANDLES = Path('/proc/self/fd')
+IN_PARTS = Limits(whole_pixels=100)
 LAYOUTS = {
     'tiles': dict(tile=(64, 112)),
     'strips': dict(rowsperstrip=37),
@@ -24,11 +28,6 @@ COMPRESSIONS = {
 }
 
 
-@pytest.fixture
-def _read_in_parts(monkeypatch):
-    monkeypatch.setattr(sources, 'WHOLE_PIXELS', 100)
-
-
 def boxes(shape, count=12):
     rng = np.random.default_rng(0)
     yield 0, 0, *shape
@@ -38,7 +37,6 @@ def boxes(shape, count=12):
         yield int(y0), int(x0), int(y1 + 1 - y0), int(x1 + 1 - x0)
 
 
-@pytest.mark.usefixtures('_read_in_parts')
 @pytest.mark.parametrize('layout', LAYOUTS)
 @pytest.mark.parametrize('compression', COMPRESSIONS)
 @pytest.mark.parametrize('bigtiff', [False, True])
@@ -47,7 +45,7 @@ def test_large_tiffs_are_read_by_regions(tmp_path, layout, compression, bigtiff)
     options = LAYOUTS[layout] | COMPRESSIONS[compression]
     tifffile.imwrite(path, image, photometric='rgb', bigtiff=bigtiff, **options)
     expected = tifffile.imread(path)
-    source = open_source(path)
+    source = open_source(path, IN_PARTS)
     assert isinstance(source, TiffRegions)
     assert (source.shape, source.levels) == (SHAPE, [SHAPE])
     assert not source.is_slide
@@ -57,7 +55,6 @@ def test_large_tiffs_are_read_by_regions(tmp_path, layout, compression, bigtiff)
     source.close()
 
 
-@pytest.mark.usefixtures('_read_in_parts')
 @pytest.mark.parametrize('alpha', [255, 254])
 def test_large_tiffs_with_alpha(tmp_path, alpha):
     path, image = tmp_path / 'large.tif', noise(*SHAPE)
@@ -66,7 +63,7 @@ def test_large_tiffs_with_alpha(tmp_path, alpha):
     tifffile.imwrite(
         path, np.concatenate([image, last], 2), photometric='rgb', tile=(64, 64)
     )
-    source = open_source(path)
+    source = open_source(path, IN_PARTS)
     if alpha == 255:
         assert (source.read(0, 0, 0, *SHAPE) == image).all()
         return
@@ -75,7 +72,6 @@ def test_large_tiffs_with_alpha(tmp_path, alpha):
         source.read(0, 0, 0, *SHAPE)
 
 
-@pytest.mark.usefixtures('_read_in_parts')
 @pytest.mark.parametrize(
     ('pixels', 'options', 'message'),
     [
@@ -92,25 +88,21 @@ def test_large_tiffs_of_another_kind_are_named(tmp_path, pixels, options, messag
     path = tmp_path / 'large.tif'
     tifffile.imwrite(path, pixels, **(dict(photometric='rgb') | options))
     with pytest.raises(ValueError, match=rf'large\.tif: .*{message}'):
-        open_source(path)
+        open_source(path, IN_PARTS)
 
 
-@pytest.mark.usefixtures('_read_in_parts')
-def test_a_large_strip_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr('mmseg_ftu.io.tiff_regions.STRIP_PIXELS', 30_000)
+def test_a_large_strip_is_refused(tmp_path):
     path = tmp_path / 'large.tif'
     options = dict(compression='deflate', rowsperstrip=SHAPE[0])
     tifffile.imwrite(path, noise(*SHAPE), photometric='rgb', **options)
     with pytest.raises(ValueError, match=r'large\.tif: .*300 x 420 px, too large'):
-        open_source(path)
+        open_source(path, Limits(100, strip_pixels=30_000))
 
 
-@pytest.mark.usefixtures('_read_in_parts')
-def test_one_piece_that_is_not_compressed_is_mapped(tmp_path, monkeypatch):
-    monkeypatch.setattr('mmseg_ftu.io.tiff_regions.STRIP_PIXELS', 30_000)
+def test_one_piece_that_is_not_compressed_is_mapped(tmp_path):
     path, image = tmp_path / 'large.tif', noise(*SHAPE)
     tifffile.imwrite(path, image, photometric='rgb')
-    source = open_source(path)
+    source = open_source(path, Limits(100, strip_pixels=30_000))
     assert isinstance(source, TiffRegions)
     assert source.by_rows
     for top, left, h, w in boxes(SHAPE):
@@ -119,17 +111,15 @@ def test_one_piece_that_is_not_compressed_is_mapped(tmp_path, monkeypatch):
     source.close()
 
 
-@pytest.mark.usefixtures('_read_in_parts')
 @pytest.mark.parametrize('layout', LAYOUTS)
 def test_a_truncated_large_tiff_is_named(tmp_path, layout):
     path = tmp_path / 'large.tif'
     tifffile.imwrite(path, noise(*SHAPE), photometric='rgb', **LAYOUTS[layout])
     path.write_bytes(path.read_bytes()[:-5000])
     with pytest.raises(ValueError, match=r'large\.tif: is truncated'):
-        open_source(path)
+        open_source(path, IN_PARTS)
 
 
-@pytest.mark.usefixtures('_read_in_parts')
 def test_a_damaged_tile_is_named_when_it_is_read(tmp_path):
     path, image = tmp_path / 'large.tif', noise(*SHAPE)
     options = dict(tile=(64, 64), compression='adobe_deflate')
@@ -139,7 +129,7 @@ def test_a_damaged_tile_is_named_when_it_is_read(tmp_path):
     data = bytearray(path.read_bytes())
     data[offset : offset + 40] = bytes(40)
     path.write_bytes(data)
-    source = open_source(path)
+    source = open_source(path, IN_PARTS)
     assert (source.read(0, 0, 0, 64, 64) == image[:64, :64]).all()
     with pytest.raises(ValueError, match=r'large\.tif: tile or strip 3 cannot be'):
         source.read(0, 0, 0, *SHAPE)
@@ -219,3 +209,36 @@ def test_levels_of_a_pyramidal_tiff(tmp_path):
     assert (source.read(0, 100, 200, 300, 400) == image[100:400, 200:600]).all()
     assert (source.read(1, 100, 200, 300, 150) == half[100:400, 200:350]).all()
     assert (source.read(1, 33, 77, 10, 10) == half[33:43, 77:87]).all()
+
+
+@pytest.mark.parametrize(
+    ('limits', 'kind'), [(Limits(), ArraySource), (IN_PARTS, TiffRegions)]
+)
+@pytest.mark.parametrize('layout', LAYOUTS)
+def test_a_tiff_is_opened_once(tmp_path, layout, limits, kind):
+    path, image = tmp_path / 'a.tif', noise(*SHAPE)
+    options = dict(resolution=(20_000, 20_000), resolutionunit='CENTIMETER')
+    tifffile.imwrite(path, image, photometric='rgb', **LAYOUTS[layout], **options)
+    with counting(path) as opened:
+        source = open_source(path, limits)
+        assert isinstance(source, kind)
+        assert (source.read(0, 0, 0, *SHAPE) == image).all()
+        source.close()
+    assert source.pixel_size == pytest.approx(0.5)
+    assert len(opened) == 1
+
+
+@pytest.mark.skipif(not HANDLES.is_dir(), reason='Linux lists open files')
+@pytest.mark.parametrize('kind', ['is read', 'is refused'])
+def test_no_tiff_stays_open(tmp_path, kind):
+    path, image = tmp_path / 'a.tif', noise(*SHAPE)
+    if kind == 'is read':
+        tifffile.imwrite(path, image, photometric='rgb')
+        open_source(path)
+    else:
+        tifffile.imwrite(path, image[..., 0], photometric='minisblack')
+        with pytest.raises(ValueError, match='is a grey image'):
+            open_source(path)
+        with pytest.raises(ValueError, match='axes YX'):
+            open_source(path, IN_PARTS)
+    assert path.resolve() not in [link.resolve() for link in HANDLES.iterdir()]

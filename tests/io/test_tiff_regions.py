@@ -6,13 +6,13 @@ import pytest
 import tifffile
 from small_models import noise
 
-from mmseg_ftu.inference.checkpoint_recipe import Recipe
 from mmseg_ftu.inference.jobs import Job
 from mmseg_ftu.inference.loader import Loader
 from mmseg_ftu.io.images import read_image
-from mmseg_ftu.io.sources import ArraySource, open_source
+from mmseg_ftu.io.sources import ArraySource, Limits, open_source
 from mmseg_ftu.io.tiff_regions import TiffRegions
 from mmseg_ftu.io.working_image import read_resized
+from mmseg_ftu.recipe import Recipe
 
 SHAPE = (500, 644)
 STORED = {
@@ -160,13 +160,12 @@ def test_a_real_slide_as_an_ome_pyramid(shared_data, tmp_path):
         opened.close()
 
 
-def test_rows_of_a_strip_that_is_not_compressed(tmp_path, monkeypatch):
-    monkeypatch.setattr('mmseg_ftu.io.tiff_regions.STRIP_PIXELS', 1000)
+def test_rows_of_a_strip_that_is_not_compressed(tmp_path):
     image = noise(*SHAPE)
     for stored in STORED:
         path = tmp_path / f'{stored}.ome.tif'
         write_pyramid(path, image, stored, rowsperstrip=SHAPE[0])
-        source = open_source(path)
+        source = open_source(path, Limits(strip_pixels=1000))
         assert isinstance(source, TiffRegions)
         for top, left, h, w in boxes(SHAPE):
             region = source.read(0, top, left, h, w)

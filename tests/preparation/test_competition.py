@@ -17,8 +17,9 @@ import tifffile
 from mmseg_ftu.cli import run_command
 from mmseg_ftu.masks import rle
 from mmseg_ftu.preparation import prepare_folder
-from mmseg_ftu.preparation.competition import ORGANS, prepare_hubmap
+from mmseg_ftu.preparation.competition import prepare_hubmap
 from mmseg_ftu.preparation.records import PreparationError
+from mmseg_ftu.prepared_table import ORGANS
 
 TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'prepare_hubmap.py'
 COLUMNS = 'organ data_source img_height img_width pixel_size age sex group fold'
@@ -321,6 +322,12 @@ def test_target_and_source_are_kept_apart(source, place):
         prepare(source, source / place)
 
 
+def test_no_prepared_folder_lies_in_another(source, target):
+    prepare(source, target)
+    with pytest.raises(PreparationError, match='lies in the prepared folder'):
+        prepare(source, target / 'inner' / 'folder')
+
+
 @pytest.mark.parametrize('image_shape', [(20, 30), (21, 31), (120, 180), (20, 31)])
 def test_resized_copies(tmp_path, target, image_shape):
     source = write_source(tmp_path / 'source', 4, (60, 90), image_shape)
@@ -528,7 +535,7 @@ def test_an_error_while_writing_can_be_resumed(source, target, monkeypatch, work
         write(path, pixels)
 
     monkeypatch.setattr(prepare_folder, 'write_png', fail_later)
-    assert run_tool(source, target, workers) == 2
+    assert run_tool(source, target, workers) == 1  # the disk is full
     assert not (target / 'manifest.json').exists()
     monkeypatch.undo()
     done = len((target / 'progress.jsonl').read_text().splitlines()) - 1

@@ -1,3 +1,4 @@
+import os
 import runpy
 import sys
 from pathlib import Path
@@ -283,3 +284,22 @@ def test_real_tissue(shared_data, target, name, options, count):
         assert mask.shape == image.shape[:2]
         assert set(np.unique(mask)) <= {0, 1}
         assert mask.any()
+
+
+@pytest.mark.parametrize('suffix', ['', '_mask'])
+def test_odd_entries_are_skipped_and_told_once(tmp_path, target, capsys, suffix):
+    where = dict(images='.', masks='{}_mask.png') if suffix else {}
+    source = write_pairs(tmp_path / 'my tissue', **where)
+    folder = source / where.get('images', 'images')
+    (folder / '._tile.png').write_bytes(b'\0\5\x16\7')  # of macOS
+    (folder / 'album.png').mkdir()
+    os.mkfifo(folder / 'pipe.png')  # opening it would never end
+    options = dict(images='.', masks='.', mask_suffix=suffix) if suffix else {}
+    prepare(source, target, **options)
+    assert len(pd.read_csv(target / 'folds.csv')) == 6
+    said = capsys.readouterr().err.splitlines()  # progress, too
+    (line,) = [line for line in said if line.startswith('note: ')]
+    assert line == (
+        f'note: {folder}: 3 with the suffix of an image are skipped: ._tile.png '
+        '(hidden), album.png (a folder), pipe.png (no regular file)'
+    )

@@ -15,7 +15,7 @@ from mmseg_ftu.io.resizing import resize_image
 from mmseg_ftu.preparation.competition import prepare_hubmap
 from mmseg_ftu.preparation.records import PreparationError
 from mmseg_ftu.preparation.stain_target import make_stain_target
-from mmseg_ftu.preparation.staining import stain_settings
+from mmseg_ftu.preparation.staining import fit_stain_step
 from mmseg_ftu.sample_tissue import write_sample_data
 from mmseg_ftu.stain import VahadaneNormalizer, load_target
 
@@ -51,9 +51,9 @@ def raw(source, name):
 
 @pytest.mark.parametrize('order', ['resize-first', 'stain-first'])
 def test_images_are_the_engines_in_the_order_asked_for(source, target, order, tmp_path):
-    stain = stain_settings('vahadane', target, order)
+    stain = fit_stain_step('vahadane', target, order)
     summary = prepare(source, tmp_path / 'p', stain)
-    assert f'Stains normalised ({stain["id"]}, {order}).' in summary
+    assert f'Stains normalised ({stain.id}, {order}).' in summary
     normalizer = load_target(target)
     names = sorted(p.stem for p in (tmp_path / 'p' / 'images').iterdir())
     assert len(names) == 10
@@ -71,22 +71,22 @@ def test_images_are_the_engines_in_the_order_asked_for(source, target, order, tm
 
 def test_manifest_dataset_and_masks(source, target, tmp_path):
     prepare(source, tmp_path / 'plain')
-    stain = stain_settings('vahadane', target)
+    stain = fit_stain_step('vahadane', target)
     prepare(source, tmp_path / 'p', stain)
     manifest = json.loads((tmp_path / 'p' / 'manifest.json').read_text())
-    assert manifest['settings']['stain'] == json.loads(json.dumps(stain))
+    assert manifest['settings']['stain'] == json.loads(json.dumps(stain.to_dict()))
     for kind in ('masks', 'masks_original'):
         for path in (tmp_path / 'plain' / kind).iterdir():
             assert path.read_bytes() == (tmp_path / 'p' / kind / path.name).read_bytes()
     named = HuBMAPDataset(str(tmp_path / 'p'), pipeline=[]).metainfo['stain']
-    assert named == f'{stain["id"]} resize-first'
+    assert named == f'{stain.id} resize-first'
     plain = HuBMAPDataset(str(tmp_path / 'plain'), pipeline=[]).metainfo['stain']
     assert plain == 'none'
     online = HuBMAPDataset(
         str(tmp_path / 'plain'),
         pipeline=[dict(type='StainNormalize', target=str(target))],
     )
-    assert online.metainfo['stain'] == f'{stain["id"]} online'
+    assert online.metainfo['stain'] == f'{stain.id} online'
 
 
 def test_failures_are_listed_and_survive_a_second_run(source, target, tmp_path):
@@ -95,7 +95,7 @@ def test_failures_are_listed_and_survive_a_second_run(source, target, tmp_path):
     path = sorted((copy / 'train_images').iterdir())[0]
     image = np.full_like(cv2.imread(str(path)), 255)
     cv2.imwrite(str(path), image)
-    stain = stain_settings('vahadane', target)
+    stain = fit_stain_step('vahadane', target)
     summary = prepare(copy, tmp_path / 'p', stain)
     assert 'could not be fitted' in summary
     assert 'tissue' in summary
@@ -113,7 +113,7 @@ def test_failures_are_listed_and_survive_a_second_run(source, target, tmp_path):
 def test_another_target_is_another_folder(source, target, tmp_path):
     prepare(source, tmp_path / 'p')
     before = (tmp_path / 'p' / 'manifest.json').read_bytes()
-    stain = stain_settings('vahadane', target)
+    stain = fit_stain_step('vahadane', target)
     with pytest.raises(PreparationError, match=r'begun with other settings: stain'):
         prepare(source, tmp_path / 'p', stain)
     assert (tmp_path / 'p' / 'manifest.json').read_bytes() == before
@@ -129,13 +129,13 @@ def test_folders_of_both_rules_are_told_apart(source, target, tmp_path):
     fitted = VahadaneNormalizer(compatible=True).fit(mosaic)
     old.write_text(json.dumps(fitted.state_dict()))
     with pytest.warns(UserWarning, match=r'old\.json: it measures'):
-        settings = stain_settings('vahadane', old)
-    with pytest.warns(UserWarning, match=f'{settings["id"]}: it measures'):
-        prepare(source, tmp_path / 'p', settings)
+        step = fit_stain_step('vahadane', old)
+    with pytest.warns(UserWarning, match=f'{step.id}: it measures'):
+        prepare(source, tmp_path / 'p', step)
     for other in (target, target.with_suffix('.png')):
         with pytest.raises(PreparationError, match='begun with other settings: stain'):
-            prepare(source, tmp_path / 'p', stain_settings('vahadane', other))
-    assert 'nothing to do' in prepare(source, tmp_path / 'p', settings)
+            prepare(source, tmp_path / 'p', fit_stain_step('vahadane', other))
+    assert 'nothing to do' in prepare(source, tmp_path / 'p', step)
     for path in (tmp_path / 'p' / 'images').iterdir():
         image = resize_image(np.ascontiguousarray(raw(source, path.stem)), (64, 64))
         assert np.array_equal(read(tmp_path / 'p', path.stem), fitted.transform(image))
@@ -143,18 +143,18 @@ def test_folders_of_both_rules_are_told_apart(source, target, tmp_path):
 
 def test_an_image_is_fitted_as_target(source, tmp_path):
     path = sorted((source / 'train_images').iterdir())[0]
-    stain = stain_settings('vahadane', path)
+    stain = fit_stain_step('vahadane', path)
     image = np.ascontiguousarray(raw(source, path.stem))
     fit = VahadaneNormalizer().fit(image)
-    assert stain['state'] == fit.state_dict()
-    assert stain_settings('macenko', path)['id'].startswith('macenko-')
+    assert stain.state == fit.state_dict()
+    assert fit_stain_step('macenko', path).id.startswith('macenko-')
 
 
 def test_mistakes(target, tmp_path):
     with pytest.raises(PreparationError, match='was made for VahadaneNormalizer'):
-        stain_settings('macenko', target)
+        fit_stain_step('macenko', target)
     with pytest.raises(PreparationError, match=r'no\.json: no such file'):
-        stain_settings('vahadane', tmp_path / 'no.json')
+        fit_stain_step('vahadane', tmp_path / 'no.json')
     with pytest.raises(PreparationError, match='no images'):
         make_stain_target(tmp_path / 'nowhere', tmp_path / 't', workers=0)
 

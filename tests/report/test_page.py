@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mmseg_ftu.datasets.fold_record import image_key
 from mmseg_ftu.evaluation.dice import dice
 from mmseg_ftu.evaluation.score_table import mean_interval
+from mmseg_ftu.prepared_table import image_key
 from mmseg_ftu.report import write_report
 
 NASTY = '<img src=x onerror="alert(1)">&\'{{ 7 * 7 }}'
@@ -135,7 +135,7 @@ def test_what_is_missing_is_said(make_predictions, tmp_path):
         "3 of 3 images can't be shown",
     ]
     faults = [words(fault) for fault in page.find_class('fault')]
-    assert all('No such file' in fault for fault in faults)
+    assert all('no such file' in fault for fault in faults)
     assert len(faults) == 3
 
 

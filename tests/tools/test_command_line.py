@@ -14,7 +14,7 @@ from mmengine.config import Config
 from mmseg.registry import MODELS
 
 ROOT = Path(__file__).resolve().parents[2]
-CONFIG = 'configs/quickstart/coat_daformer_switch.py'
+CONFIG = 'configs/tissue/coat_slim_daformer_switch.py'
 # crops of 64 px, 2 epochs, the switch after the first
 SMALL = [
     'train_cfg.max_epochs=2',
@@ -144,8 +144,6 @@ def test_evaluation_with_tta_writes_masks_and_table_at_original_size(trained, wo
         mask = cv2.imread(str(work / 'result' / f'{name}.png'), cv2.IMREAD_UNCHANGED)
         assert mask.shape == (128, 128)
     assert f'{table.dice.mean():.4f}' in done.stdout
-    run('tools/draw_overlays.py', work / 'data', work / 'result', work / 'sheet.png')
-    assert cv2.imread(str(work / 'sheet.png')).std() > 10
     done = run('tools/colour_baseline.py', work / 'data', '--result', work / 'result')
     assert 'colour Dice' in done.stdout
     assert f'{table.dice.mean():.3f}' in done.stdout

@@ -30,7 +30,6 @@ default_hooks = dict(
     keep_gradients=dict(type='KeepGradientsHook'),
     check_finite=dict(type='CheckFiniteLossHook'),
     check_weights=dict(type='CheckWeightsHook'),
-    check_stain=dict(type='CheckStainHook'),
     check_fold=dict(type='CheckFoldHook'),
     check_schedule=dict(type='CheckScheduleHook'),
     keep_preparation=dict(type='KeepPreparationHook'),

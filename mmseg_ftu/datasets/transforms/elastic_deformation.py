@@ -89,7 +89,7 @@ def draw_maps(
     margin = math.ceil(3 * sigma)  # cells, so that the border doesn't bias the blur
     cells = [math.ceil(side / step) + 2 * margin for side in shape]
     noise = rng.standard_normal((*cells, 2), dtype=np.float32)
-    field = cv2.GaussianBlur(noise, (0, 0), sigma)
+    field: np.ndarray = cv2.GaussianBlur(noise, (0, 0), sigma)
     # A blur by sigma leaves 1 / (2 sigma sqrt(pi)) of white noise's std in 2-D.
     field *= displacement * 2 * sigma * math.sqrt(math.pi)
     field = field[margin - 1 : 1 - margin, margin - 1 : 1 - margin]

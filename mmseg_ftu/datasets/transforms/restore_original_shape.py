@@ -1,5 +1,7 @@
 """Make mmseg bring predictions back to the size that an image had before preparing."""
 
+from typing import Any
+
 from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
 
@@ -14,7 +16,7 @@ class RestoreOriginalShape(BaseTransform):
     unchanged.
     """
 
-    def transform(self, results: dict) -> dict:
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Return ``results`` with ``ori_shape`` (h, w) replaced."""
         if 'original_shape' not in results:
             return results

@@ -8,6 +8,7 @@ augmentation. The arithmetic is that of ``mmseg_ftu.stain``.
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -53,7 +54,7 @@ class StainNormalize(BaseTransform):
         self.target = str(target)
         self.failures = FailureCount()
 
-    def transform(self, results: dict) -> dict:
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Normalise ``results['img']``."""
         image = _to_rgb(results['img'], self.reverse)
         source = self.normalizer.fit_source(image)
@@ -127,17 +128,18 @@ class StainAugment(BaseTransform):
         self.reverse = _reverses(channel_order)
 
     @cache_randomness
-    def draw(self) -> dict:
+    def draw(self) -> dict[str, Any]:
         """Draw what happens to an image."""
         transfers = np.random.rand() < self.transfer_prob
+        low, high = np.log(self.strength_range)
         return dict(
             varies=np.random.rand() < self.prob,
             target=np.random.randint(len(self.targets)) if transfers else None,
             noise=np.random.normal(0, self.vector_std, (2, 3)),
-            strengths=np.exp(np.random.uniform(*np.log(self.strength_range), 2)),
+            strengths=np.exp(np.random.uniform(low, high, 2)),
         )
 
-    def transform(self, results: dict) -> dict:
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Vary ``results['img']``."""
         drawn = self.draw()
         if not drawn['varies']:
@@ -170,9 +172,10 @@ def vary(fit: StainFit, noise: np.ndarray, strengths: np.ndarray) -> StainFit:
         noise: ``(2, 3)``, added to the unit vectors, which stay non-negative and unit.
         strengths: ``(2,)``, factors of the concentrations.
     """
-    stains = np.clip(fit.stains + noise, 1e-3, None)
+    stains, own_strengths = fit.values
+    stains = np.clip(stains + noise, 1e-3, None)
     stains /= np.linalg.norm(stains, axis=1, keepdims=True)
-    return replace(fit, stains=stains, strengths=fit.strengths * strengths)
+    return replace(fit, stains=stains, strengths=own_strengths * strengths)
 
 
 def _reverses(channel_order: str) -> bool:

@@ -53,7 +53,7 @@ class StrictAlbu(BaseTransform):
             output isn't either.
     """
 
-    def __init__(self, transforms: list[dict]) -> None:
+    def __init__(self, transforms: list[dict[str, Any]]) -> None:
         self.compose = A.Compose(build_transforms(transforms, 'StrictAlbu'))
 
     @cache_randomness
@@ -62,7 +62,7 @@ class StrictAlbu(BaseTransform):
             return int(np.random.randint(2**31))
         return int(rng.integers(2**63))
 
-    def transform(self, results: dict) -> dict:
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Return ``results`` with new ``img``, seg maps, ``img_shape``, ``pad_shape``.
 
         Args:
@@ -93,7 +93,7 @@ class StrictAlbu(BaseTransform):
         return f'{type(self).__name__}({self.compose.transforms})'
 
 
-def build_transforms(configs: list[dict], place: str) -> list[Any]:
+def build_transforms(configs: object, place: str) -> list[Any]:
     """Build Albumentations transforms, refusing all that would be ignored.
 
     Args:
@@ -108,7 +108,7 @@ def build_transforms(configs: list[dict], place: str) -> list[Any]:
     return [build_one(c, f'{place}.transforms[{i}]') for i, c in enumerate(configs)]
 
 
-def build_one(config: dict, place: str) -> Any:
+def build_one(config: object, place: str) -> Any:
     """Build one Albumentations transform, see :func:`build_transforms`."""
     if not isinstance(config, dict) or 'type' not in config:
         raise ValueError(f'{place}: {config!r} is not a dict with the key `type`')
@@ -155,11 +155,11 @@ def _reason(error: Exception) -> str:
 
 
 def _find_class(name: str, place: str) -> type:
-    cls = OWN.get(name) or getattr(A, str(name), None)
+    cls: type | None = OWN.get(name) or getattr(A, str(name), None)
     known = (*OWN, *COMPOSITES) + tuple(
         n for n in dir(A) if _applies_to_masked_image(n)
     )
-    if name in known:
+    if cls is not None and name in known:
         return cls
     if inspect.isclass(cls) and issubclass(cls, (A.BasicTransform, A.BaseCompose)):
         raise ValueError(
@@ -184,7 +184,7 @@ def _applies_to_masked_image(name: str) -> bool:
     )
 
 
-def _check_arguments(cls: type, kwargs: dict, place: str) -> None:
+def _check_arguments(cls: type, kwargs: dict[str, Any], place: str) -> None:
     valid = sorted(set(inspect.signature(cls).parameters) - {'self', 'strict'})
     for key in kwargs:
         if key not in valid:
@@ -194,7 +194,7 @@ def _check_arguments(cls: type, kwargs: dict, place: str) -> None:
             )
 
 
-def _check_arrays(results: dict, fields: list[str], what: str) -> None:
+def _check_arrays(results: dict[str, Any], fields: list[str], what: str) -> None:
     """Check that image and seg maps have one size and the types mmseg works with."""
     arrays = {'img': results['img'], **{field: results[field] for field in fields}}
     shape = getattr(results['img'], 'shape', ())[:2]

@@ -7,7 +7,6 @@ then updates running means and variances twice a step, so that a network trained
 
 from collections.abc import Callable
 from contextlib import nullcontext
-from functools import cache
 from typing import Any
 
 import torch
@@ -27,7 +26,10 @@ class CheckpointedSequential(nn.Sequential):
 
 
 def run_checkpointed(
-    module: nn.Module, *args, function: Callable | None = None, **kwargs
+    module: nn.Module,
+    *args: Any,
+    function: Callable[..., Any] | None = None,
+    **kwargs: Any,
 ) -> Any:
     """Run a module, and once more in the backward pass, to save memory.
 
@@ -51,22 +53,25 @@ def run_checkpointed(
     )
 
 
-class Recomputed:
+class Recomputed(nn.Module):
     """What `recompute_in_place` adds to the class of a module."""
 
-    def forward(self, *args, **kwargs) -> Any:
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Run the module, and once more in the backward pass."""
-        return run_checkpointed(self, *args, function=super().forward, **kwargs)
+        function: Callable[..., Any] = super().forward
+        return run_checkpointed(self, *args, function=function, **kwargs)
 
 
 def recompute_in_place(module: nn.Module) -> None:
     """Let a module of a library save memory; names and weights stay as they are."""
-    module.__class__ = _recomputed(type(module))
+    module_class = type(module)
+    if module_class not in _classes:
+        name = f'Recomputed{module_class.__name__}'
+        _classes[module_class] = type(name, (Recomputed, module_class), {})
+    module.__class__ = _classes[module_class]
 
 
-@cache
-def _recomputed(module_class: type[nn.Module]) -> type[nn.Module]:
-    return type(f'Recomputed{module_class.__name__}', (Recomputed, module_class), {})
+_classes: dict[type, type] = {}  # one for each class, so that copies have the same
 
 
 class FrozenStatistics:

@@ -28,6 +28,7 @@ the number in its authors' public code; what is different from that code:
 
 from collections.abc import Callable, Mapping
 from functools import partial, reduce
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -56,12 +57,13 @@ from mmseg_ftu.models.backbones.weight_files import StateDict
 from mmseg_ftu.models.mirrored_padding import mirror, round_up
 
 Size = tuple[int, int]
+T = TypeVar('T')
 
 # The same in all official variants.
 CRPE_WINDOW = {3: 2, 5: 3, 7: 3}  # window -> number of heads
 PATCH_SIZE = 4
 MIN_SIZE = 32  # px, the deepest stride of the official variants
-LAYER_NORM = partial(nn.LayerNorm, eps=1e-6)
+LAYER_NORM: Any = partial(nn.LayerNorm, eps=1e-6)  # timm's hints want a class
 
 
 @MODELS.register_module()
@@ -92,11 +94,11 @@ class CoaT(PretrainedBackbone):
 
     def __init__(
         self,
-        arch: str | Mapping = 'small_plus1',
+        arch: str | Mapping[str, Any] = 'small_plus1',
         in_channels: int = 3,
         drop_path_rate: float = 0.0,
         with_cp: bool = False,
-        init_cfg: dict | list[dict] | None = None,
+        init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
     ) -> None:
         super().__init__(init_cfg)
         numbers = resolve_arch(arch)
@@ -113,7 +115,7 @@ class CoaT(PretrainedBackbone):
         )
 
     def _add_scale(
-        self, i: int, numbers: dict, in_channels: int, drop_path_rate: float
+        self, i: int, numbers: dict[str, Any], in_channels: int, drop_path_rate: float
     ) -> None:
         """Add the modules of scale ``i``; published names count from 1."""
         dims, k = numbers['embed_dims'], i + 1
@@ -182,7 +184,7 @@ class CoaT(PretrainedBackbone):
 
     def _serial(self, x: Tensor, sizes: list[Size]) -> list[Tensor]:
         """Return the tokens ``(N, 1 + h * w, C)`` of each scale, class token first."""
-        tokens = []
+        tokens: list[Tensor] = []
         for k, size in enumerate(sizes, start=1):
             x = getattr(self, f'patch_embed{k}')(x)
             cls_token = getattr(self, f'cls_token{k}').expand(x.shape[0], -1, -1)
@@ -199,16 +201,20 @@ class CoaT(PretrainedBackbone):
 
         def step(block: nn.Module, tokens: list[Tensor]) -> list[Tensor]:
             placed = [cpe(t, s) for cpe, t, s in zip(cpes, tokens, sizes, strict=True)]
-            return block(placed, sizes)
+            mixed: list[Tensor] = block(placed, sizes)
+            return mixed
 
         for block in self.parallel_blocks:
             tokens = self._run(step, block, tokens)
         return tokens
 
-    def _run(self, function: Callable, *args: object) -> Tensor | list[Tensor]:
+    def _run(self, function: Callable[..., T], *args: object) -> T:
+        out: T
         if self.with_cp and torch.is_grad_enabled():
-            return checkpoint(function, *args, use_reentrant=False)
-        return function(*args)
+            out = checkpoint(function, *args, use_reentrant=False)
+        else:
+            out = function(*args)
+        return out
 
     def map_pretrained(self, state: StateDict) -> StateDict:
         """Drop the classification parts; start a fifth scale from the fourth.
@@ -289,7 +295,8 @@ class ParallelBlock(nn.Module):
 
 def to_map(tokens: Tensor, size: Size) -> Tensor:
     """Drop the class token: ``(N, 1 + h * w, C)`` to ``(N, C, h, w)``, a view."""
-    return tokens[:, 1:].transpose(1, 2).unflatten(2, size)
+    view: Tensor = tokens[:, 1:].transpose(1, 2).unflatten(2, size)
+    return view
 
 
 def mix_scales(tokens: list[Tensor], sizes: list[Size]) -> list[Tensor]:

@@ -6,6 +6,7 @@ explained in ``coat.py``.
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 from mmseg_ftu.models.backbones.weight_files import StateDict
 
@@ -31,7 +32,7 @@ FIFTH_SCALE = re.compile(
 )
 
 
-def resolve_arch(arch: str | Mapping) -> dict:
+def resolve_arch(arch: str | Mapping[str, Any]) -> dict[str, Any]:
     """Return the complete numbers of a variant.
 
     Args:
@@ -71,9 +72,11 @@ def fourth_scale_name(name: str) -> str:
     return FIFTH_SCALE.sub(r'\g<1>4', name)
 
 
-def read_arch(state: StateDict) -> dict:
+def read_arch(state: StateDict) -> dict[str, Any]:
     """Return the numbers of the variant whose names and shapes ``state`` has."""
-    dims, depths, ratios = [], [], []
+    dims: list[int] = []
+    depths: list[int] = []
+    ratios: list[float] = []
     while f'patch_embed{len(dims) + 1}.proj.weight' in state:
         k = len(dims) + 1
         dims.append(len(state[f'patch_embed{k}.proj.weight']))

@@ -9,10 +9,12 @@ mmpretrain's does neither, so it would have to be written again.
 """
 
 from collections.abc import Sequence
+from typing import Any, cast
 
 import timm
 import torch
 from mmseg.registry import MODELS
+from timm.models import FeatureListNet
 from torch import Tensor, nn
 
 from mmseg_ftu.models.backbones.checkpointing import CheckpointedSequential
@@ -56,7 +58,7 @@ class EfficientNet(PretrainedBackbone):
         in_channels: int = 3,
         drop_path_rate: float = 0.0,
         with_cp: bool = False,
-        init_cfg: dict | list[dict] | None = None,
+        init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
     ) -> None:
         super().__init__(init_cfg)
         if arch not in ARCHS:
@@ -65,7 +67,7 @@ class EfficientNet(PretrainedBackbone):
             raise ValueError(
                 f'EfficientNet output_stride={output_stride!r}: expected 8, 16 or 32'
             )
-        self.net = timm.create_model(
+        net = timm.create_model(
             f'efficientnet_{arch}',
             features_only=True,
             out_indices=tuple(out_indices),
@@ -73,11 +75,14 @@ class EfficientNet(PretrainedBackbone):
             in_chans=in_channels,
             drop_path_rate=drop_path_rate,
         )
+        self.net = cast(FeatureListNet, net)  # which features_only gives
         if with_cp:
-            stages = [CheckpointedSequential(*stage) for stage in self.net.blocks]
-            self.net.blocks = nn.Sequential(*stages)
-        self.out_channels = self.net.feature_info.channels()
-        self.strides = self.net.feature_info.reduction()
+            stages = self.net.get_submodule('blocks').children()
+            self.net.blocks = nn.Sequential(
+                *(CheckpointedSequential(*stage.children()) for stage in stages)
+            )
+        self.out_channels: list[int] = self.net.feature_info.channels()
+        self.strides: list[int] = self.net.feature_info.reduction()
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Compute the maps of an image batch.
@@ -90,7 +95,8 @@ class EfficientNet(PretrainedBackbone):
             ``s = strides[i]``.
         """
         # in this memory format all convolutions are faster: docs/performance.md
-        return self.net(x.contiguous(memory_format=torch.channels_last))
+        maps: list[Tensor] = self.net(x.contiguous(memory_format=torch.channels_last))
+        return maps
 
     def init_random(self) -> None:
         """Keep timm's initialisation, which was drawn when the network was built."""

@@ -7,7 +7,9 @@ network. Many pathology encoders are gated: one has to accept their conditions f
 
 import json
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from huggingface_hub import constants, hf_hub_download
 from huggingface_hub.errors import (
@@ -16,7 +18,7 @@ from huggingface_hub.errors import (
     HfHubHTTPError,
     HFValidationError,
 )
-from timm.models import get_pretrained_cfg, list_pretrained
+from timm.models import PretrainedCfg, get_pretrained_cfg, list_pretrained
 
 from mmseg_ftu.models.backbones.packaged_weights import known_package
 from mmseg_ftu.models.backbones.some_of import some_of
@@ -46,7 +48,7 @@ def find_of_timm(checkpoint: str) -> Path:
     return _download(checkpoint, cfg.hf_hub_id, cfg.hf_hub_filename or FILES[0])
 
 
-def _timm_cfg(checkpoint: str):
+def _timm_cfg(checkpoint: str) -> PretrainedCfg | None:
     model = checkpoint.removeprefix('timm://')
     try:
         return get_pretrained_cfg(model, allow_unregistered=False)
@@ -112,7 +114,7 @@ def _by_hand(repository: str, file: str) -> str:
     )
 
 
-def published_cfg(checkpoint: str, path: Path) -> dict:
+def published_cfg(checkpoint: str, path: Path) -> dict[str, Any]:
     """Return what is published of weights: ``mean``, ``std`` and other numbers.
 
     Args:
@@ -126,7 +128,7 @@ def published_cfg(checkpoint: str, path: Path) -> dict:
         checkpoint = f'timm://{known_package(checkpoint)[1].model_name}'
     if checkpoint.startswith('timm://'):
         cfg = _timm_cfg(checkpoint)
-        return cfg.to_dict() if cfg else {}
+        return asdict(cfg) if cfg else {}
     try:
         content = json.loads(path.with_name(CONFIG).read_text())
     except (OSError, ValueError):

@@ -11,6 +11,7 @@ So what is read is the sum, too.
 """
 
 import math
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -29,12 +30,19 @@ class LoRALinear(nn.Linear):
         lora_scale: Factor of the change, ``alpha / rank``.
     """
 
+    lora_a: nn.Parameter
+    lora_b: nn.Parameter
     lora_scale: float
 
     @property
-    def weight(self) -> Tensor:
+    def frozen(self) -> Tensor:
+        """The weights without the change, ``(out, in)``."""
+        return cast(Tensor, self._parameters['weight'])
+
+    @property
+    def weight(self) -> Tensor:  # type: ignore[override]  # nobody assigns to it
         """The sum of the frozen weights and the change, ``(out, in)``."""
-        return self._parameters['weight'] + self.change()
+        return self.frozen + self.change()
 
     def change(self) -> Tensor:
         """Return what is added to the weights, ``(out, in)``."""
@@ -42,8 +50,8 @@ class LoRALinear(nn.Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(..., in)`` to ``(..., out)``, without building the sum."""
-        frozen = F.linear(x, self._parameters['weight'], self.bias)
-        return frozen + self.lora_scale * F.linear(
+        unchanged = F.linear(x, self.frozen, self.bias)
+        return unchanged + self.lora_scale * F.linear(
             F.linear(x, self.lora_a), self.lora_b
         )
 
@@ -78,10 +86,11 @@ def _adapt_layer(layer: nn.Linear, rank: int, alpha: float) -> None:
     # in place, so that names, hooks and whoever holds the layer stay as they are
     a = layer.weight.new_empty(rank, layer.in_features)
     nn.init.kaiming_uniform_(a, a=math.sqrt(5))  # as in the authors' code
-    layer.lora_a = nn.Parameter(a)
-    layer.lora_b = nn.Parameter(layer.weight.new_zeros(layer.out_features, rank))
+    b = layer.weight.new_zeros(layer.out_features, rank)
+    adapted = cast(LoRALinear, layer)
+    adapted.lora_a, adapted.lora_b = nn.Parameter(a), nn.Parameter(b)
+    adapted.lora_scale = alpha / rank
     layer.__class__ = LoRALinear
-    layer.lora_scale = alpha / rank
 
 
 @torch.no_grad()
@@ -93,7 +102,7 @@ def merge(net: nn.Module) -> int:
     """
     layers = [m for m in net.modules() if isinstance(m, LoRALinear)]
     for layer in layers:
-        layer._parameters['weight'] += layer.change()
-        layer.__class__ = nn.Linear
+        layer.frozen.add_(layer.change())
         del layer.lora_a, layer.lora_b, layer.lora_scale
+        cast(nn.Linear, layer).__class__ = nn.Linear
     return len(layers)

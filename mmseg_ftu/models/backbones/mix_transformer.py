@@ -18,7 +18,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -42,7 +42,7 @@ class Arch(NamedTuple):
     embed_dims: tuple[int, ...]
     depths: tuple[int, ...]
     num_heads: tuple[int, ...]
-    mlp_ratios: tuple[int, ...]
+    mlp_ratios: tuple[float, ...]
 
 
 class MixTransformer(PretrainedBackbone):
@@ -72,11 +72,11 @@ class MixTransformer(PretrainedBackbone):
 
     def __init__(
         self,
-        arch: str | Mapping = 'b2',
+        arch: str | Mapping[str, Any] = 'b2',
         in_channels: int = 3,
         drop_path_rate: float = 0.0,
         with_cp: bool = False,
-        init_cfg: dict | list[dict] | None = None,
+        init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
     ) -> None:
         super().__init__(init_cfg)
         numbers = self._resolve(arch)
@@ -88,7 +88,10 @@ class MixTransformer(PretrainedBackbone):
         self.stages = nn.ModuleList(
             Stage(
                 in_channels if i == 0 else numbers.embed_dims[i - 1],
-                *(values[i] for values in numbers),
+                numbers.embed_dims[i],
+                numbers.depths[i],
+                numbers.num_heads[i],
+                numbers.mlp_ratios[i],
                 reduction=REDUCTIONS[i],
                 drop_path_rates=list(islice(rates, numbers.depths[i])),
                 linear=arch in self.linear_archs if isinstance(arch, str) else False,
@@ -98,7 +101,7 @@ class MixTransformer(PretrainedBackbone):
             for i in range(len(self.out_channels))
         )
 
-    def _resolve(self, arch: str | Mapping) -> Arch:
+    def _resolve(self, arch: str | Mapping[str, Any]) -> Arch:
         name = type(self).__name__
         if isinstance(arch, str) and arch in self.archs:
             return self.archs[arch]
@@ -151,11 +154,11 @@ class MixTransformer(PretrainedBackbone):
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 trunc_normal_(module.weight, std=0.02)
-                nn.init.zeros_(module.bias)
             elif isinstance(module, nn.Conv2d):
                 area = math.prod(module.kernel_size)
                 fan_out = area * module.out_channels // module.groups
                 nn.init.normal_(module.weight, std=math.sqrt(2 / fan_out))
+            if isinstance(module, nn.Linear | nn.Conv2d) and module.bias is not None:
                 nn.init.zeros_(module.bias)
 
     def map_pretrained(self, state: StateDict) -> StateDict:
@@ -165,7 +168,8 @@ class MixTransformer(PretrainedBackbone):
     def describe_pretrained(self, state: StateDict) -> str:
         """Name the variants whose widths and depths the file has."""
         mapped = rename(state)
-        dims, depths = [], []
+        dims: list[int] = []
+        depths: list[int] = []
         while (key := f'stages.{len(dims)}.patch_embed.proj.weight') in mapped:
             blocks = rf'stages\.{len(dims)}\.blocks\.\d+\.norm1\.weight'
             depths.append(sum(bool(re.fullmatch(blocks, name)) for name in mapped))
@@ -228,7 +232,8 @@ class PatchEmbed(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(N, C, H, W)`` to ``(N, h, w, dim)``."""
         x = self.proj(x.contiguous(memory_format=torch.channels_last))
-        return self.norm(to_tokens(x))
+        tokens: Tensor = self.norm(to_tokens(x))
+        return tokens
 
 
 class Block(nn.Module):
@@ -254,7 +259,8 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map tokens to tokens of the same shape."""
         x = x + self.drop_path(self.attn(self.norm1(x)))
-        return x + self.drop_path(self.mlp(self.norm2(x)))
+        x = x + self.drop_path(self.mlp(self.norm2(x)))
+        return x
 
 
 class Attention(nn.Module):
@@ -277,7 +283,7 @@ class Attention(nn.Module):
         self.q = nn.Linear(dim, dim)
         self.kv = nn.Linear(dim, 2 * dim)
         self.proj = nn.Linear(dim, dim)
-        self.sr = None
+        self.sr: nn.Conv2d | None = None
         if linear or reduction > 1:
             size = 1 if linear else reduction
             self.sr = nn.Conv2d(dim, dim, size, size)
@@ -290,7 +296,8 @@ class Attention(nn.Module):
         kv = self.kv(self._reduce(x)).flatten(1, 2).unflatten(2, (2, *heads))
         k, v = kv.transpose(1, 3).unbind(2)
         out = F.scaled_dot_product_attention(q, k, v)  # (N, heads, h * w, C / heads)
-        return self.proj(out.transpose(1, 2).reshape(x.shape))
+        tokens: Tensor = self.proj(out.transpose(1, 2).reshape(x.shape))
+        return tokens
 
     def _reduce(self, x: Tensor) -> Tensor:
         if self.sr is None:
@@ -318,7 +325,8 @@ class MixFFN(nn.Module):
         if self.relu:
             x = F.relu(x)
         x = to_tokens(self.dwconv(to_map(x)))
-        return self.fc2(F.gelu(x))
+        tokens: Tensor = self.fc2(F.gelu(x))
+        return tokens
 
 
 def to_map(tokens: Tensor) -> Tensor:

@@ -34,6 +34,8 @@ class PretrainedBackbone(BaseModule):
     initialisers and are applied before.
     """
 
+    is_init: bool  # mmengine's
+
     def init_weights(self) -> None:
         """Initialise once; mmengine calls this before ``load_from`` or resume.
 

@@ -6,6 +6,7 @@ are loaded completely or not at all.
 """
 
 from itertools import pairwise
+from typing import Any
 
 import torch
 from mmengine.model import initialize
@@ -46,8 +47,8 @@ class FTUResNet(PretrainedBackbone, MMSegResNet):
         depth: int = 101,
         output_stride: int = 32,
         with_cp: bool = False,
-        init_cfg: dict | list[dict] | None = None,
-        **kwargs,
+        init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
+        **kwargs: Any,
     ) -> None:
         if depth not in self.arch_settings:
             raise ValueError(

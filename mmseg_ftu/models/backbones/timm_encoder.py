@@ -15,6 +15,7 @@ import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.logging import print_log
@@ -91,20 +92,20 @@ class TimmEncoder(PretrainedBackbone):
         self,
         model_name: str,
         out_indices: Sequence[int] | None = None,
-        model_args: Mapping | None = None,
+        model_args: Mapping[str, Any] | None = None,
         pyramid_channels: int = 256,
         in_channels: int = 3,
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
         freeze: str | int = 'none',
-        lora: Mapping | None = None,
+        lora: Mapping[str, Any] | None = None,
         with_cp: bool = False,
-        init_cfg: dict | list[dict] | None = None,
+        init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
     ) -> None:
         super().__init__(init_cfg)
         self.model_name = model_name
         self.model_args = dict(model_args or {}, in_chans=in_channels)
-        self.net = create_net(model_name, **self.model_args)
+        self.net: Any = create_net(model_name, **self.model_args)
         self._published = {k: v.shape for k, v in self.net.state_dict().items()}
         self._choose_maps(out_indices, pyramid_channels)
         self._needed = {k: v.shape for k, v in self.net.state_dict().items()}
@@ -145,12 +146,16 @@ class TimmEncoder(PretrainedBackbone):
         fix_padding(self.net)  # `forward` gives it multiples of the strides
 
     def _set_normalisation(
-        self, mean: Sequence | None, std: Sequence | None, in_channels: int
+        self,
+        mean: Sequence[float] | None,
+        std: Sequence[float] | None,
+        in_channels: int,
     ) -> None:
         cfg = self.net.pretrained_cfg
+        self.mean: list[float] | None = None
+        self.std: list[float] | None = None
         self._normalisation_given = mean is not None and std is not None
         if in_channels != 3 and not self._normalisation_given:
-            self.mean = self.std = None
             return
         self.mean = to_levels(cfg['mean']) if mean is None else list(mean)
         self.std = to_levels(cfg['std']) if std is None else list(std)
@@ -158,7 +163,7 @@ class TimmEncoder(PretrainedBackbone):
     def _layers(self, coarse: bool) -> dict[str, int]:
         return layer_numbers(self.net, self.model_name, coarse)
 
-    def _freeze(self, freeze: str | int, lora: Mapping | None) -> None:
+    def _freeze(self, freeze: str | int, lora: Mapping[str, Any] | None) -> None:
         frozen = frozen_names(self.net, self.model_name, freeze)
         for name in frozen:
             self.net.get_parameter(name).requires_grad_(False)
@@ -262,7 +267,7 @@ class TimmEncoder(PretrainedBackbone):
 
     def init_random(self) -> None:
         """Keep timm's initialisation, which was drawn when the network was built."""
-        if self.mean is not None:
+        if self.mean and self.std:
             print_log(
                 f'TimmEncoder {self.model_name} expects data_preprocessor=dict('
                 f'{config_lines(self.mean, self.std)})',
@@ -275,7 +280,7 @@ class TimmEncoder(PretrainedBackbone):
         Raises:
             ValueError: If they differ, unless the config gives them.
         """
-        if self.mean is None:
+        if not self.mean or not self.std:
             return
         text = contradiction(published_cfg(checkpoint, path), self.mean, self.std)
         if text is None:

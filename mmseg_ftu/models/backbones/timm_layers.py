@@ -6,12 +6,13 @@ Freezing, layer-wise learning rates and activation checkpointing follow that.
 
 from collections.abc import Mapping
 from itertools import takewhile
+from typing import Any
 
 from timm.models import group_parameters
 from torch import nn
 
 
-def layer_numbers(net: nn.Module, model_name: str, coarse: bool) -> dict[str, int]:
+def layer_numbers(net: Any, model_name: str, coarse: bool) -> dict[str, int]:
     """Return the layer of each parameter; 0 is all that comes before the blocks.
 
     Args:
@@ -29,7 +30,10 @@ def layer_numbers(net: nn.Module, model_name: str, coarse: bool) -> dict[str, in
             'which freeze=<number>, with_cp and a layer-wise learning rate need; '
             "freeze='all' works"
         )
-    return group_parameters(net, net.group_matcher(coarse=coarse), reverse=True)
+    numbers: dict[str, int] = group_parameters(
+        net, net.group_matcher(coarse=coarse), reverse=True
+    )
+    return numbers
 
 
 def frozen_names(net: nn.Module, model_name: str, freeze: str | int) -> set[str]:

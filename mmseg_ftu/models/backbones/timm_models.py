@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
+from typing import Any
 
 import timm
 import torch
@@ -15,10 +16,14 @@ from mmseg_ftu.models.backbones.weight_files import StateDict
 PROBE = (128, 192)  # px, height and width; multiples of all strides in use
 STRIDES = (4, 8, 16, 32)  # px, of the maps by default
 # How the constructors of timm call it that images may have any size.
-ANY_SIZE = (dict(dynamic_img_size=True), dict(strict_img_size=False), {})
+ANY_SIZE: tuple[dict[str, Any], ...] = (
+    dict(dynamic_img_size=True),
+    dict(strict_img_size=False),
+    {},
+)
 
 
-def create_net(model_name: str, **kwargs) -> nn.Module:
+def create_net(model_name: str, **kwargs: Any) -> nn.Module:
     """Build a model of timm, for images of any size where it can.
 
     Args:
@@ -81,14 +86,14 @@ def fix_padding(net: nn.Module) -> None:
             module.__class__ = PaddedConvolution
 
 
-def describe_stages(net: nn.Module) -> list[dict]:
+def describe_stages(net: Any) -> list[dict[str, Any]]:
     """Return ``num_chs`` and ``reduction`` (px) of each map that a model can give."""
     info = net.feature_info
     return [dict(stage) for stage in getattr(info, 'info', info)]
 
 
 @torch.no_grad()
-def refuse_fixed_size(encoder: nn.Module, in_channels: int) -> None:
+def refuse_fixed_size(encoder: Any, in_channels: int) -> None:
     """Try an encoder on an image of another size than its model was made for.
 
     Args:
@@ -130,7 +135,7 @@ def by_stride(reductions: Sequence[int]) -> list[int]:
     return [last[stride] for stride in STRIDES if stride in last]
 
 
-def load_by_timm(model_name: str, state: StateDict, **kwargs) -> StateDict:
+def load_by_timm(model_name: str, state: StateDict, **kwargs: Any) -> StateDict:
     """Let timm bring weights of an older or another release to its own names.
 
     It knows how for the models it publishes, and resizes position embeddings.
@@ -144,7 +149,7 @@ def load_by_timm(model_name: str, state: StateDict, **kwargs) -> StateDict:
         Weights under timm's names; ``state`` if timm can't do it completely.
     """
     cfg = timm.models.get_pretrained_cfg(model_name)
-    classifiers = cfg.classifier or ()
+    classifiers = (cfg and cfg.classifier) or ()
     names = [classifiers] if isinstance(classifiers, str) else classifiers
     head = tuple(f'{name}.' for name in names)
     given = {k: v for k, v in state.items() if not (head and k.startswith(head))}

@@ -96,7 +96,8 @@ class Level(nn.Module):
             x = x[..., :height, :width]
         else:
             x = sample(x, height, width, self.spacing)
-        return self.smooth(x)
+        level: Tensor = self.smooth(x)
+        return level
 
 
 def norm(channels: int) -> nn.GroupNorm:

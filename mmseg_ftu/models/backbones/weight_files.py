@@ -69,6 +69,7 @@ def read_state_dict(path: Path, prefix: str | None = None) -> StateDict:
     Raises:
         ValueError: The file is damaged, holds more than plain data, or no tensors.
     """
+    content: object
     if path.suffix == '.safetensors':
         try:
             content = safetensors.torch.load_file(path)
@@ -81,8 +82,8 @@ def read_state_dict(path: Path, prefix: str | None = None) -> StateDict:
         if isinstance(content, Mapping) and isinstance(content.get(nest), Mapping):
             content = content[nest]
             break
-    tensors = content if isinstance(content, Mapping) else {}
-    tensors = {k: v for k, v in tensors.items() if isinstance(v, Tensor)}
+    found = content if isinstance(content, Mapping) else {}
+    tensors = {k: v for k, v in found.items() if isinstance(v, Tensor)}
     state = _strip_prefixes(tensors, prefix)
     if not state:
         raise ValueError(

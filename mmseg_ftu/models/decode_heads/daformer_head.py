@@ -18,6 +18,7 @@ mmseg's, of whole channels, theirs of single values.
 
 from collections.abc import Sequence
 from functools import reduce
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -73,8 +74,8 @@ class DAFormerHead(BaseDecodeHead):
         upsample: str = 'bilinear',
         fusion: str = 'sep_aspp',
         dilations: Sequence[int] = (1, 6, 12, 18),
-        norm_cfg: dict | None = dict(type='BN'),  # noqa: B006 (never modified)
-        **kwargs,
+        norm_cfg: dict[str, Any] | None = dict(type='BN'),  # noqa: B006 (never modified)
+        **kwargs: Any,
     ) -> None:
         in_index = list(range(len(in_channels)) if in_index is None else in_index)
         chosen = dict(embed=embed, upsample=upsample, fusion=fusion)
@@ -94,7 +95,7 @@ class DAFormerHead(BaseDecodeHead):
             else nn.Conv2d(width, embed_channels, 1)
             for width in in_channels
         )
-        self.mix = None
+        self.mix: nn.Parameter | None = None
         if upsample == 'mix':
             self.mix = nn.Parameter(torch.full((len(in_channels) - 1,), 0.5))
         width = embed_channels * len(in_channels)
@@ -104,7 +105,7 @@ class DAFormerHead(BaseDecodeHead):
         self.fuse = self._conv(width, channels, 1 if fusion == 'conv1x1' else 3)
 
     def _aspp(self, in_channels: int, dilations: Sequence[int]) -> nn.ModuleList:
-        return DepthwiseSeparableASPPModule(
+        aspp: nn.ModuleList = DepthwiseSeparableASPPModule(
             dilations=tuple(dilations),
             in_channels=in_channels,
             channels=self.channels,
@@ -112,6 +113,7 @@ class DAFormerHead(BaseDecodeHead):
             norm_cfg=self.norm_cfg,
             act_cfg=self.act_cfg,
         )
+        return aspp
 
     def _conv(self, in_channels: int, out_channels: int, size: int) -> ConvModule:
         return ConvModule(
@@ -140,12 +142,15 @@ class DAFormerHead(BaseDecodeHead):
         for index, x, embed in zip(self.in_index, levels, self.embeds, strict=True):
             _check_norm(index, x, embed)
         if self.fusion == 'conv1x1' and self.conv_cfg is None:
-            return self.cls_seg(self._fuse_early(levels))
-        levels = [f(x) for f, x in zip(self.embeds, levels, strict=True)]
-        x = torch.cat(self._upsample(levels), dim=1)
-        if self.fusion == 'sep_aspp':
-            x = torch.cat(self.aspp(x), dim=1)
-        return self.cls_seg(self.fuse(x))
+            fused = self._fuse_early(levels)
+        else:
+            levels = [f(x) for f, x in zip(self.embeds, levels, strict=True)]
+            x = torch.cat(self._upsample(levels), dim=1)
+            if self.fusion == 'sep_aspp':
+                x = torch.cat(self.aspp(x), dim=1)
+            fused = self.fuse(x)
+        logits: Tensor = self.cls_seg(fused)
+        return logits
 
     def _fuse_early(self, inputs: list[Tensor]) -> Tensor:
         """Apply the 1 x 1 fusion before resizing, with which it commutes.
@@ -169,7 +174,9 @@ class DAFormerHead(BaseDecodeHead):
         x = reduce(torch.add, self._upsample(levels))
         if self.fuse.with_norm:
             x = self.fuse.norm(x)
-        return self.fuse.activate(x) if self.fuse.with_activation else x
+        if self.fuse.with_activation:
+            x = self.fuse.activate(x)
+        return x
 
     def _upsample(self, levels: list[Tensor]) -> list[Tensor]:
         """Resize all levels to the first, which stays as it is."""
@@ -188,7 +195,9 @@ class DAFormerHead(BaseDecodeHead):
         return [first, *resized]
 
 
-def fold(weight: Tensor, conv: nn.Conv2d, bias: Tensor | None) -> tuple[Tensor, Tensor]:
+def fold(
+    weight: Tensor, conv: nn.Conv2d, bias: Tensor | None
+) -> tuple[Tensor, Tensor | None]:
     """Return weight and bias of ``x -> weight @ conv(x) + bias``, as one convolution.
 
     Args:
@@ -197,12 +206,17 @@ def fold(weight: Tensor, conv: nn.Conv2d, bias: Tensor | None) -> tuple[Tensor, 
         bias: ``(D,)`` or None.
     """
     folded = (weight @ conv.weight.flatten(1))[..., None, None]
+    if conv.bias is None:
+        return folded, bias
     shift = weight @ conv.bias
     return folded, shift if bias is None else shift + bias
 
 
 def _check_arguments(
-    chosen: dict[str, str], in_channels: Sequence, in_index: Sequence, base: dict
+    chosen: dict[str, str],
+    in_channels: Sequence[int],
+    in_index: Sequence[int],
+    base: dict[str, Any],
 ) -> None:
     for name, value in chosen.items():
         if value not in OPTIONS[name]:

@@ -7,6 +7,7 @@ of segmentation_models_pytorch.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -41,8 +42,8 @@ class UNetHead(BaseDecodeHead):
         in_channels: Sequence[int],
         in_index: Sequence[int] | None = None,
         decoder_channels: Sequence[int] = (256, 128, 64, 32),
-        norm_cfg: dict | None = dict(type='BN'),  # noqa: B006 (never modified)
-        **kwargs,
+        norm_cfg: dict[str, Any] | None = dict(type='BN'),  # noqa: B006 (never modified)
+        **kwargs: Any,
     ) -> None:
         in_index = list(range(len(in_channels)) if in_index is None else in_index)
         skips = list(in_channels[-2::-1])
@@ -105,4 +106,5 @@ class UNetHead(BaseDecodeHead):
             else:
                 x = F.interpolate(x, scale_factor=2, mode='nearest')
             x = block(x)
-        return self.cls_seg(x)
+        logits: Tensor = self.cls_seg(x)
+        return logits

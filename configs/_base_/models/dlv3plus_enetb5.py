@@ -1,19 +1,9 @@
 # EfficientNet-B5 at output stride 16 and a DeepLabv3+ decoder.
 # Block 1 (index 0) is the map at stride 4 (40 channels), block 2 (index 1) that at
 # stride 8 (64 channels): block = resolution.
+_base_ = './binary_encoder_decoder.py'
 stage_channels = [40, 64, 176, 512]  # widths at strides 4, 8, 16, 16
-norm_cfg = dict(type='BN', requires_grad=True)  # several GPUs: sync_bn=torch
 model = dict(
-    type='BinaryEncoderDecoder',
-    data_preprocessor=dict(
-        type='SegDataPreProcessor',
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True,
-        size_divisor=1,  # the crops of a batch are of one size, nothing is padded
-        pad_val=0,
-        seg_pad_val=255,
-    ),
     backbone=dict(
         type='EfficientNet',
         arch='b5',
@@ -31,18 +21,5 @@ model = dict(
         c1_in_channels=stage_channels[0],
         c1_channels=48,
         dropout_ratio=0.1,
-        num_classes=2,
-        out_channels=1,
-        threshold=0.5,
-        norm_cfg=norm_cfg,
-        align_corners=False,
-        loss_decode=dict(
-            type='CrossEntropyLoss',
-            use_sigmoid=True,
-            avg_non_ignore=True,
-            loss_name='loss_bce',
-        ),
     ),
-    train_cfg=dict(),
-    test_cfg=dict(mode='whole'),
 )

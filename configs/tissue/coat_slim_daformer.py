@@ -1,7 +1,7 @@
 # CoaT + DAFormer decoder, small enough for two CPU cores: a slim CoaT-Lite without
 # pretrained weights, crops of 256 px, one warm-up and one cosine over few epochs.
 _base_ = [
-    '../_base_/models/coat_daformer.py',
+    '../_base_/models/daformer_coat.py',
     '../_base_/datasets/tissue_256x256.py',
     '../_base_/schedules/schedule_120e.py',
     '../_base_/default_runtime.py',

@@ -1,5 +1,5 @@
 # CoaT + DAFormer decoder, small, auxiliary loss switched at half of the epochs.
-_base_ = ['./coat_daformer_aux.py', '../_base_/switch.py']
+_base_ = ['./coat_slim_daformer_aux.py', '../_base_/switch.py']
 custom_hooks = [
     dict(
         type='SwitchAuxHook',

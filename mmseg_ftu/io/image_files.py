@@ -1,0 +1,52 @@
+"""Which files of a folder are images, and what is said of those that are skipped."""
+
+import sys
+from collections.abc import Collection, Iterable
+from pathlib import Path
+
+from mmseg_ftu.io.launched_as import launched_as
+
+SHOWN = 5  # names in a message
+
+
+def take_images(
+    paths: Iterable[Path], suffixes: Collection[str], place: str | Path
+) -> list[Path]:
+    """Return the paths that are to be read as images.
+
+    What has an image's suffix and is not taken is told in one line on stderr: hidden
+    files, such as ``._a.png`` of macOS, folders, and what is no regular file, such as a
+    pipe, which would never end. A link to nothing is taken, so that it fails by name.
+    Of several processes the first one speaks.
+
+    Args:
+        paths: The candidates.
+        suffixes: Of images, in small letters, such as ``.png``.
+        place: Where the candidates were found, for the message.
+
+    Returns:
+        The images, in the order given.
+    """
+    named = [path for path in paths if path.suffix.lower() in suffixes]
+    reasons = {path: _why_not(path) for path in named}
+    skipped = [f'{path.name} ({why})' for path, why in reasons.items() if why]
+    if skipped and launched_as()[0] == 0:
+        shown = ', '.join(skipped[:SHOWN]) + (', ...' if len(skipped) > SHOWN else '')
+        verb = 'is' if len(skipped) == 1 else 'are'
+        print(
+            f'note: {place}: {len(skipped)} with the suffix of an image {verb} '
+            f'skipped: {shown}',
+            file=sys.stderr,
+        )
+    return [path for path in named if reasons[path] is None]
+
+
+def _why_not(path: Path) -> str | None:
+    """Say why a path is no image, None if it may be one."""
+    if path.name.startswith('.'):
+        return 'hidden'
+    if path.is_dir():
+        return 'a folder'
+    if path.is_file() or (path.is_symlink() and not path.exists()):
+        return None
+    return 'no regular file'
