@@ -43,9 +43,10 @@ quickstart: env  ## sample data, stains, training, prediction, evaluation, repor
 test: env lint  ## environment, lint, all tests
 	$(PY) -m pytest --numprocesses 2 --dist loadfile
 
-lint: env  ## style, as in CI and pre-commit
+lint: env  ## style and types, as in CI
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
+	$(PY) -m mypy
 
 format: env  ## mend the style
 	$(PY) -m ruff check --fix .

@@ -217,7 +217,7 @@ def encoder(model: nn.Module) -> nn.Module:
     """Return the part of a contestant that comes before the decoder.
 
     Raises:
-        ValueError: It isn't one of ours, mmseg's, timm's or smp's.
+        ValueError: It is not one of ours, mmseg's, timm's or smp's.
     """
     if isinstance(model, Network):
         return model.backbone

@@ -156,7 +156,7 @@ def compare(args: argparse.Namespace, size: int) -> None:
 
 
 def share(args: argparse.Namespace) -> None:
-    """Print which share of the time the network doesn't work."""
+    """Print which share of the time the network does not work."""
     cfg = config(small=False)
     with workplace(cfg, args.images) as (images, weights):
         predictor = FTUPredictor(cfg, weights, device=args.device)

@@ -106,14 +106,14 @@ def prepare(args: argparse.Namespace, model: nn.Module, training: bool) -> nn.Mo
     """Bring a contestant to the device and the options of the run."""
     model = encoder(model) if args.encoder else model
     model = model.to(args.device)
-    model.train(training)  # mmseg's ResNet doesn't return itself
+    model.train(training)  # mmseg's ResNet does not return itself
     if args.channels_last:
         model = model.to(memory_format=torch.channels_last)
     return torch.compile(model) if args.compile else model
 
 
 def images(args: argparse.Namespace, name: str, training: bool) -> torch.Tensor:
-    # DeepLabv3+'s image pooling can't train its norm on one image
+    # DeepLabv3+'s image pooling cannot train its norm on one image
     batch = max(args.batch, 2) if training and 'DeepLab' in name else args.batch
     x = torch.rand(batch, 3, args.size, args.size, device=args.device) * 2 - 1
     if args.channels_last:

@@ -75,7 +75,7 @@ def run_command(module: str, argv: Sequence[str], program: str | None = None) ->
 
     Args:
         module: Name in ``mmseg_ftu.commands``.
-        argv: Its arguments.
+        argv: Arguments of the command.
         program: How messages call it; None takes the script's name.
 
     Returns:

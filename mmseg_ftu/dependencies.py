@@ -1,4 +1,4 @@
-"""Refuse libraries that can't carry the plug-in, and say what to install."""
+"""Refuse libraries that cannot carry the plug-in, and say what to install."""
 
 import importlib
 import io
@@ -8,7 +8,7 @@ from contextlib import contextmanager, redirect_stdout
 
 from packaging.version import Version
 
-# (first version that works, first that isn't known to, name on the package index).
+# (first version that works, first that is not known to, name on the package index).
 # The lower bounds are what OpenMMLab's mmsegmentation 1.2.2 asks for, its last release
 # before the maintained OneDL line took over; pyproject.toml installs the latter.
 SUPPORTED = {

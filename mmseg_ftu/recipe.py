@@ -55,7 +55,7 @@ class StainStep:
 
     Attributes:
         id: Short text that is equal for equal normalisers; see ``stain_id``.
-        order: One of `ORDERS`.
+        order: Order of the two steps, one of `ORDERS`.
         state: The ``state_dict`` of the fitted normaliser, fit for JSON.
     """
 

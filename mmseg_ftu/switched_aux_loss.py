@@ -102,7 +102,7 @@ class AuxiliaryHead(BaseModule):
     ):
         super().__init__(init_cfg or dict(type='Normal', std=0.01, layer='Conv2d'))
         if target not in TARGETS:
-            raise ValueError(f'target={target!r}: choose one of {TARGETS}')
+            raise ValueError(f'target={target!r}: choose from {TARGETS}')
         self.stems = nn.ModuleList(nn.Conv2d(width, 1, 1) for width in in_channels)
         self.in_index = in_index
         self.loss_weight = loss_weight
@@ -158,7 +158,7 @@ class SwitchAuxHook(Hook):
 
     Raises:
         ValueError: If the schedule is unusable, or (before the first step) if the run
-            can't follow it.
+            cannot follow it.
 
     Example:
         >>> custom_hooks = [

@@ -27,10 +27,10 @@ def threshold_for(
     """Look up the threshold of an image.
 
     Args:
-        thresholds: ``{source: {organ: t, 'default': t}, 'default': t}`` with t in 0..1;
-            instead of the inner table a source may have one number.
-        data_source: Where the image comes from, e.g. ``HPA``; in any case.
-        organ: E.g. ``lung``; in any case.
+        thresholds: Table ``{source: {organ: t, 'default': t}, 'default': t}`` with t in
+            0..1; instead of the inner table a source may have one number.
+        data_source: Data source of the image, e.g. ``HPA``; upper or lower case.
+        organ: Organ of the image, e.g. ``lung``; upper or lower case.
 
     Returns:
         The entry of (source, organ), else the source's default, else the outermost.
@@ -70,7 +70,7 @@ def source_without_entry(thresholds: Thresholds, data_source: str | None) -> str
     """Say that a table of thresholds does not know a data source.
 
     Args:
-        thresholds: As of `threshold_for`.
+        thresholds: Table of thresholds, as `threshold_for` takes it.
         data_source: Data source of an image.
 
     Returns:
@@ -93,7 +93,7 @@ def organ_alone(thresholds: Thresholds, organ: str | None) -> str | None:
     """Say that an organ without its data source does not choose a threshold.
 
     Args:
-        thresholds: As of `threshold_for`.
+        thresholds: Table of thresholds, as `threshold_for` takes it.
         organ: Organ of an image whose data source is unknown.
 
     Returns:
@@ -147,7 +147,7 @@ def load_thresholds(path: str | Path) -> dict[str, Any]:
     except OSError as error:
         raise ValueError(f'thresholds {path}: {error.strerror}') from None
     except ValueError as error:  # of JSON or of Unicode
-        raise ValueError(f'thresholds {path}: is no JSON ({error})') from None
+        raise ValueError(f'thresholds {path}: is not JSON ({error})') from None
     if isinstance(content, dict) and 'thresholds' in content:
         if content.get('layout', LAYOUT) != LAYOUT:
             raise ValueError(

@@ -27,7 +27,7 @@ WIDTHS = [16, 16, 24, 24]
 
 @HOOKS.register_module(force=True)
 class StopHook(Hook):
-    """Stop the run at the begin of an epoch, as ctrl-C does."""
+    """Stop the run at the beginning of an epoch, as ctrl-C does."""
 
     def __init__(self, epoch):
         self.epoch = epoch

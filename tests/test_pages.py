@@ -8,7 +8,9 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / name for name in ('README.md', 'CONTRIBUTING.md')]
-PAGES += [ROOT / 'configs/ftu/README.md', ROOT / 'docker/README.md']
+PAGES += [
+    ROOT / f'{room}/README.md' for room in ('configs/ftu', 'docker', 'benchmarks')
+]
 PAGES += sorted(ROOT.glob('docs/*.md'))
 NAMES = [page.relative_to(ROOT).as_posix() for page in PAGES]
 MADE = ('mmseg_ftu/data', 'mmseg_ftu/work_dirs')  # in the image, by its user

@@ -83,7 +83,7 @@ def test_odd_cells_that_can_be_read(write, cells, expected):
     ('cells', 'message'),
     [
         (dict(id=''), 'the id is empty'),
-        (dict(id='x/y'), 'no plain file name'),
+        (dict(id='x/y'), 'not a plain file name'),
         (dict(pixel_size='x'), "pixel_size is 'x'; give a positive number or leave"),
         (dict(pixel_size='-3'), "pixel_size is '-3'"),
         (dict(pixel_size='inf'), "pixel_size is 'inf'"),
@@ -125,7 +125,7 @@ def test_several_faults_are_listed_together(write):
 @pytest.mark.parametrize(
     ('table', 'message'),
     [
-        ('', 'is no readable csv table'),
+        ('', 'is not a readable csv table'),
         (HEADER + '\n', 'has no rows'),
         ('id,fold\na,0\n', 'missing: data_source, img_height, .*; it has id, fold$'),
         (f'{HEADER}\n{FIRST}\n{SECOND}\n{FIRST}\n', 'ids occur twice: a; keep one'),
@@ -142,7 +142,7 @@ def test_faulty_tables_are_named(write, table, message):
 def test_a_table_that_is_not_utf_8_is_named(write):
     root = write(FIRST)
     (root / 'folds.csv').write_bytes(f'{HEADER}\n{FIRST}'.encode('utf-16'))
-    with pytest.raises(ValueError, match=r'folds\.csv: is no readable csv table'):
+    with pytest.raises(ValueError, match=r'folds\.csv: is not a readable csv table'):
         PreparedFolder.open(root)
 
 

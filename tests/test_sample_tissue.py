@@ -8,7 +8,6 @@ import pytest
 import tifffile
 
 from mmseg_ftu.masks import rle
-from mmseg_ftu.preparation.records import PreparationError
 from mmseg_ftu.sample_tissue import ORGANS, draw_sample, write_sample_data
 from mmseg_ftu.sample_tissue.drawing import FIRST_ID
 
@@ -100,7 +99,7 @@ def test_files_in_the_way_of_more_images_stay(tmp_path):
     write_sample_data(tmp_path / 'data', images=1, size=64)
     mine = tmp_path / 'data' / 'train_images' / f'{FIRST_ID + 1}.tiff'
     mine.write_text('mine')
-    with pytest.raises(PreparationError, match='in the way'):
+    with pytest.raises(ValueError, match='in the way'):
         write_sample_data(tmp_path / 'data', images=2, size=64)
     assert mine.read_text() == 'mine'
     assert (tmp_path / 'data' / 'train.csv').is_file()
@@ -108,7 +107,7 @@ def test_files_in_the_way_of_more_images_stay(tmp_path):
 
 def test_foreign_folder_is_left_alone(tmp_path):
     (tmp_path / 'thesis.txt').write_text('years of work')
-    with pytest.raises(PreparationError, match='not written by make_sample_data'):
+    with pytest.raises(ValueError, match='not written by make_sample_data'):
         write_sample_data(tmp_path, images=1, size=64)
     assert [p.name for p in tmp_path.iterdir()] == ['thesis.txt']
 
@@ -122,5 +121,5 @@ def test_foreign_folder_is_left_alone(tmp_path):
     ],
 )
 def test_wrong_numbers_are_refused(tmp_path, options, message):
-    with pytest.raises(PreparationError, match=message):
+    with pytest.raises(ValueError, match=message):
         write_sample_data(tmp_path, **options)

@@ -161,7 +161,7 @@ def test_a_stage_that_is_not_there_is_refused(index):
 
 
 def test_unknown_target_is_refused():
-    with pytest.raises(ValueError, match="target='mean': choose one of"):
+    with pytest.raises(ValueError, match="target='mean': choose from"):
         AuxiliaryHead(WIDTHS, 0, target='mean')
 
 
@@ -337,11 +337,7 @@ def test_two_processes_train_as_one(tmp_path):
     """Two processes on gloo, across the switch, against one on the same batches."""
     (tmp_path / 'two').mkdir()
     command = [sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node=2']
-    command += [
-        '--master_port=29671',
-        str(TESTS / 'tiny_run.py'),
-        str(tmp_path / 'two'),
-    ]
+    command += ['--standalone', str(TESTS / 'tiny_run.py'), str(tmp_path / 'two')]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
     two = torch.load(tmp_path / 'two' / 'result.pt', weights_only=False)

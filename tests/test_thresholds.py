@@ -78,7 +78,7 @@ def test_both_kinds_of_files(tmp_path, text):
     ('text', 'message'),
     [
         (None, 't.json: No such file'),
-        ('{"HPA": ', 't.json: is no JSON'),
+        ('{"HPA": ', 't.json: is not JSON'),
         ('[0.5]', 't.json: holds no table; expected'),
         ('{}', 't.json: holds no table'),
         ('{"thresholds": 0.5}', 't.json: holds no table'),

@@ -86,7 +86,7 @@ class Squares(Dataset):
 
 @HOOKS.register_module(force=True)
 class InterruptHook(Hook):
-    """Stop the run at the begin of an epoch, as ctrl-C does."""
+    """Stop the run at the beginning of an epoch, as ctrl-C does."""
 
     def __init__(self, epoch):
         self.epoch = epoch

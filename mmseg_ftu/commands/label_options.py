@@ -11,9 +11,9 @@ def add_label_options(
     """Add ``--<prefix>foreground`` and ``--<prefix>ignore``.
 
     Args:
-        parser: To add to.
+        parser: Parser that gets the options.
         masks: What the masks are called in the help.
-        prefix: Of the options' names, such as ``'pred-'``.
+        prefix: Beginning of the options' names, such as ``'pred-'``.
     """
     parser.add_argument(
         f'--{prefix}foreground',

@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         '--resized',
         action='store_true',
-        help='the images are resized copies of what train.csv speaks of',
+        help='the images are resized copies of those in train.csv',
     )
     add(
         '--workers',

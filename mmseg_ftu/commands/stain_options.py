@@ -24,6 +24,6 @@ def add_stain_options(parser: argparse.ArgumentParser) -> None:
         '--stain-failure',
         choices=('identity', 'target'),
         default='identity',
-        help="images that can't be fitted stay as they are, or take the target's "
+        help="images that cannot be fitted stay as they are, or take the target's "
         'stains for theirs (%(default)s)',
     )

@@ -1,6 +1,6 @@
 """Training batches without a last one that holds a single image.
 
-Batch norm can't normalise one value a channel, which is all that is left of one image
+Batch norm cannot normalise one value a channel, which is all that is left of one image
 after global pooling: DeepLabv3+ would end at the last batch of an epoch of 281 images
 in batches of 4.
 """
@@ -21,9 +21,9 @@ class AtLeastTwoBatchSampler(BatchSampler):
     left out, and an epoch has as many batches as before. ``batch_size=1`` is obeyed.
 
     Args:
-        sampler: Of images.
+        sampler: Sampler of the images.
         batch_size: Images in a batch, > 0.
-        drop_last: Leave out the last batch if it isn't full.
+        drop_last: Leave out the last batch if it is not full.
     """
 
     def __init__(

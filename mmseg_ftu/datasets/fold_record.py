@@ -54,7 +54,7 @@ def trained_on(meta: Mapping[str, Any], ids: Mapping[str, str]) -> list[str] | N
         ids: Id of each image at hand by `image_key`.
 
     Returns:
-        Ids in sorted order; None if the checkpoint doesn't tell.
+        Ids in sorted order; None if the checkpoint does not tell.
     """
     if 'train_images' not in meta:
         return None

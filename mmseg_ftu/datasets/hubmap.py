@@ -55,8 +55,8 @@ class HuBMAPDataset(SeededPipelineMixin, BaseSegDataset):
         **kwargs: Further arguments of ``mmseg.datasets.BaseSegDataset``.
 
     Raises:
-        ValueError: If the folder isn't prepared, a file or column is missing, a value
-            can't be read, the fold doesn't exist, or no image is left.
+        ValueError: If the folder is not prepared, a file or column is missing, a value
+            cannot be read, the fold does not exist, or no image is left.
     """
 
     METAINFO = dict(

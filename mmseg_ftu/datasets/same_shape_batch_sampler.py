@@ -1,6 +1,6 @@
-"""Batches for validation on images that aren't all of one shape.
+"""Batches for validation on images that are not all of one shape.
 
-mmseg can't stack images of different shapes in validation, and padding them would
+mmseg cannot stack images of different shapes in validation, and padding them would
 change the result.
 """
 
@@ -36,7 +36,7 @@ class SameShapeBatchSampler(BatchSampler):
         batch_size: Largest number of images in a batch, > 0.
 
     Raises:
-        ValueError: If the batch size isn't positive or a sample has no shape.
+        ValueError: If the batch size is not positive or a sample has no shape.
     """
 
     def __init__(self, sampler: DefaultSampler, batch_size: int) -> None:

@@ -1,7 +1,7 @@
 """Augmentations that depend on (seed, epoch, index) and on nothing else.
 
 mmengine seeds each loader worker once, so what a sample looks like depends on the
-number of workers, changes on resume, and, where workers aren't persistent, is the same
+number of workers, changes on resume, and, where workers are not persistent, is the same
 in every epoch. Here the sampler hands out indices that carry their own seed, and the
 dataset seeds the randomness of one sample from it. The seed travels with the index, so
 it reaches forked, spawned, persistent and fresh workers alike, and the ranks of a
@@ -76,7 +76,7 @@ class SeededPipelineMixin(Dataset):
 
     Put it before the dataset class in the list of bases. During the pipeline
     ``results['rng']`` is the sample's own ``numpy.random.Generator`` for transforms
-    that take one, and the global generators are seeded for those that don't. A plain
+    that take one, and the global generators are seeded for those that do not. A plain
     index (another sampler, or none) leaves the randomness as mmengine has it.
     """
 

@@ -73,7 +73,7 @@ class BestCheckpointHook(CheckpointHook):
         """Write a checkpoint for each metric that is better than ever before.
 
         Raises:
-            ValueError: If ``save_best`` is none of the metrics.
+            ValueError: If ``save_best`` is not one of the metrics.
         """
         if not self.save_best or not metrics:
             return False
@@ -163,7 +163,7 @@ class BestCheckpointHook(CheckpointHook):
 
 
 def hub_of(path: str) -> dict[str, Any]:
-    """Return what a checkpoint keeps in its message hub, nothing if it's unreadable."""
+    """Return what a checkpoint keeps in its message hub, {} if it is unreadable."""
     try:
         checkpoint = load_local(path, 'meta')
     except (ValueError, OSError) as error:

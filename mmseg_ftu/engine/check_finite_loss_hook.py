@@ -41,8 +41,8 @@ class CheckFiniteLossHook(Hook):
     saved is checked again, weights and moving averages.
 
     A gradient scaler (AMP) skips a step whose gradients are not finite, and the weights
-    stay as they were. That is no error, unless it happens ``max_skipped`` times in a
-    row.
+    stay as they were. That is not an error, unless it happens ``max_skipped`` times in
+    a row.
 
     Args:
         interval: Read the note every so many iterations; None takes the logger's.
@@ -108,7 +108,7 @@ class CheckFiniteLossHook(Hook):
         self._check(runner, weights=True)
 
     def before_val_epoch(self, runner: Runner) -> None:
-        """Do so before the validations of a run that counts iterations."""
+        """Read and check before a validation too, in a run that counts iterations."""
         if hasattr(self, 'notes') and not counts_epochs(runner):
             self._check(runner, weights=True)
 

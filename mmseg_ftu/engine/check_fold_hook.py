@@ -27,14 +27,14 @@ class CheckFoldHook(Hook):
 
     A checkpoint carries ``dataset_meta['fold']``, ``['folds_id']`` and
     ``['train_images']``, see ``mmseg_ftu.datasets.fold_record`` (written in
-    ``before_save_checkpoint``). Refused are:
+    ``before_save_checkpoint``). The hook refuses:
 
     - a test on images that the checkpoint was trained on, and ``--resume`` on other
       images than before (``after_load_checkpoint``);
     - validation on images that are trained on, and a new run in a work dir that holds
       checkpoints of other images (``before_train``).
 
-    Reported are weights to start from (``load_from``) that know the validation images,
+    It reports weights to start from (``load_from``) that know the validation images,
     and validation while training on all folds. Checkpoints that say nothing pass, with
     a line in the log; data sets other than ``HuBMAPDataset`` pass.
 
@@ -42,7 +42,7 @@ class CheckFoldHook(Hook):
         allow_other: Report instead of refusing.
 
     Raises:
-        ValueError: Something of that list.
+        ValueError: For anything that the hook refuses.
     """
 
     def __init__(self, allow_other: bool = False):

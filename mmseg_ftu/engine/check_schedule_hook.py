@@ -1,4 +1,4 @@
-"""Let the learning rate of a run that is made longer move, or say why it can't."""
+"""Let the learning rate of a run that is made longer move, or say why it cannot."""
 
 import logging
 from collections.abc import Iterator
@@ -35,8 +35,9 @@ class CheckScheduleHook(Hook):
         allow_constant: Accept a longer run whose schedules have all ended.
 
     Raises:
-        ValueError: Another setting differs (a cosine is bent to its length and can't be
-            stretched), or the run is made longer and no schedule acts in the new part.
+        ValueError: Another setting differs (a cosine is bent to its length and cannot
+            be stretched), or the run is made longer and no schedule acts in the new
+            part.
     """
 
     def __init__(self, allow_constant: bool = False):
@@ -100,7 +101,7 @@ def _take_end(name: str, scheduler: _ParamScheduler, state: dict[str, Any]) -> N
 
 
 def _longer(runner: Runner, checkpoint: dict[str, Any]) -> str | None:
-    """Say by how much the run was made longer; None if it wasn't."""
+    """Say by how much the run was made longer; None if it was not."""
     before = checkpoint.get('message_hub', {}).get('runtime_info', {})
     for name, now in (
         ('max_epochs', runner.max_epochs),

@@ -24,9 +24,9 @@ class CheckWeightsHook(Hook):
 
     mmengine loads what fits and leaves the rest as it is. Runs when a checkpoint is
     loaded (``after_load_checkpoint``), before the weights are copied: a test or a
-    resumed training needs all of them, and of weights to start from (``load_from``) the
-    log says which do not fit. A test needs weights that are finite, and does without
-    those of auxiliary heads, which have no part in it.
+    resumed training needs all of them. For weights to start from (``load_from``) the
+    log lists those that do not fit. A test needs weights that are finite, and does
+    without those of auxiliary heads, which have no part in it.
 
     Raises:
         ValueError: Weights are missing, unknown, of another shape or not finite, or
@@ -67,8 +67,8 @@ def compare(
     """Say what does not fit, and count what does.
 
     Args:
-        weights: Those of the checkpoint, by their names in the model.
-        expected: Those of the model.
+        weights: Weights of the checkpoint, by their names in the model.
+        expected: Weights of the model, by name.
 
     Returns:
         The faults, and how many weights fit.

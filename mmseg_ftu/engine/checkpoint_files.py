@@ -62,13 +62,13 @@ def remove_partials(folder: Path) -> None:
         print_log(f'{path}: left half written by a killed run, removed', 'current')
 
 
-def step_pattern(template: str, prefix: str = '') -> re.Pattern:
+def step_pattern(template: str, prefix: str = '') -> re.Pattern[str]:
     """Return the pattern of the files of ``epoch_{}.pth``, with the number as group."""
     before, after = template.split('{}')
     return re.compile(f'{re.escape(prefix + before)}(\\d+){re.escape(after)}')
 
 
-def numbered_files(folder: Path, pattern: re.Pattern) -> dict[int, Path]:
+def numbered_files(folder: Path, pattern: re.Pattern[str]) -> dict[int, Path]:
     """Return the files of a pattern in a folder by their number."""
     files = folder.iterdir() if folder.is_dir() else ()
     found = [(pattern.fullmatch(path.name), path) for path in files]
@@ -78,14 +78,14 @@ def numbered_files(folder: Path, pattern: re.Pattern) -> dict[int, Path]:
 def find_resumable(work_dir: Path, folder: Path, template: str) -> Path | None:
     """Find the newest intact checkpoint of a run.
 
-    That is the one of which ``last_checkpoint`` speaks, wherever the folder has been
-    moved to, or the newest before it that is intact; without a usable
-    ``last_checkpoint`` the one with the highest number.
+    That is the one that ``last_checkpoint`` names, wherever the folder has been moved
+    to, or the newest intact one before it. Without a usable ``last_checkpoint`` it is
+    the one with the highest number.
 
     Args:
-        work_dir: Where ``last_checkpoint`` is.
-        folder: Where the checkpoints are.
-        template: Their name, with ``{}`` for the number.
+        work_dir: Folder that holds ``last_checkpoint``.
+        folder: Folder that holds the checkpoints.
+        template: Name of the checkpoints, with ``{}`` for the number.
 
     Returns:
         Its path, or None if there is none at all.
@@ -102,7 +102,7 @@ def find_resumable(work_dir: Path, folder: Path, template: str) -> Path | None:
         match = pattern.fullmatch(named.name)
         last = int(match[1]) if match else float('inf')
         candidates = [named, *(files[step] for step in steps if step < last)]
-    damages = []
+    damages: list[str] = []
     for path in candidates:
         damage = damage_of(path)
         if damage is None:
@@ -120,7 +120,7 @@ def find_resumable(work_dir: Path, folder: Path, template: str) -> Path | None:
 
 
 def named_checkpoint(work_dir: Path, folder: Path) -> Path | None:
-    """Return the file of which ``last_checkpoint`` speaks, if there is one."""
+    """Return the file that ``last_checkpoint`` names, if there is one."""
     note = work_dir / 'last_checkpoint'
     if not note.is_file():
         return None

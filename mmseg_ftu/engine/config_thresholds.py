@@ -49,11 +49,11 @@ def set_thresholds(
 
     Args:
         cfg: The config; written into.
-        file: See ``load_thresholds``.
-        cfg_options: See ``thresholds_of``.
+        file: File of thresholds, as ``load_thresholds`` reads it.
+        cfg_options: Settings that override the config's, as for ``thresholds_of``.
 
     Raises:
-        ValueError: If the file can't be used or the config has no ``FTUDiceMetric``.
+        ValueError: If the file cannot be used or the config has no ``FTUDiceMetric``.
     """
     metric = find_metric(cfg)
     if metric is None:
@@ -79,7 +79,7 @@ def thresholds_of(
             ``test_evaluator.thresholds`` go over the table of the file too.
 
     Raises:
-        ValueError: If the file can't be used or a threshold is no number in 0..1.
+        ValueError: If the file cannot be used or a threshold is not a number in 0..1.
     """
     if file is None:
         table = (find_metric(cfg) or {}).get('thresholds')
@@ -104,7 +104,7 @@ def read_thresholds(thresholds: Thresholds | str | Path) -> dict[str, Any]:
         thresholds: Table, or the path of a file, see ``load_thresholds``.
 
     Raises:
-        ValueError: If the file can't be used or a threshold is no number in 0..1.
+        ValueError: If the file cannot be used or a threshold is not a number in 0..1.
     """
     if not isinstance(thresholds, Mapping):
         return load_thresholds(thresholds)

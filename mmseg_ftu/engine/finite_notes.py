@@ -46,7 +46,7 @@ class LossNote:
 class SkippedSteps:
     """How many steps in a row a gradient scaler has skipped up to now.
 
-    A scaler doesn't call the optimizer when it skips; a fused optimizer is called with
+    A scaler does not call the optimizer when it skips; a fused optimizer is called with
     ``found_inf``, a flag on the device, and skips by itself.
 
     Args:

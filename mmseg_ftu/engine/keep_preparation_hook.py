@@ -1,7 +1,7 @@
 """Write into checkpoints how their training images were prepared, and compare with it.
 
-Prediction finds it there and prepares new images in the same way. A test, or a training
-that goes on, on images of other stains is refused.
+Prediction finds it there and prepares new images in the same way. A test on images of
+other stains is refused, and so is resuming a training on them.
 """
 
 import logging
@@ -35,9 +35,9 @@ class KeepPreparationHook(Hook):
     - A test or a resumed training on other stains is refused, weights to start from
       (``load_from``) are reported. Checkpoints that say nothing pass, with a line in
       the log.
-    - A resumed training is told of all that differs. mmengine compares too and would
-      warn of each entry that a hook has added, so where nothing differs these are
-      taken out.
+    - When a training is resumed, all that differs is reported. mmengine compares too
+      and would warn of each entry that a hook has added, so where nothing differs these
+      are taken out.
 
     Args:
         allow_other_stain: Report other stains, but go on.

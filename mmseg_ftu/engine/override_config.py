@@ -28,7 +28,7 @@ def override_config(cfg: Config, options: Mapping[str, Any] | None) -> None:
 
     Such a key is added, as configs may leave out what has a default. Nothing is said of
     a key that the class of its dict (``type=...``) takes, nor of dicts that are
-    replaced (``_delete_=True``). Of several processes the first one speaks.
+    replaced (``_delete_=True``). The first of several processes writes the warning.
 
     Args:
         cfg: The config; changed in place.
@@ -63,7 +63,8 @@ def _follow(cfg: Config, key: str) -> tuple[str, str, list[str]]:
         the part of the key that is looked up in it; and what it holds.
 
     Raises:
-        ValueError: If a part is looked up in what is no dict, or not in a list.
+        ValueError: If a part is looked up in something that has no keys, or beyond the
+            end of a list.
     """
     node: Any = cfg
     parts = key.split('.')

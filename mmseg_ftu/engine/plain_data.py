@@ -30,19 +30,19 @@ class StandIn:
     """Something that is put in the place of another while a pickle is read."""
 
     def __hash__(self) -> int:
-        raise TypeError('a stand-in is no key')  # else one could hide as a key
+        raise TypeError('a stand-in cannot be a key')  # else one could hide as a key
 
 
 class NumpyType(StandIn):
     """Stand for a ``numpy.dtype`` while a pickle is read.
 
     Args:
-        code: As ``f8`` or ``U12``.
+        code: Type code, such as ``f8`` or ``U12``.
         align: Ignored, it says something of records only.
         copy: Ignored.
 
     Raises:
-        pickle.UnpicklingError: If it isn't a type of plain data.
+        pickle.UnpicklingError: If it is not a type of plain data.
     """
 
     def __init__(self, code: object, align: bool = False, copy: bool = False):

@@ -1,4 +1,4 @@
-"""Read a config, and say in one sentence what is wrong with one that can't be read.
+"""Read a config, and say in one sentence what is wrong with one that cannot be read.
 
 ``mmseg_ftu::ftu/coat_daformer_switch.py`` names a config that the package carries, as
 an argument and in ``_base_``.
@@ -30,7 +30,7 @@ def read_config(path: str | Path) -> Config:
 
     Raises:
         FileNotFoundError: If there is no such file, or no such base.
-        ValueError: If it can't be read, or holds no ``model``.
+        ValueError: If it cannot be read, or holds no ``model``.
     """
     file = find_config(path)
     try:

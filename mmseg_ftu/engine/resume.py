@@ -1,7 +1,7 @@
 """What ``--resume`` needs to go on as if the run had never been stopped.
 
 mmengine (0.10) by itself: saves an epoch before validating it, so that a learning-rate
-reduction of that epoch is lost; doesn't save the state of the random generators;
+reduction of that epoch is lost; does not save the state of the random generators;
 deletes the old checkpoint before it writes the new one; trusts ``last_checkpoint``.
 How files are written and found again: ``mmseg_ftu/engine/checkpoint_files.py``.
 """
@@ -9,11 +9,13 @@ How files are written and found again: ``mmseg_ftu/engine/checkpoint_files.py``.
 import uuid
 from collections import deque
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from mmengine.dist import broadcast_object_list, get_rank, is_main_process
 from mmengine.hooks import Hook
+from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
 from mmseg_ftu.engine.best_checkpoint import BestCheckpointHook
@@ -41,10 +43,10 @@ class ResumableCheckpointHook(BestCheckpointHook):
     Args:
         interval: Save every so many epochs, and the last.
         max_keep_ckpts: How many epochs to keep, at least 2 (or -1 for all).
-        **kwargs: As for mmengine's ``CheckpointHook``.
+        **kwargs: Arguments of mmengine's ``CheckpointHook``.
     """
 
-    def __init__(self, interval: int = 1, max_keep_ckpts: int = 2, **kwargs):
+    def __init__(self, interval: int = 1, max_keep_ckpts: int = 2, **kwargs: Any):
         if max_keep_ckpts in (0, 1):
             raise ValueError(
                 f'max_keep_ckpts={max_keep_ckpts} leaves nothing to go on from when '
@@ -53,7 +55,7 @@ class ResumableCheckpointHook(BestCheckpointHook):
         kwargs.setdefault('backend_args', dict(backend='checkpoint'))
         super().__init__(interval, max_keep_ckpts=max_keep_ckpts, **kwargs)
 
-    def before_run(self, runner) -> None:
+    def before_run(self, runner: Runner) -> None:
         """Clean up, and choose the checkpoint to resume from."""
         if not isinstance(runner._train_loop, (dict, type(None))):
             work_dir = Path(runner.work_dir)
@@ -66,9 +68,9 @@ class ResumableCheckpointHook(BestCheckpointHook):
             if runner._resume and runner._load_from is None:
                 self._choose(runner, work_dir, folder)
 
-    def _choose(self, runner, work_dir: Path, folder: Path) -> None:
+    def _choose(self, runner: Runner, work_dir: Path, folder: Path) -> None:
         """Let the main process choose for all, as all must go on from one file."""
-        choice = [None, None]
+        choice: list[Any] = [None, None]  # the file, or why there is none
         if is_main_process():
             try:
                 choice[0] = find_resumable(work_dir, folder, self.filename_tmpl)
@@ -83,7 +85,7 @@ class ResumableCheckpointHook(BestCheckpointHook):
         else:
             runner._load_from = str(choice[0])
 
-    def before_train(self, runner) -> None:
+    def before_train(self, runner: Runner) -> None:
         """Find the best checkpoints of a resumed run."""
         super().before_train(runner)
         hub = runner.message_hub
@@ -94,12 +96,12 @@ class ResumableCheckpointHook(BestCheckpointHook):
             if key != 'auto':  # known after the first validation
                 self.find_best(runner, key)
 
-    def after_train_epoch(self, runner) -> None:
-        """Save now if this epoch isn't validated."""
+    def after_train_epoch(self, runner: Runner) -> None:
+        """Save now if this epoch is not validated."""
         if not validates(runner, runner.epoch + 1):
             super().after_train_epoch(runner)
 
-    def after_val_epoch(self, runner, metrics: dict) -> None:
+    def after_val_epoch(self, runner: Runner, metrics: dict[str, Any]) -> None:
         """Save the best, then the epoch that was validated, then delete the old."""
         if not hasattr(self, 'superseded'):  # a validation outside of training
             return
@@ -112,24 +114,26 @@ class ResumableCheckpointHook(BestCheckpointHook):
             self._save_checkpoint_with_step(runner, step, meta)
         self.remove_superseded(runner)
 
-    def after_train(self, runner) -> None:
+    def after_train(self, runner: Runner) -> None:
         """Delete what a killed run has left, if nothing did so before."""
         self.remove_superseded(runner)
         super().after_train(runner)
 
-    def _is_due(self, runner) -> bool:
+    def _is_due(self, runner: Runner) -> bool:
         epoch = runner.epoch
         if not (self.by_epoch and epoch and validates(runner, epoch)):
             return False
         if self.save_last and epoch == runner.max_epochs:
             return True
         since = epoch - self.save_begin
-        return self.interval > 0 and since >= 0 and since % self.interval == 0
+        return bool(self.interval > 0 and since >= 0 and since % self.interval == 0)
 
     def _unit(self) -> str:
         return 'epochs' if self.by_epoch else 'iterations'
 
-    def _save_checkpoint_with_step(self, runner, step: int, meta: dict) -> None:
+    def _save_checkpoint_with_step(
+        self, runner: Runner, step: int, meta: dict[str, Any]
+    ) -> None:
         """Save a state, then say so in ``last_checkpoint``, then delete the oldest.
 
         The state names the epochs that are to be deleted, too, so that a resumed run
@@ -165,10 +169,10 @@ class ResumableCheckpointHook(BestCheckpointHook):
             runner.message_hub.update_info('keep_ckpt_ids', ids)
 
 
-def validates(runner, epoch: int) -> bool:
+def validates(runner: Runner, epoch: int) -> bool:
     """Tell whether the training loop validates after ``epoch`` epochs."""
     loop = runner.train_loop
-    return (
+    return bool(
         runner.val_loop is not None
         and epoch >= loop.val_begin
         and (epoch % loop.val_interval == 0 or epoch == loop.max_epochs)
@@ -177,7 +181,7 @@ def validates(runner, epoch: int) -> bool:
 
 @HOOKS.register_module()
 class EpochSeedHook(Hook):
-    """Seed torch at the begin of each epoch by (seed, epoch, rank).
+    """Seed torch at the beginning of each epoch by (seed, epoch, rank).
 
     Dropout and drop path of an epoch are then the same in a resumed run. Runs in
     ``before_train_iter`` of the first batch: a data loader with persistent workers
@@ -188,7 +192,9 @@ class EpochSeedHook(Hook):
 
     priority = 'VERY_HIGH'
 
-    def before_train_iter(self, runner, batch_idx: int, data_batch=None) -> None:
+    def before_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: object = None
+    ) -> None:
         """Seed the CPU's and all accelerators' generators."""
         if batch_idx == 0:
             entropy = np.random.SeedSequence([runner.seed, runner.epoch, get_rank()])

@@ -41,7 +41,7 @@ def train(
 
     Args:
         config: Path of the config.
-        work_dir: Where logs and checkpoints go; None is that of `default_work_dir`.
+        work_dir: Folder for logs and checkpoints; None takes `default_work_dir`.
         resume: Go on from the newest intact checkpoint in ``work_dir``.
         amp: Train in mixed precision (needs an accelerator).
         cfg_options: Settings that override the config's, dotted keys.
@@ -87,7 +87,7 @@ def evaluate(
     Args:
         config: Path of the config.
         checkpoint: Path or URL of the weights.
-        work_dir: Where logs go; None is that of `default_work_dir`.
+        work_dir: Folder for logs; None takes `default_work_dir`.
         out: Folder for predicted masks and the per-image table; new, empty or made
             by an earlier test.
         show: Show each prediction in a window.
@@ -99,8 +99,8 @@ def evaluate(
         launcher: ``none``, ``pytorch``, ``slurm`` or ``mpi``.
         tta: Average over the views of the config's ``tta_pipeline``.
         thresholds: JSON of thresholds to use instead of the config's, see
-            ``mmseg_ftu.evaluation.load_thresholds``; what ``cfg_options`` say of
-            ``test_evaluator.thresholds`` goes over it.
+            ``mmseg_ftu.evaluation.load_thresholds``; ``cfg_options`` for
+            ``test_evaluator.thresholds`` override it.
 
     Returns:
         The metrics.

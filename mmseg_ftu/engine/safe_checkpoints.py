@@ -2,8 +2,8 @@
 
 A pickle can run any code. Here they are read with torch's ``weights_only=True`` and in
 no other way, while mmengine falls back to plain unpickling where that fails, and its
-own list of safe names holds ``getattr``. What may be in a file besides tensors is said
-in ``mmseg_ftu/engine/plain_data.py``. Importing this package calls
+own list of safe names holds ``getattr``. ``mmseg_ftu/engine/plain_data.py`` lists what
+a file may hold besides tensors. Importing this package calls
 ``refuse_unsafe_checkpoints``; pretrained backbones read through ``load_local`` too.
 """
 
@@ -29,11 +29,11 @@ NO_DEVICE = 'Attempting to deserialize object on'  # torch's words
 
 
 class DamagedCheckpointError(ValueError):
-    """The file is incomplete, altered, or nothing that ``torch.save`` wrote."""
+    """The file is incomplete, altered, or was not written by ``torch.save``."""
 
 
 class RefusedCheckpointError(ValueError):
-    """The file is whole, and holds more than plain data."""
+    """The file is whole but holds more than plain data."""
 
 
 def load_local(filename: str | Path, map_location: MAP_LOCATION = None) -> object:
@@ -41,12 +41,12 @@ def load_local(filename: str | Path, map_location: MAP_LOCATION = None) -> objec
 
     Args:
         filename: Path of the file.
-        map_location: As for ``torch.load``; ``meta`` reads everything and keeps of
-            the tensors only their shapes.
+        map_location: Device for the tensors, as for ``torch.load``; ``meta`` reads
+            everything and keeps of the tensors only their shapes.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        DamagedCheckpointError: If it can't be read.
+        DamagedCheckpointError: If it cannot be read.
         RefusedCheckpointError: If loading it could run code.
     """
     path = Path(filename).expanduser()
@@ -65,7 +65,7 @@ def load_local(filename: str | Path, map_location: MAP_LOCATION = None) -> objec
 def load_stream(
     stream: BinaryIO, name: str, map_location: MAP_LOCATION = None
 ) -> object:
-    """Do the same for an open file, called ``name`` in messages."""
+    """Load an open file like `load_local`; messages call it ``name``."""
     try:
         with torch.serialization.safe_globals(SAFE_GLOBALS):
             with warnings.catch_warnings():  # a refusal says more
@@ -121,7 +121,7 @@ def is_old_format(stream: BinaryIO) -> bool:
 
 
 def is_intact(stream: BinaryIO) -> bool:
-    """Tell whether the file is a ZIP, as ``torch.save`` writes, with right sums."""
+    """Tell whether the file is a ZIP with right checksums, as torch writes it."""
     try:
         archive = zipfile.ZipFile(stream)
         pickled = any(Path(name).name == 'data.pkl' for name in archive.namelist())
@@ -144,7 +144,7 @@ def download(url: str, folder: str | Path | None = None) -> Path:
     """Fetch a file into a folder (by default torch's cache) unless it is there.
 
     Raises:
-        FileNotFoundError: If it can't be downloaded.
+        FileNotFoundError: If it cannot be downloaded.
     """
     name = Path(urlparse(url).path).name
     path = Path(folder or Path(torch.hub.get_dir()) / 'checkpoints') / name
@@ -163,7 +163,7 @@ def download(url: str, folder: str | Path | None = None) -> Path:
 
 
 def refused(name: str, found: str) -> str:
-    """Say what a file holds that isn't read, and what to do."""
+    """Say what a file holds that is not read, and what to do."""
     return (
         f'{name} is refused: besides weights it holds {found}, and to load that is '
         'to run code from the file. The file itself is whole: keep it. Take the '
@@ -174,7 +174,7 @@ def refused(name: str, found: str) -> str:
 
 
 def damaged(name: str | Path, size: int, error: Exception) -> str:
-    """Say that a file of ``size`` bytes can't be read, and why."""
+    """Say that a file of ``size`` bytes cannot be read, and why."""
     return (
         f'{name} ({size} bytes) is damaged or no checkpoint: {reason(error)}. '
         'Put an intact copy in its place'

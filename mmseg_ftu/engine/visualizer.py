@@ -28,11 +28,11 @@ class FTULocalVisualizer(SegLocalVisualizer):
         """Draw a sample; masks are brought to the image's size.
 
         Args:
-            name: Of the picture.
+            name: Name of the picture.
             image: RGB uint8 of shape (H, W, 3).
-            data_sample: With ``gt_sem_seg`` and ``pred_sem_seg``, each of shape
+            data_sample: Sample with ``gt_sem_seg`` and ``pred_sem_seg``, each of shape
                 (1, h, w) and optional; left as it is.
-            **kwargs: As for mmseg's ``SegLocalVisualizer.add_datasample``.
+            **kwargs: Arguments of mmseg's ``SegLocalVisualizer.add_datasample``.
         """
         if data_sample is not None:
             shown = SegDataSample(metainfo=data_sample.metainfo)

@@ -2,14 +2,14 @@
 
 For each organ, the one rule "foreground where LOW <= channel <= HIGH" that gives the
 best mean Dice on the training images, tried on many colour channels, blurred or not,
-and on every pair of bounds. A network that isn't clearly better than this on the
+and on every pair of bounds. A network that is not clearly better than this on the
 held-out fold has learnt nothing but colour. No deviations from a published method:
 there is none; the stain channels are the deconvolution of Ruifrok & Johnston 2001.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -124,9 +124,10 @@ def fit_colour_rule(samples: Iterable[tuple[np.ndarray, np.ndarray]]) -> ColourR
                 total[i, j] += band_dice(levels(channel, blur), mask)
     if not count:
         raise ValueError('no training image to fit a colour rule on; use another fold')
-    i, j, low, high = np.unravel_index(total.argmax(), total.shape)
-    best = float(total[i, j, low, high] / count)
-    return ColourRule(CHANNELS[i], BLURS[j], int(low), int(high), best)
+    best = tuple(int(place) for place in np.unravel_index(total.argmax(), total.shape))
+    i, j, low, high = best
+    dice = float(total[best] / count)
+    return ColourRule(CHANNELS[i], BLURS[j], low, high, dice)
 
 
 def rule_dice(rule: ColourRule, rgb: np.ndarray, mask: np.ndarray) -> float:
@@ -189,8 +190,8 @@ def compare_with_colour(
         The table, for people.
 
     Raises:
-        ValueError: As of ``evaluate_colour_baseline``, or result and fold differ, or
-            ``out`` is another file.
+        ValueError: For any of the reasons that ``evaluate_colour_baseline`` lists, or
+            if result and fold differ, or ``out`` is another file.
     """
     if out is not None:
         require_own(out, is_own_csv('organ', 'images', 'channel', 'blur'))
@@ -226,7 +227,7 @@ def format_cell(value: object) -> str:
     return str(value)
 
 
-def describe(organ: str, rule: ColourRule, dice: Sequence[float]) -> dict:
+def describe(organ: str, rule: ColourRule, dice: Sequence[float]) -> dict[str, Any]:
     """Return the table row of one organ."""
     step = 256 // LEVELS
     return {

@@ -7,7 +7,7 @@ def dice(prediction: np.ndarray, mask: np.ndarray) -> float:
     """Return 2 |P and M| / (|P| + |M|) of two boolean arrays, 1.0 if both are empty.
 
     Raises:
-        ValueError: If shapes differ or a dtype isn't bool.
+        ValueError: If shapes differ or a dtype is not bool.
     """
     if prediction.shape != mask.shape:
         raise ValueError(f'Dice of shapes {prediction.shape} and {mask.shape}')

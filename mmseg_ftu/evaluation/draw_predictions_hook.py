@@ -28,20 +28,21 @@ from mmseg_ftu.masks.draw_outlines import (
 class DrawPredictionsHook(SegVisualizationHook):
     """mmseg's ``SegVisualizationHook`` with outlines of what ``FTUDiceMetric`` scores.
 
-    Green is the mask, yellow the prediction. mmseg's draws the prediction at the decode
-    head's threshold, whatever the metric's is, and paints over the image, so that a
-    black background leaves nearly nothing of the tissue.
+    Green is the mask, yellow the prediction. mmseg's hook draws the prediction at the
+    decode head's threshold, whatever the metric's is, and paints over the image, so
+    that a black background leaves nearly nothing of the tissue.
+
     Runs after each batch of a test (``after_test_iter``), and in every ``interval``-th
     of a validation (``after_val_iter``) for its first image.
 
     Args:
         draw: Draw at all.
-        folder: Where to write a picture of each tested image, ``<id>.png``; None passes
+        folder: Folder for a picture of each tested image, ``<id>.png``; None passes
             them to the back ends of the visualizer, as mmseg does.
-        **kwargs: As for mmseg's ``SegVisualizationHook``.
+        **kwargs: Arguments of mmseg's ``SegVisualizationHook``.
 
     Raises:
-        ValueError: If the folder holds files that this hook didn't write.
+        ValueError: If the folder holds files that this hook did not write.
     """
 
     def __init__(
@@ -110,9 +111,10 @@ def draw_sample(
 
     Args:
         image: RGB uint8 of shape (H, W, 3); left as it is.
-        sample: With ``gt_sem_seg`` if there is a mask, with ``pred_sem_seg`` and with
-            probabilities in ``seg_logits``, each of shape (1, h, w).
-        threshold: Above which a pixel is foreground; None takes ``pred_sem_seg``.
+        sample: Sample with ``gt_sem_seg`` if there is a mask, with ``pred_sem_seg`` and
+            with probabilities in ``seg_logits``, each of shape (1, h, w).
+        threshold: Probability above which a pixel is foreground; None takes
+            ``pred_sem_seg``.
 
     Returns:
         RGB uint8 of shape (H, W, 3).

@@ -43,7 +43,7 @@ class Comparison(NamedTuple):
             hd95_px; both NaN if either mask is empty.
         groups: One row for all, each organ and each data source, see
             ``summarise_groups``.
-        notes: Sentences on what isn't in the scores.
+        notes: Sentences on what is not in the scores.
     """
 
     images: pd.DataFrame
@@ -66,8 +66,8 @@ def compare(
     """Score each image of the truth.
 
     Args:
-        prediction: Any layout of ``open_masks``.
-        truth: Likewise.
+        prediction: Predicted masks, in any layout of ``open_masks``.
+        truth: Ground truth, in any layout of ``open_masks``.
         missing: What to do with images without a prediction: ``'error'``, ``'skip'``
             or ``'empty'``, which counts them as predicted empty.
         with_hd95: Compute HD95 too, by far the slowest of the three.
@@ -145,14 +145,14 @@ def evaluate_predictions(
     """Score predictions, write the tables, return the one for people.
 
     Args:
-        prediction: Any layout of ``open_masks``.
-        truth: Likewise.
+        prediction: Predicted masks, in any layout of ``open_masks``.
+        truth: Ground truth, in any layout of ``open_masks``.
         out: Folder for ``evaluation.csv`` and ``evaluation_groups.csv``.
-        **options: As of ``compare``.
+        **options: Options of ``compare``.
 
     Raises:
-        ValueError: As of ``compare``, or a table is there that this function did not
-            write.
+        ValueError: For any of the reasons that ``compare`` lists, or if a table is
+            there that this function did not write.
     """
     if out is not None:
         refuse_nesting(out, [p for p in (prediction, truth) if p.is_dir()])
@@ -175,7 +175,7 @@ def _notes(
     truths: MaskSource,
     missing: str,
 ) -> list[str]:
-    """Say what isn't in the scores."""
+    """Say what is not in the scores."""
     notes = []
     if absent:
         done = 'counted as empty' if missing == 'empty' else 'left out'

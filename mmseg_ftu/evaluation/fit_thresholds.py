@@ -1,7 +1,7 @@
 """Fit the threshold of each (data source, organ) on predictions of held-out images.
 
 The result is a file that ``FTUDiceMetric``, ``tools/test.py --thresholds`` and
-``load_thresholds`` take. How a threshold is chosen is told in ``threshold_fit``.
+``load_thresholds`` take. ``threshold_fit`` says how a threshold is chosen.
 """
 
 import json
@@ -36,14 +36,14 @@ def fit_thresholds(
     """Fit the threshold of each group.
 
     Args:
-        truth: Any layout of ``open_masks``.
+        truth: Ground truth, in any layout of ``open_masks``.
         predictions: Folders with probabilities, for example one a fold.
         foreground: Labels that are foreground in the truth, see ``Labels``.
         ignore: Label of the truth that is left out.
 
     Returns:
         Fits by (data source, organ), and sentences on what the reader should know.
-        Images without a data source share the key ``('', '')``, as a file can't tell
+        Images without a data source share the key ``('', '')``, as a file cannot tell
         them apart by organ.
 
     Raises:
@@ -154,13 +154,14 @@ def fit_and_write(
     """Fit the thresholds, write them, return a table for people.
 
     Args:
-        truth: Any layout of ``open_masks``.
+        truth: Ground truth, in any layout of ``open_masks``.
         predictions: Folders with probabilities.
         out: JSON to write.
-        **options: As of ``fit_thresholds``.
+        **options: Options of ``fit_thresholds``.
 
     Raises:
-        ValueError: As of ``fit_thresholds``, or ``out`` is a file that was not fitted.
+        ValueError: For any of the reasons that ``fit_thresholds`` lists, or if ``out``
+            is a file that was not fitted.
     """
     require_own(out, is_own_json(made_by='mmseg_ftu', fitted=None))
     fits, notes = fit_thresholds(truth, predictions, **options)
@@ -198,7 +199,7 @@ def _for_json(value: float | str) -> float | str | None:
 def _notes(
     names: list[str], sources: list[MaskSource], truths: MaskSource
 ) -> list[str]:
-    """Say what was left out, and what can't be known."""
+    """Say what was left out, and what cannot be known."""
     notes = []
     lacking = len(truths.ids) - len(names)
     if lacking:

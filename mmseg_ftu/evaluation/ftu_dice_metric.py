@@ -49,8 +49,8 @@ class FTUDiceMetric(BaseMetric):
             ``mmseg_ftu.evaluation.threshold_for``; the paper's table by default, or
             the path of a file, see ``mmseg_ftu.evaluation.load_thresholds``.
         ignore_index: Label of mask pixels that are left out.
-        csv_file: Where to write a table with one row an image; None for none.
-        output_dir: Where to write the predicted masks (PNG, 0 and 1) and
+        csv_file: Table to write, one row an image; None writes none.
+        output_dir: Folder for the predicted masks (PNG, 0 and 1) and
             ``dice_per_image.csv``; ``tools/test.py --out`` sets it. Must be new, empty
             or written by this metric: nothing else is replaced.
         keep_results: Accepted as ``tools/test.py`` of mmseg sets it along with

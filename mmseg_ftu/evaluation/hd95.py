@@ -1,8 +1,8 @@
 """HD95: how far apart the outlines of two masks lie, but for the worst 5 %.
 
 The 95th percentile of the distances from each outline pixel of one mask to the nearest
-of the other, taken both ways, of which the larger counts. Computed by MONAI, exactly
-and at full resolution; docs/evaluation.md has the time it takes.
+of the other. It is taken both ways, and the larger one counts. Computed by MONAI,
+exactly and at full resolution; docs/evaluation.md has the time it takes.
 """
 
 import warnings
@@ -49,7 +49,7 @@ def hd95(prediction: np.ndarray, mask: np.ndarray) -> float | None:
 
 
 def _crop_to_both(*masks: np.ndarray) -> list[np.ndarray]:
-    """Cut to the box around the foreground of all; distances don't change by it."""
+    """Cut to the box around the foreground of all; distances do not change by it."""
     union = np.logical_or(*masks)
     rows, columns = (np.flatnonzero(union.any(axis)) for axis in (1, 0))
     box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)

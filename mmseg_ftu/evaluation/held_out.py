@@ -1,7 +1,8 @@
 """Which predicted images their checkpoints were trained on, as the checkpoints tell.
 
 ``tools/predict.py`` notes in ``prediction.json`` what each checkpoint says of its
-training (see ``mmseg_ftu.datasets.fold_record``). What a user typed counts for nothing.
+training (see ``mmseg_ftu.datasets.fold_record``). Options of the command line do not
+count.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,14 +17,14 @@ class TrainingCheck:
     """Compare predictions with what their checkpoints were trained on.
 
     Args:
-        predictions: With the ``settings`` of ``prediction.json``.
+        predictions: Predictions with the ``settings`` of ``prediction.json``.
         truths: Ground truth; without it, only what the predictions know is compared.
         names: Ids to look for, all in ``predictions``.
 
     Attributes:
-        trained: By checkpoint, the ids that it was trained on, if any.
-        unknown: Ids of which at least one checkpoint doesn't tell, and none that it was
-            trained on them.
+        trained: Ids that each checkpoint was trained on, if any, by checkpoint.
+        unknown: Ids that no checkpoint is known to have been trained on, but of which
+            at least one does not tell.
     """
 
     def __init__(
@@ -53,12 +54,12 @@ class TrainingCheck:
 
 
 def doubt(check: TrainingCheck, source: MaskSource, count: int) -> str:
-    """Say of how many images a checkpoint does not tell; ``''`` if of none.
+    """Say for how many images this is unknown; ``''`` if for none.
 
     Args:
         check: The comparison.
         source: The predictions.
-        count: Images that were compared.
+        count: Number of images that were compared.
     """
     if not check.unknown:
         return ''
@@ -118,7 +119,7 @@ def _trained_on(
     Args:
         checkpoint: Entry of ``prediction.json``.
         keys: What each image may be called in it, by id.
-        folds: Of the truth, by id.
+        folds: Fold of each image of the truth, by id.
     """
     images = set(checkpoint.get('train_images') or ())
     same_table = bool(folds) and checkpoint.get('folds_id') == folds_id(folds)

@@ -50,14 +50,14 @@ class Labels:
         return self.foreground != 'auto' or self.ignore is not None
 
     def refuse(self, path: Path, meaning: str) -> None:
-        """Raise if anything is said where it isn't asked for.
+        """Raise if anything is said where it is not asked for.
 
         Args:
-            path: Where the masks are.
+            path: Place of the masks, for the message.
             meaning: What is known of their labels.
 
         Raises:
-            ValueError: If so.
+            ValueError: If anything is said.
         """
         if self.are_given:
             raise ValueError(

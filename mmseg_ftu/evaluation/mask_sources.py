@@ -9,6 +9,7 @@ them are described in docs/evaluation.md.
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -55,7 +56,7 @@ class MaskSource:
     probabilities: Mapping[str, Path] = field(default_factory=dict)
     images: Mapping[str, Path] = field(default_factory=dict)
     absent: Mapping[str, str] = field(default_factory=dict)
-    settings: Mapping = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
     labels: Labels = field(default_factory=Labels)
 
     @property
@@ -64,9 +65,12 @@ class MaskSource:
         return list(self.table.index)
 
     def size(self, name: str) -> tuple[int, int] | None:
-        """Return height and width as the table tells them, None if it doesn't."""
+        """Return height and width as the table tells them, None if it does not."""
         known = self.table.loc[name, list(SIZES)]
-        return tuple(map(int, known)) if known.notna().all() else None
+        if not known.notna().all():
+            return None
+        height, width = map(int, known)
+        return height, width
 
     def mask(self, name: str, shape: tuple[int, int] | None = None) -> np.ndarray:
         """Read a mask.
@@ -101,7 +105,7 @@ class MaskSource:
         """Read a map of probabilities, ``(h, w)`` uint8 of 255 * p; None if none.
 
         Raises:
-            ValueError: If the file is damaged or no such map.
+            ValueError: If the file is damaged or not such a map.
         """
         path = self.probabilities.get(name)
         return None if path is None else read_levels(path)
@@ -126,8 +130,8 @@ def open_masks(
         prefix: How the options that say so begin, after ``--``; for messages.
 
     Raises:
-        ValueError: If the path is none of these, or what is missing in it, or labels
-            are given a meaning where it is known.
+        ValueError: If the layout is unknown, something is missing in it, or labels are
+            given a meaning although theirs is known.
     """
     path, labels = Path(path), Labels(foreground, ignore, prefix)
     if path.is_file():
@@ -156,7 +160,7 @@ def _open_prediction(path: Path, labels: Labels) -> MaskSource:
         masks=files_by_id(path / 'masks'),
         runs=runs,
         probabilities=files_by_id(path / 'probabilities'),
-        images={name: Path(x) for name, x in table.get('path', {}).items() if x},
+        images={str(name): Path(x) for name, x in table.get('path', {}).items() if x},
         absent=dict(reasons),
         settings=read_settings(path / 'prediction.json'),
         labels=labels,

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -60,14 +61,14 @@ def refuse_missing(path: Path, names: list[str]) -> None:
         )
 
 
-def read_settings(path: Path) -> dict:
+def read_settings(path: Path) -> dict[str, Any]:
     """Read a JSON object of settings; empty where there is no file."""
     if not path.is_file():
         return {}
     try:
         settings = json.loads(path.read_text(encoding='utf-8'))
     except ValueError as error:  # of JSON or of Unicode
-        raise ValueError(f'{path}: is no JSON ({error}); predict again') from None
+        raise ValueError(f'{path}: is not JSON ({error}); predict again') from None
     if not isinstance(settings, dict):
         raise ValueError(f'{path}: holds no settings; predict again')
     return settings

@@ -17,7 +17,7 @@ def ids_of_fold(truths: MaskSource, fold: int | None) -> list[str]:
     chosen = truths.table.index[truths.table.fold == fold]
     if chosen.empty:
         there = sorted(truths.table.fold.dropna().unique().tolist())
-        raise ValueError(f'{truths.path}: no image of fold {fold}; choose of {there}')
+        raise ValueError(f'{truths.path}: no image of fold {fold}; choose from {there}')
     return list(chosen)
 
 
@@ -93,9 +93,9 @@ def read_pair(
 
     Args:
         name: Id.
-        predictions: Where the prediction is.
-        truths: Where the mask is.
-        empty: Don't read the prediction but make an empty one.
+        predictions: Source that holds the prediction.
+        truths: Source that holds the mask.
+        empty: Do not read the prediction but make an empty one.
 
     Raises:
         ValueError: If they differ in size, or a file is faulty.
@@ -115,7 +115,7 @@ def image_details(
 ) -> pd.DataFrame:
     """Return organ, data_source and pixel_size of the truth's images.
 
-    What the truth doesn't say is taken from the predictions.
+    What the truth does not say is taken from the predictions.
     """
     columns = ['organ', 'data_source', 'pixel_size']
     details = truths.table[columns].copy()

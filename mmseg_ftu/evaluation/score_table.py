@@ -15,8 +15,7 @@ GROUPED_BY = ('organ', 'data_source')
 def mean_interval(values: np.ndarray) -> tuple[float, float]:
     """Return the 95 % bootstrap interval of a mean, resampling images.
 
-    Percentile method, 2000 resamples, seed 0. NaN for fewer than two values, of which
-    nothing can be resampled.
+    Percentile method, 2000 resamples, seed 0. NaN for fewer than two values.
     """
     if len(values) < 2:
         return np.nan, np.nan
@@ -36,7 +35,7 @@ def summarise_groups(images: pd.DataFrame) -> pd.DataFrame:
     """Summarise the scores of all images, each organ and each data source.
 
     Args:
-        images: As of ``compare``.
+        images: Table of scores, one row an image, as ``compare`` makes it.
 
     Returns:
         One row a group: by (``organ``, ``data_source`` or ``all``), group, images,
@@ -76,7 +75,7 @@ def summarise(by: str, name: str, images: pd.DataFrame) -> dict[str, Any]:
 
 
 def known_median(values: pd.Series) -> float:
-    """Return the median of what isn't NaN; NaN if nothing is."""
+    """Return the median of what is not NaN; NaN if nothing is."""
     known = values.dropna()
     return float(known.median()) if len(known) else np.nan
 

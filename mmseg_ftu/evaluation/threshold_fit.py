@@ -25,17 +25,17 @@ class Fit(NamedTuple):
     """Threshold of one group.
 
     Attributes:
-        images: Count.
-        threshold: 0..1.
-        low: Lower end of its 95 % bootstrap interval.
-        high: Upper end.
-        dice: Mean Dice (0..1) with it, on the very images it was fitted on.
-        dice_paper: The same with the paper's threshold.
+        images: Number of images.
+        threshold: Fitted threshold, 0..1.
+        low: Lower end of the threshold's 95 % bootstrap interval.
+        high: Upper end of the threshold's interval.
+        dice: Mean Dice (0..1) at the threshold, on the images it was fitted on.
+        dice_paper: Mean Dice (0..1) of the same images at the paper's threshold.
         gain: Mean gain in Dice over the paper's on images left out of the resamplings;
             NaN for one image.
-        gain_low: Lower end of its 95 % interval.
-        gain_high: Upper end.
-        warning: Why not to trust it, ``''`` if there is no reason.
+        gain_low: Lower end of the gain's 95 % interval.
+        gain_high: Upper end of the gain's interval.
+        warning: Reason not to trust the threshold, ``''`` if there is none.
     """
 
     images: int
@@ -104,7 +104,7 @@ def left_out_gains(
         paper: Level of the paper's threshold.
 
     Returns:
-        One for each resampling that left any out.
+        One gain for each resampling that left any image out.
     """
     gains = (curves[:, chosen] - curves[:, [paper]]).T
     some = left_out.any(axis=1)

@@ -92,9 +92,9 @@ def export_onnx(
 
     Raises:
         ImportError: Without the extra ``[onnx]``.
-        ValueError: The model is none of ours, the graph computes something else or
-            does not run at all sizes, or ``out`` is a file that this function did not
-            write.
+        ValueError: The model is not one of this package, the graph computes something
+            else or does not run at all sizes, or ``out`` is a file that this function
+            did not write.
     """
     require_own(Path(out), is_own_onnx)
     onnx = import_onnx()

@@ -33,9 +33,9 @@ def recipe_of(
     Args:
         cfg: The config; used where a checkpoint says nothing.
         metas: ``dataset_meta`` of each checkpoint.
-        size: Longer side to resize to, px, instead.
-        pixel_size: Of the training images, um/px, instead.
-        stain_target: Target file instead, or ``'none'``.
+        size: Longer side to resize to, px; None takes that of training.
+        pixel_size: Pixel size of the training images, um/px; None asks the checkpoints.
+        stain_target: Stain target's file, or ``'none'``; None takes that of training.
 
     Raises:
         ValueError: If the checkpoints differ, ``Resize`` of the config is not to a
@@ -82,7 +82,7 @@ def _common_pixel_size(pixel_sizes: Sequence[float | None]) -> float | None:
 
 
 def check_pipeline(cfg: Config) -> None:
-    """Raise ValueError if the test pipeline does what prediction wouldn't do."""
+    """Raise ValueError if the test pipeline does what prediction would not do."""
     for transform in cfg.get('test_pipeline', ()):
         if transform['type'] not in KNOWN_TRANSFORMS:
             raise ValueError(

@@ -19,7 +19,7 @@ class Claims:
     """The images that this process works on.
 
     Args:
-        folder: Of the records.
+        folder: Folder of the records.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -82,7 +82,7 @@ class Claims:
 
 
 class InUse:
-    """Tells that processes work on a folder: all may share it, or one have it alone.
+    """Mark a folder as in use, by processes that share it or by one alone.
 
     Args:
         path: The file that is locked.

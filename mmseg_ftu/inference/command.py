@@ -51,28 +51,28 @@ def predict(
     Args:
         config: Path of the config.
         checkpoints: Paths or URLs of the weights.
-        input: See `list_jobs`.
-        output: The folder.
-        save: Of ``mmseg_ftu.inference.choices.KINDS``.
+        input: Path of the images, as `list_jobs` takes it.
+        output: Folder for the results.
+        save: Kinds of files to write, from ``mmseg_ftu.inference.choices.KINDS``.
         overwrite: Replace results that were made with other settings, or of another
             image of the same name: the files that predict listed, and no others.
         strict: Raise at the first image that fails.
-        organ: Of images without a table.
-        data_source: Of images without a table.
-        pixel_size: Of images without a table, um/px.
-        fold: Of a prepared folder.
+        organ: Organ of images without a table.
+        data_source: Data source of images without a table.
+        pixel_size: Pixel size of images without a table, um/px.
+        fold: Fold of a prepared folder to predict; None predicts all.
         allow_other_fold: Accept a fold that a checkpoint was trained on.
         thresholds: File of ``tools/fit_thresholds.py``; None takes the config's.
-        threshold: One for all images, 0..1, instead.
-        device: Where the network runs; None takes an accelerator if there is one.
+        threshold: One threshold for all images, 0..1, instead of a table.
+        device: Device for the network; None takes an accelerator if there is one.
         **options: Further arguments of `FTUPredictor` and `FileOptions`.
 
     Returns:
         What was done.
 
     Raises:
-        ValueError: If an argument or a file can't be used.
-        OSError: If a file can't be opened.
+        ValueError: If an argument or a file cannot be used.
+        OSError: If a file cannot be opened.
     """
     jobs = list_jobs(input, organ, data_source, pixel_size, fold)
     names = {field.name for field in fields(FileOptions)} & set(options)
@@ -133,7 +133,8 @@ def threshold_doubts(
     Args:
         jobs: The images.
         thresholds: The table that is used.
-        from_file: Whether the user gave it, so that each data source should be in it.
+        from_file: Whether the user gave the table, so that it should hold each data
+            source.
     """
     organs = {job.organ for job in jobs if job.data_source is None and job.organ}
     said = [organ_alone(thresholds, name) for name in sorted(organs)]
@@ -146,7 +147,7 @@ def threshold_doubts(
 def input_folders(path: str) -> list[Path]:
     """Return the folder that an input is searched in; none if it is one file.
 
-    Of a pattern it is the part without wildcards.
+    For a pattern it is the part without wildcards.
     """
     place = Path(path)
     if place.is_file():

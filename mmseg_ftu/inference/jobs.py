@@ -21,12 +21,12 @@ class Job:
     """One image to predict.
 
     Attributes:
-        id: Names the outputs.
-        path: Of the image.
-        organ: E.g. ``kidney``; chooses the threshold, and the pixel size that tiles are
-            brought to.
-        data_source: E.g. ``HPA``; chooses the threshold.
-        pixel_size: Of the original image, um/px; None asks the file.
+        id: Id of the image, which names the outputs.
+        path: Path of the image.
+        organ: Organ, e.g. ``kidney``; chooses the threshold, and the pixel size that
+            tiles are brought to.
+        data_source: Data source, e.g. ``HPA``; chooses the threshold.
+        pixel_size: Pixel size of the original image, um/px; None asks the file.
         original_shape: Height and width to bring the mask to, px, where the file is a
             resized copy; None for the file's own.
         prepared: Settings of the prepared folder that the image lies in; None for an
@@ -61,10 +61,10 @@ def list_jobs(
         path: An image or a slide; a folder of them; a pattern such as ``a/*.tiff``; the
             competition's folder with ``test.csv`` and ``test_images``; or a prepared
             folder.
-        organ: Of images without a table.
-        data_source: Of images without a table.
-        pixel_size: Of images without a table, um/px.
-        fold: Of a prepared folder, the held-out fold; None for all images.
+        organ: Organ of images without a table.
+        data_source: Data source of images without a table.
+        pixel_size: Pixel size of images without a table, um/px.
+        fold: Held-out fold of a prepared folder; None takes all images.
 
     Raises:
         ValueError: If nothing is found, an id occurs twice, or a table is faulty.

@@ -21,7 +21,7 @@ from mmseg_ftu.io.working_image import WorkingImage, blocks, read_resized, read_
 from mmseg_ftu.recipe import Recipe, StainStep, prepare_image, stain_of
 from mmseg_ftu.stain import ColourHistogram
 
-TILED_FROM = 8192  # px; a longer image isn't one field of view
+TILED_FROM = 8192  # px; a longer image is not one field of view
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Loader:
         tiled_from: int = TILED_FROM,
     ) -> None:
         if mode not in MODES:
-            raise ValueError(f'mode={mode!r}: choose one of {", ".join(MODES)}')
+            raise ValueError(f'mode={mode!r}: choose from {", ".join(MODES)}')
         self.recipe, self.mode = recipe, mode
         self.allow_other_stain, self.temporary = allow_other_stain, temporary
         self.budget = budget or PixelBudget()
@@ -84,8 +84,8 @@ class Loader:
             source: The open image; None opens the job's path.
 
         Raises:
-            ValueError: If it is damaged, no RGB image, or can't be cut.
-            OSError: If it can't be opened.
+            ValueError: If it is damaged, not an RGB image, or cannot be cut.
+            OSError: If it cannot be opened.
         """
         if source is not None:
             return self._load(job, source)
@@ -211,8 +211,8 @@ def _describe(job: Job, source: Source) -> _Original:
     if not is_resized_copy(source.shape, shape):
         here, there = (f'{h} x {w} px' for h, w in (source.shape, shape))
         raise ValueError(
-            f'{job.path}: has {here} (height x width), which is no resized copy of the '
-            f'{there} on record: mend img_height and img_width'
+            f'{job.path}: has {here} (height x width), which is not a resized copy of '
+            f'the {there} on record: mend img_height and img_width'
         )
     pixel_size = job.pixel_size
     if pixel_size is None and source.pixel_size is not None:

@@ -55,15 +55,15 @@ class Network:
     Args:
         cfg: Config of the model.
         checkpoints: Paths or URLs of weights for it.
-        weights: Of the checkpoints, positive; equal if None.
+        weights: Weights of the checkpoints, one each, positive; None weighs all alike.
         views: Names in `VIEWS`.
         scales: Factors of the working size; each is seen in all views.
-        device: Where the network runs.
+        device: Device for the network.
         amp: Compute in half precision (bfloat16 on a CPU).
         batch_size: Images and views that pass the network together.
 
     Raises:
-        ValueError: If an argument is out of range or a checkpoint doesn't fit.
+        ValueError: If an argument is out of range or a checkpoint does not fit.
         FileNotFoundError: If a checkpoint is missing.
     """
 
@@ -127,7 +127,7 @@ class Network:
         model, padding = self.models[member], self.paddings[member]
         total = torch.zeros(len(batch), *batch.shape[-2:], device=self.device)
         jobs = [(name, i) for name in self.views for i in range(len(batch))]
-        if batch.shape[-2] != batch.shape[-1]:  # two shapes can't share a batch
+        if batch.shape[-2] != batch.shape[-1]:  # two shapes cannot share a batch
             groups = [[job for job in jobs if VIEWS[job[0]][0] == x] for x in (0, 1)]
         else:
             groups = [jobs]
@@ -222,7 +222,7 @@ def build_model(cfg: Config) -> BaseSegmentor:
     """Build the model of a config.
 
     Raises:
-        ValueError: If one of its settings can't be used.
+        ValueError: If one of its settings cannot be used.
     """
     try:
         return MODELS.build(cfg)
@@ -271,7 +271,7 @@ def _check_views(
 ) -> None:
     unknown = [name for name in views if name not in VIEWS]
     if unknown or not views:
-        raise ValueError(f'views {list(views)}: choose of {", ".join(VIEWS)}')
+        raise ValueError(f'views {list(views)}: choose from {", ".join(VIEWS)}')
     if len(set(views)) < len(views):
         raise ValueError(f'views {list(views)}: one occurs twice')
     if not scales or not all(0 < scale <= LARGEST_SCALE for scale in scales):

@@ -11,9 +11,11 @@ import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from mmseg_ftu.inference.choices import KINDS, MASK_FORMATS, OBJECT_TYPES
 from mmseg_ftu.inference.predictor import Prediction
+from mmseg_ftu.inference.upsample import as_rows
 from mmseg_ftu.inference.writers import (
     MAX_OVERLAY_SIDE,
     mask_suffix,
@@ -40,14 +42,15 @@ class FileOptions:
     """What to write, and what to do to the mask before.
 
     Attributes:
-        kinds: Of `KINDS`.
+        kinds: Kinds of files to write, from `KINDS`.
         fill_holes: Fill holes in objects.
         max_hole_um2: Leave larger holes open, um^2; None fills all.
         min_area_um2: Drop smaller objects, um^2.
         min_area_px: Drop smaller objects, px of the original.
         simplify: Tolerance of GeoJSON outlines, px; 0 is exact.
-        object_type: QuPath's, ``'annotation'`` or ``'detection'``.
-        mask_format: ``'png'``, ``'tif'``, or ``'auto'``: PNG up to 8192 px a side.
+        object_type: Type of the objects in QuPath, ``'annotation'`` or ``'detection'``.
+        mask_format: Format of the masks: ``'png'``, ``'tif'``, or ``'auto'``: PNG up to
+            8192 px a side.
 
     Raises:
         ValueError: If one of them is unknown or out of range.
@@ -75,11 +78,11 @@ class FileOptions:
                 '--max-hole-um2 limits --fill-holes: give that too, or leave it out'
             )
         if self.object_type not in OBJECT_TYPES:
-            raise ValueError(f'object_type: choose one of {", ".join(OBJECT_TYPES)}')
+            raise ValueError(f'object_type: choose from {", ".join(OBJECT_TYPES)}')
         if self.mask_format not in MASK_FORMATS:
-            raise ValueError(f'mask_format: choose one of {", ".join(MASK_FORMATS)}')
+            raise ValueError(f'mask_format: choose from {", ".join(MASK_FORMATS)}')
 
-    def state(self) -> dict:
+    def state(self) -> dict[str, Any]:
         """Return the options, fit for JSON."""
         return asdict(self) | {'kinds': sorted(self.kinds)}
 
@@ -108,7 +111,9 @@ def possible_files(name: str, options: FileOptions) -> list[str]:
     ]
 
 
-def write_files(prediction: Prediction, folder: Path, options: FileOptions) -> dict:
+def write_files(
+    prediction: Prediction, folder: Path, options: FileOptions
+) -> dict[str, Any]:
     """Write the files of one image, each in one step.
 
     Returns:
@@ -173,7 +178,7 @@ def _geojson(
     write_geojson(
         path,
         objects,
-        name=UNITS.get(job.organ, 'FTU'),
+        name=UNITS.get(job.organ or '', 'FTU'),
         object_type=options.object_type,
         pixel_size=prediction.map.pixel_size,
         mean_probability=mean_probability(objects, prediction.map.strips()),
@@ -190,10 +195,10 @@ def _probability(
     if mask_suffix(probability.original_shape) == '.png':
         strips, shape = probability.strips(), probability.original_shape
     else:
-        shape = probability.source.shape
+        source = as_rows(probability.source)
+        shape = source.shape
         strips = (
-            probability.source.rows(y, min(y + 512, shape[0]))
-            for y in range(0, shape[0], 512)
+            source.rows(y, min(y + 512, shape[0])) for y in range(0, shape[0], 512)
         )
     size = probability.pixel_size
     if size is not None:

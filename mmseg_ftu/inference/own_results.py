@@ -65,12 +65,12 @@ def refuse_links(folder: Path) -> None:
 
 
 def changed_since(folder: Path, record: Mapping[str, Any]) -> list[str]:
-    """Return the files of a record that have another content than on record.
+    """Return the files of a record whose content has changed since.
 
     Args:
         folder: The prediction folder.
-        record: With ``files`` (sizes in bytes) and ``digests`` (SHA-256) by name; what
-            is unknown of a file is not compared.
+        record: Record with ``files`` (sizes in bytes) and ``digests`` (SHA-256) by
+            name; what a record does not hold of a file is not compared.
     """
     digests = record.get('digests') or {}
     changed = []

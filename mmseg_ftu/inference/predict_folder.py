@@ -72,7 +72,7 @@ class Passed:
 
     Attributes:
         job: The image.
-        done: Whether it is done; else another process works on it.
+        done: Whether the image is done; if not, another process works on it.
     """
 
     job: Job
@@ -103,15 +103,15 @@ def predict_folder(
     rank: int = 0,
     world_size: int = 1,
 ) -> Summary:
-    """Predict images into a folder, those that aren't there yet.
+    """Predict images into a folder, those that are not there yet.
 
     Args:
         predictor: The model.
         jobs: All images.
-        folder: Where files go.
-        options: Which files.
+        folder: Folder for the results.
+        options: What to write.
         strict: Raise at the first image that fails, rather than go on.
-        rank: Of this process, 0-based: it takes images ``rank::world_size``.
+        rank: Number of this process, from 0: it takes images ``rank::world_size``.
         world_size: Number of processes.
 
     Returns:
@@ -188,7 +188,7 @@ def _predictions(
                 raise ValueError(fault)
             whose = folder.take(job, possible_files(job.id, options))
             return predictor.load(job) if whose == MINE else Passed(job, whose == DONE)
-        except Exception as error:  # one bad image doesn't stop the others
+        except Exception as error:  # one bad image does not stop the others
             return Failure(job, error)
 
     ahead = READERS + predictor.network.batch_size
@@ -247,7 +247,7 @@ def _write(
             **added,
         )
         return prediction
-    except Exception as error:  # one bad image doesn't stop the others
+    except Exception as error:  # one bad image does not stop the others
         return Failure(loaded.job, error)
     finally:
         loaded.close()

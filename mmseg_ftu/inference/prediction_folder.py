@@ -52,9 +52,9 @@ class PredictionFolder:
 
     Args:
         path: The folder; made if it is not there.
-        settings: Everything that changes a result, fit for JSON. Of ``kinds``,
-            ``'submission'`` makes ``submission.csv`` one of the folder's tables.
-        about: What else ``prediction.json`` tells.
+        settings: Everything that changes a result, fit for JSON. ``'submission'`` in
+            ``kinds`` makes ``submission.csv`` one of the folder's tables.
+        about: Further entries of ``prediction.json``.
         overwrite: Begin anew if the folder holds predictions of other settings: the
             files that its records list are removed. Also allows to replace the result
             of another image of the same name.
@@ -162,7 +162,8 @@ class PredictionFolder:
     def is_done(self, job: Job) -> bool:
         """Tell whether an image was predicted, and nothing has changed since.
 
-        Neither the image nor its files: each must be there, of the size on record.
+        Neither the image nor its files may have changed: each must be there, with the
+        size on record.
         """
         record = self._read(self._record(job.id))
         return (
@@ -217,7 +218,7 @@ class PredictionFolder:
         path = self._record(job.id)
         record, noted = self._read(path), listed_files(self._claims.noted(job.id))
         self._refuse_other_image(record, job)
-        if path.is_file() and not record:  # damaged: it can't tell, but it was ours
+        if path.is_file() and not record:  # damaged: it cannot tell, but it was ours
             noted |= dict.fromkeys(names)
         files = listed_files(record.get('files'))
         refuse_foreign(self.path, names, {*files, *noted})
@@ -279,7 +280,8 @@ class PredictionFolder:
             order: All images of this input, also those of other processes and those
                 not done yet. They come first, in this order; images of earlier inputs
                 come after them, by name.
-            submission: Whether to write that too; failed images count as empty.
+            submission: Whether to write ``submission.csv``; failed images count as
+                empty.
 
         Returns:
             The records of this input that exist, in this order.
@@ -294,7 +296,7 @@ class PredictionFolder:
         return first
 
     def _record(self, name: str) -> Path:
-        if id_fault(name):  # of an image that fails; its name may be no file name
+        if id_fault(name):  # of an image that fails; its name may not suit a file
             name = f'odd_name_{hashlib.sha256(os.fsencode(name)).hexdigest()[:16]}'
         return self._records / f'{name}.json'
 

@@ -29,9 +29,9 @@ def write_tables(
 
     Args:
         folder: The prediction folder.
-        records_folder: Its folder of records, which keeps the tables' SHA-256.
+        records_folder: Folder of the records, which keeps the tables' SHA-256.
         records: The records of all images, in the order of the rows.
-        submission: Whether to write that too; images that failed count as empty.
+        submission: Whether to write ``submission.csv``; failed images count as empty.
     """
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, extrasaction='ignore')

@@ -84,27 +84,29 @@ class FTUPredictor:
     Args:
         config: Path of the config, or the config.
         checkpoints: Path or URL of the weights; several make an ensemble.
-        weights: Of the checkpoints; equal if None.
-        views: See `mmseg_ftu.inference.network.VIEWS`; None as in the config's
-            ``inference``, which holds the paper's: the image and its two flips.
+        weights: Weights of the checkpoints, one each; None weighs all alike.
+        views: Views of the image, from `mmseg_ftu.inference.network.VIEWS`; None as in
+            the config's ``inference``, which holds the paper's: the image and its two
+            flips.
         scales: Factors of the working size; None as in the config.
-        upsample: ``'bilinear'`` or ``'half_nearest'``; None as in the config.
-        thresholds: See `mmseg_ftu.evaluation.threshold_for`; None as in the config's
-            ``test_evaluator``, the paper's if it has none.
-        mode: ``'whole'``: resize the image to the size of training. ``'tiles'``: cut it
-            at the pixel size of training. ``'auto'``: tiles for slides and for images
-            longer than 8192 px.
+        upsample: Way of up-sampling, ``'bilinear'`` or ``'half_nearest'``; None as in
+            the config.
+        thresholds: Table of thresholds, as `mmseg_ftu.evaluation.threshold_for` takes
+            it; None as in the config's ``test_evaluator``, the paper's if it has none.
+        mode: Way of showing an image. ``'whole'``: resize the image to the size of
+            training. ``'tiles'``: cut it at the pixel size of training. ``'auto'``:
+            tiles for slides and for images longer than 8192 px.
         size: Longer side to resize to, px; None as in training.
-        training_pixel_size: What tiles are brought to, um/px; None as the training
-            images of the organ.
+        training_pixel_size: Pixel size that tiles are brought to, um/px; None takes
+            that of the organ's training images.
         tile: Side of a tile, px; None as the size of training.
         overlap: The least overlap of tiles, px; None is a quarter of a tile.
-        min_tissue: Share of a tile, 0..1, below which it isn't shown to the network;
+        min_tissue: Share of a tile, 0..1, below which it is not shown to the network;
             probability is 0 where no other tile covers it. 0 shows all tiles.
         stain_target: Target file, or ``'none'``; None as in training.
         allow_other_stain: Accept a prepared folder whose stains were normalised in
             another way.
-        device: Where the network runs; None takes an accelerator if there is one.
+        device: Device for the network; None takes an accelerator if there is one.
         amp: Compute in half precision.
         batch_size: Images and views that pass the network together; None is 1 on a
             CPU, else 8.
@@ -114,7 +116,7 @@ class FTUPredictor:
         cfg_options: Settings that override the config's, dotted keys.
 
     Raises:
-        ValueError: If an argument is out of range or a checkpoint doesn't fit.
+        ValueError: If an argument is out of range or a checkpoint does not fit.
         FileNotFoundError: If a file is missing.
     """
 
@@ -218,13 +220,13 @@ class FTUPredictor:
 
         Args:
             image: Path, or RGB uint8 ``(H, W, 3)``.
-            organ: E.g. ``kidney``; chooses the threshold, and the pixel size that
-                tiles are brought to.
-            data_source: E.g. ``HPA``; chooses the threshold.
-            pixel_size: um/px; None asks the file.
+            organ: Organ, e.g. ``kidney``; chooses the threshold, and the pixel size
+                that tiles are brought to.
+            data_source: Data source, e.g. ``HPA``; chooses the threshold.
+            pixel_size: Pixel size, um/px; None asks the file.
 
         Raises:
-            ValueError: If the image can't be read or cut.
+            ValueError: If the image cannot be read or cut.
         """
         if isinstance(image, np.ndarray):
             job = Job('array', Path('array'), organ, data_source, pixel_size)
@@ -325,7 +327,7 @@ def _chunks(items: Iterator[T], size: int) -> Iterator[list[T]]:
 
 def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
     if value not in choices:
-        raise ValueError(f'{name}={value!r}: choose one of {", ".join(choices)}')
+        raise ValueError(f'{name}={value!r}: choose from {", ".join(choices)}')
 
 
 def _check_positive(**values: float | None) -> None:

@@ -14,7 +14,7 @@ class ProbabilityFile:
 
     Args:
         shape: Height and width, px.
-        folder: Where the file lies while it is needed; it vanishes with the object.
+        folder: Folder for the file while it is needed; it vanishes with the object.
     """
 
     dtype = np.dtype(np.float32)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mmseg_ftu.inference.choices import UPSAMPLINGS
-from mmseg_ftu.inference.upsample import ArrayRows, RowSource, upsample_rows
+from mmseg_ftu.inference.upsample import RowSource, as_rows, upsample_rows
 from mmseg_ftu.masks.run_mask import STRIP_PIXELS, RunMask
 
 
@@ -15,11 +15,11 @@ class ProbabilityMap:
     """Probability at working resolution and what it takes to make a mask of it.
 
     Args:
-        source: (h, w), uint8 (255 is probability 1) or float32 (0..1).
+        source: Probabilities, (h, w), uint8 (255 is probability 1) or float32 (0..1).
         original_shape: Height and width of the original image, px.
         threshold: Probability above which a pixel is foreground, 0..1.
-        pixel_size: Of the original image, um/px; None if unknown.
-        method: Of up-sampling, see ``upsample_rows``.
+        pixel_size: Pixel size of the original image, um/px; None if unknown.
+        method: Way of up-sampling, as ``upsample_rows`` takes it.
 
     Raises:
         ValueError: If one of them is out of range.
@@ -32,10 +32,9 @@ class ProbabilityMap:
     method: str = 'bilinear'
 
     def __post_init__(self) -> None:
-        if isinstance(self.source, np.ndarray):
-            object.__setattr__(self, 'source', ArrayRows(self.source))
+        object.__setattr__(self, 'source', as_rows(self.source))
         if self.method not in UPSAMPLINGS:
-            raise ValueError(f'method {self.method!r}: choose one of {UPSAMPLINGS}')
+            raise ValueError(f'method {self.method!r}: choose from {UPSAMPLINGS}')
         if min(self.original_shape) < 1:
             raise ValueError(f'original_shape {self.original_shape}: below 1 px')
         if not 0 <= self.threshold <= 1:

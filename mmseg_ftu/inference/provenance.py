@@ -81,5 +81,5 @@ def versions() -> dict[str, str]:
 
 
 def _name_of(value: object) -> str:
-    """Name what JSON can't hold; classes and functions without their address."""
+    """Name what JSON cannot hold; classes and functions without their address."""
     return getattr(value, '__qualname__', None) or str(value)

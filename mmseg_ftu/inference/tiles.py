@@ -37,7 +37,7 @@ def axis_windows(length: int, tile: int, overlap: int) -> list[tuple[int, np.nda
     """Return the tiles of one axis.
 
     Args:
-        length: Of the axis, px.
+        length: Length of the axis, px.
         tile: Length of a tile, px; the whole axis is one tile if that is longer.
         overlap: The least overlap of neighbours, px, up to half of a tile.
 

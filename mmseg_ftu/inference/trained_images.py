@@ -18,7 +18,7 @@ def check_trained_images(
     """Refuse a fold of a prepared folder that a checkpoint was trained on.
 
     Without a fold, all images of the folder are wanted, and a note on standard error
-    says how many the checkpoints know. Images from elsewhere can't be recognised.
+    says how many the checkpoints know. Images from elsewhere cannot be recognised.
 
     Args:
         jobs: The images.

@@ -45,12 +45,19 @@ class ArrayRows:
                 f'probability is {array.dtype}: convert it to float32 (0..1) or uint8'
             )
         self.array = array
-        self.shape = tuple(array.shape)
+        self.shape = array.shape[0], array.shape[1]
         self.dtype = np.dtype(array.dtype)
 
     def rows(self, y0: int, y1: int) -> np.ndarray:
         """Return the rows ``y0 <= y < y1``, (y1 - y0, w)."""
         return np.asarray(self.array[y0:y1])
+
+
+def as_rows(probability: RowSource | np.ndarray) -> RowSource:
+    """Return a map that is read by rows."""
+    if isinstance(probability, np.ndarray):
+        return ArrayRows(probability)
+    return probability
 
 
 def upsample_rows(
@@ -77,8 +84,7 @@ def upsample_rows(
         ValueError: If the method is unknown, a size is below 1 px or the rows leave the
             image.
     """
-    if isinstance(probability, np.ndarray):
-        probability = ArrayRows(probability)
+    probability = as_rows(probability)
     height, width = original_shape
     _check(method, original_shape, y0, y1)
     upper, lower, weight = _linear(probability.shape[0], height, y0, y1)
@@ -101,7 +107,7 @@ def upsample_rows(
 
 def _check(method: str, shape: tuple[int, int], y0: int, y1: int) -> None:
     if method not in UPSAMPLINGS:
-        raise ValueError(f'method {method!r}: choose one of {", ".join(UPSAMPLINGS)}')
+        raise ValueError(f'method {method!r}: choose from {", ".join(UPSAMPLINGS)}')
     if min(shape) < 1:
         raise ValueError(f'original_shape {shape}: must be at least 1 px each way')
     if not 0 <= y0 < y1 <= shape[0]:

@@ -1,6 +1,6 @@
 """Masks, probabilities, overlays and submissions as files, for images of any size.
 
-What is larger than memory likes comes strip by strip and leaves tile by tile. Each
+Large images come strip by strip and leave tile by tile. Each
 file appears in one step, when it is complete.
 """
 
@@ -44,14 +44,15 @@ def write_mask(
     Args:
         path: The file, ``.png`` (up to 8192 px a side) or ``.tif`` (any size, written
             tile by tile).
-        strips: From top to bottom, each (n, W), bool or uint8; not 0 is foreground.
-            ``RunMask.strips()`` gives them.
+        strips: Strips of the image from top to bottom, each (n, W), bool or uint8; not
+            0 is foreground. ``RunMask.strips()`` gives them.
         shape: Height and width of the whole mask, px.
-        pixel_size: um/px; becomes the resolution of a TIFF, a PNG leaves it out.
+        pixel_size: Pixel size, um/px; becomes the resolution of a TIFF, a PNG leaves it
+            out.
 
     Raises:
         ValueError: If the suffix is another, a PNG would be too large, or the strips
-            don't make up the shape.
+            do not make up the shape.
     """
     suffix = Path(path).suffix.lower()
     checked = checked_strips(strips, shape)
@@ -83,13 +84,13 @@ def write_probability(
 
     Args:
         path: The file, ``.tif``.
-        strips: From top to bottom, each (n, W), float (0..1) or uint8 (0..255).
-            ``ProbabilityMap.strips()`` gives them at the original size.
+        strips: Strips of the image from top to bottom, each (n, W), float (0..1) or
+            uint8 (0..255). ``ProbabilityMap.strips()`` gives them at the original size.
         shape: Height and width of the whole map, px.
-        pixel_size: Of this map, um/px; becomes the resolution of the TIFF.
+        pixel_size: Pixel size of this map, um/px; becomes the resolution of the TIFF.
 
     Raises:
-        ValueError: If the suffix is another or the strips don't make up the shape.
+        ValueError: If the suffix is another or the strips do not make up the shape.
     """
     if Path(path).suffix.lower() != '.tif':
         raise ValueError(f'{path}: a probability map is written as .tif')
@@ -109,8 +110,8 @@ def write_overlay(
         path: The file, ``.jpg``.
         image: (h, w, 3) RGB uint8 of any size, such as a slide's thumbnail; shrunk to
             2048 px where it is larger.
-        mask: Of the whole image, at its own size.
-        colour: Of the outlines, RGB.
+        mask: Mask of the whole image, at its own size.
+        colour: Colour of the outlines, RGB.
 
     Raises:
         ValueError: If the suffix or the image's shape is another.

@@ -77,7 +77,7 @@ def remove_leftovers(folder: Path, name: str = '') -> list[Path]:
     also those of other machines. On disks without locks those of the last day stay.
 
     Args:
-        folder: Where they lie.
+        folder: Folder to tidy up.
         name: Name of the file that they were to become; all files if empty.
 
     Returns:

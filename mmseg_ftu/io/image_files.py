@@ -1,4 +1,4 @@
-"""Which files of a folder are images, and what is said of those that are skipped."""
+"""Which files of a folder are images; those that are skipped are named."""
 
 import sys
 from collections.abc import Collection, Iterable
@@ -14,15 +14,15 @@ def take_images(
 ) -> list[Path]:
     """Return the paths that are to be read as images.
 
-    What has an image's suffix and is not taken is told in one line on stderr: hidden
-    files, such as ``._a.png`` of macOS, folders, and what is no regular file, such as a
-    pipe, which would never end. A link to nothing is taken, so that it fails by name.
-    Of several processes the first one speaks.
+    Some paths have an image's suffix but are not taken: hidden files, such as
+    ``._a.png`` of macOS, folders, and special files, such as a pipe, which would never
+    end. One line on stderr names them; the first of several processes writes it. A link
+    to nothing is taken, so that it fails by name.
 
     Args:
         paths: The candidates.
-        suffixes: Of images, in small letters, such as ``.png``.
-        place: Where the candidates were found, for the message.
+        suffixes: Suffixes of images, in small letters, such as ``.png``.
+        place: Place where the candidates were found, for the message.
 
     Returns:
         The images, in the order given.
@@ -42,7 +42,7 @@ def take_images(
 
 
 def _why_not(path: Path) -> str | None:
-    """Say why a path is no image, None if it may be one."""
+    """Say why a path is not an image, None if it may be one."""
     if path.name.startswith('.'):
         return 'hidden'
     if path.is_dir():

@@ -61,8 +61,8 @@ def read_image(path: Path) -> np.ndarray:
         RGB uint8 ``(H, W, 3)``. 16-bit files are narrowed, see ``to_8_bit``.
 
     Raises:
-        ValueError: If the file is damaged or no upright opaque RGB image.
-        OSError: If it can't be opened.
+        ValueError: If the file is damaged or not an upright, opaque RGB image.
+        OSError: If it cannot be opened.
     """
     path = Path(path)
     with naming(path):
@@ -79,8 +79,8 @@ def read_levels(path: Path) -> np.ndarray:
         ``(H, W)`` uint8.
 
     Raises:
-        ValueError: If the file is damaged or no such map.
-        OSError: If it can't be opened.
+        ValueError: If the file is damaged or not such a map.
+        OSError: If it cannot be opened.
     """
     path = Path(path)
     with naming(path):
@@ -116,7 +116,7 @@ def read_mask(
 
     Raises:
         ValueError: If the file is damaged, holds colours, or is ambiguous.
-        OSError: If it can't be opened.
+        OSError: If it cannot be opened.
     """
     path = Path(path)
     with naming(path):
@@ -126,6 +126,7 @@ def read_mask(
         ignored = np.zeros(labels.shape, bool) if ignore is None else labels == ignore
         if foreground == 'auto':
             refuse_ambiguous_255(labels[~ignored], prefix)
+        mask: np.ndarray
         if isinstance(foreground, str):
             mask = labels != 0
         else:
@@ -143,7 +144,7 @@ def read_size(path: Path) -> tuple[int, int]:
     Raises:
         ValueError: If the header is damaged or announces what ``read_image`` and
             ``read_mask`` both refuse.
-        OSError: If the file can't be opened.
+        OSError: If the file cannot be opened.
     """
     path = Path(path)
     with naming(path):
@@ -161,7 +162,7 @@ def read_size(path: Path) -> tuple[int, int]:
 def find_images(folder: Path) -> dict[str, list[Path]]:
     """Return the files in a folder that are named like images, by stem.
 
-    Those that are skipped are told, see `take_images`.
+    Those that are skipped are named, see `take_images`.
     """
     found: dict[str, list[Path]] = {}
     for path in take_images(sorted(folder.iterdir()), FORMAT_OF_SUFFIX, folder):

@@ -11,7 +11,7 @@ from xml.parsers import expat
 
 from mmseg_ftu.io.raster import RefusedError
 
-#: um; of OME's units those that a pixel may have. 'pixel' and others are no lengths.
+#: um; those of OME's units that a pixel may have. 'pixel' and others are not lengths.
 UNITS = {
     'm': 1e6,
     'dm': 1e5,
@@ -33,7 +33,7 @@ class Length(NamedTuple):
 
     Attributes:
         value: The number.
-        unit: Its unit; OME's default is the micrometre.
+        unit: Unit of the value; OME's default is the micrometre.
     """
 
     value: float
@@ -41,7 +41,7 @@ class Length(NamedTuple):
 
     @property
     def um(self) -> float | None:
-        """The length in um; None if the unit is no length."""
+        """The length in um; None if the unit is not one of length."""
         factor = UNITS.get(self.unit)
         return None if factor is None else factor * self.value
 
@@ -50,7 +50,7 @@ class OmeImage(NamedTuple):
     """One image of the file.
 
     Attributes:
-        name: As it is called, ``''`` if it has no name.
+        name: Name of the image, ``''`` if it has none.
         shape: Height and width, px.
         pixel_size: Width and height of a pixel; None each where it is not given.
         channels: Name and colour of each channel, ``''`` and None where not given.
@@ -85,7 +85,7 @@ class OmeImage(NamedTuple):
 
 
 def ome_images(text: str) -> list[OmeImage]:
-    """Read the images that an OME-XML describes; none if it is no whole XML.
+    """Read the images that an OME-XML describes; none if the XML is not whole.
 
     Raises:
         RefusedError: If it has a document type.

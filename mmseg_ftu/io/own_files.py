@@ -50,8 +50,9 @@ def refuse_nesting(
 
     Args:
         output: The folder to write to.
-        folders: That are read: none may be, hold or lie in the output.
-        files: That are read: none may lie in the output, nor may what they link to.
+        folders: Folders that are read: none may be, hold or lie in the output.
+        files: Files that are read: neither they nor what they link to may lie in the
+            output.
 
     Raises:
         ValueError: If the output and one of them overlap.
@@ -217,7 +218,7 @@ class ListedFolder:
         """Write a file, after noting that it is the tool's own.
 
         Args:
-            name: Its name in the folder.
+            name: Name of the file in the folder.
             write: Writes it to the path that it is given.
 
         Raises:
@@ -242,7 +243,7 @@ class ListedFolder:
         self._note(name, digest_of(path))
 
     def _read_list(self) -> None:
-        """Read names and digests; of a name that comes twice the later one counts."""
+        """Read names and digests; the later of two entries of a name counts."""
         for line in self.list.read_text(encoding='utf-8').splitlines():
             name, _, digest = line.partition('\t')
             self._digests[name] = digest

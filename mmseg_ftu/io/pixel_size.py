@@ -71,9 +71,9 @@ def check_pixel_size(x: float, y: float, said: str, largest: float) -> PixelSize
 
     Args:
         x: Width of a pixel, um.
-        y: Its height, um.
-        said: What says so, for the fault.
-        largest: The largest that is believed, um/px.
+        y: Height of a pixel, um.
+        said: Source of the numbers, for the fault.
+        largest: Largest pixel size that is believed, um/px.
     """
     size = f'{x:.3g}' if x == y else f'{x:.3g} x {y:.3g}'
     if not (min(x, y) >= SMALLEST and max(x, y) <= largest):

@@ -89,7 +89,7 @@ def to_8_bit(pixels: np.ndarray) -> np.ndarray:
     a camera, whose white nobody has written down, or an image too dark to be tissue.
 
     Raises:
-        RefusedError: For the latter, and for other types.
+        RefusedError: For values between, and for other types.
     """
     if pixels.dtype == np.uint8:
         return pixels
@@ -136,7 +136,7 @@ def refuse_ambiguous_255(labels: np.ndarray, prefix: str = '') -> None:
     """Raise where 255 stands beside other labels than 0.
 
     Args:
-        labels: Of a mask.
+        labels: Labels of a mask.
         prefix: How the options that say what labels mean begin, after ``--``.
 
     Raises:

@@ -40,7 +40,7 @@ class Source(Protocol):
 
     Attributes:
         shape: Height and width of level 0, px.
-        pixel_size: Of level 0, um/px; None where the file doesn't say.
+        pixel_size: Pixel size of level 0, um/px; None where the file does not say.
         pixel_size_fault: Why what the file says is not used, if so.
         levels: Heights and widths of the levels, largest first.
         is_slide: Whether it is a slide: a pyramid, or of a scanner's format.
@@ -86,7 +86,7 @@ class ArraySource:
 
 
 class SlideSource:
-    """A slide, read through OpenSlide; see `Source`. What wasn't scanned is white."""
+    """A slide, read through OpenSlide; see `Source`. What was not scanned is white."""
 
     is_slide = True
     by_rows = False
@@ -142,11 +142,11 @@ class Plan(NamedTuple):
 
 
 class Limits(NamedTuple):
-    """Up to where TIFFs are decoded as a whole.
+    """Limits up to which TIFFs are decoded as a whole.
 
     Attributes:
         whole_pixels: A larger image is read region by region.
-        strip_pixels: Of such an image, compressed tiles and strips must not be larger.
+        strip_pixels: Most pixels of a compressed tile or strip of such an image.
     """
 
     whole_pixels: int = 36_000_000  # a 6000 x 6000 image takes 108 MB
@@ -161,11 +161,11 @@ def open_source(path: Path, limits: Limits = LIMITS) -> Source:
 
     Args:
         path: TIFF, PNG, JPEG or BMP, or a format of OpenSlide.
-        limits: Up to where TIFFs are decoded as a whole.
+        limits: Limits up to which TIFFs are decoded as a whole.
 
     Raises:
-        ValueError: If the file is damaged, or no upright opaque RGB image.
-        OSError: If it can't be opened.
+        ValueError: If the file is damaged, or not an upright, opaque RGB image.
+        OSError: If it cannot be opened.
     """
     return plan_source(path, limits).open()
 
@@ -175,7 +175,7 @@ def plan_source(path: Path, limits: Limits = LIMITS) -> Plan:
 
     Args:
         path: An image or a slide, as for `open_source`.
-        limits: Up to where TIFFs are decoded as a whole.
+        limits: Limits up to which TIFFs are decoded as a whole.
 
     Raises:
         FileNotFoundError: If there is no such file.

@@ -10,7 +10,7 @@ import pandas as pd
 LONGEST_ID = 200  # bytes; file systems allow 255 for the name with all additions
 # What other tables call the columns: folds.csv, train.csv, dice_per_image.csv.
 NAMES = {'img_id': 'id', 'img_height': 'height', 'img_width': 'width'}
-FORBIDDEN_IN_IDS = '/\\:*?"<>|'  # separators, and what Windows doesn't allow
+FORBIDDEN_IN_IDS = '/\\:*?"<>|'  # separators, and what Windows does not allow
 
 
 def read_table(path: Path, content: bytes | None = None) -> pd.DataFrame:
@@ -21,8 +21,8 @@ def read_table(path: Path, content: bytes | None = None) -> pd.DataFrame:
         content: The bytes of the file where it has been read already.
 
     Raises:
-        ValueError: If it is no table or has no rows.
-        OSError: If it can't be opened.
+        ValueError: If the file is not a table or has no rows.
+        OSError: If it cannot be opened.
     """
     try:
         frame = pd.read_csv(
@@ -32,19 +32,20 @@ def read_table(path: Path, content: bytes | None = None) -> pd.DataFrame:
             encoding='utf-8-sig',
         )
     except ValueError as error:  # so are pandas' parser errors, and Unicode's
-        raise ValueError(f'{path}: is no readable csv table ({error})') from None
+        raise ValueError(f'{path}: is not a readable csv table ({error})') from None
     if frame.empty:
         raise ValueError(f'{path} has no rows')
     frame.columns = frame.columns.str.strip()
-    return frame.fillna('').apply(lambda column: column.str.strip())
+    stripped: pd.DataFrame = frame.fillna('').apply(lambda column: column.str.strip())
+    return stripped
 
 
 def read_by_id(path: Path) -> pd.DataFrame:
     """Read a csv file as `read_table` does, with the ids as index.
 
     Raises:
-        ValueError: If it is no table, has no rows or no ids, or repeats an id.
-        OSError: If it can't be opened.
+        ValueError: If the file is not a table, has no rows or no ids, or repeats an id.
+        OSError: If it cannot be opened.
     """
     table = read_table(path).rename(columns=NAMES)
     if 'id' not in table:
@@ -55,13 +56,13 @@ def read_by_id(path: Path) -> pd.DataFrame:
 
 
 def id_fault(name: str) -> str | None:
-    """Say why an id can't name a file, or return None."""
+    """Say why an id cannot name a file, or return None."""
     if not name.strip():
         return 'the id is empty'
     if name != name.strip() or name.startswith('.') or name.endswith('.'):
         return f'the id {name!r} begins or ends with a blank or a full stop; rename it'
     if any(char in FORBIDDEN_IN_IDS or not char.isprintable() for char in name):
-        return f'the id {name!r} is no plain file name; rename it'
+        return f'the id {name!r} is not a plain file name; rename it'
     if len(name.encode()) > LONGEST_ID:
         return f'the id {name!r} is longer than {LONGEST_ID} bytes; shorten it'
     return None
@@ -93,7 +94,7 @@ def whole_number(text: str) -> int:
     """Return a whole number, also where pandas has written it as ``3000.0``.
 
     Raises:
-        ValueError: If it is none.
+        ValueError: If it is not one.
     """
     number = float(text)
     if not number.is_integer():

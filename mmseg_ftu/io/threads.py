@@ -10,7 +10,8 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
-Item, Result = TypeVar('Item'), TypeVar('Result')
+Item = TypeVar('Item')
+Result = TypeVar('Result')
 
 
 def ordered_map(

@@ -16,6 +16,8 @@ import tifffile
 from mmseg_ftu.io.ome import OmeImage, ome_images
 from mmseg_ftu.io.raster import MAX_PIXELS, Raster, RefusedError
 
+Page = tifffile.TiffPage | tifffile.TiffFrame
+
 JPEG_SCHEMES = ('JPEG', 'OJPEG')
 MAGIC = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')  # the latter two: BigTIFF
 # what scanners add to a slide
@@ -32,7 +34,7 @@ def open_tiff(path: Path) -> tifffile.TiffFile:
     file.filehandle.seek(0)
     if file.filehandle.read(4) not in MAGIC:
         file.close()
-        raise RefusedError('is no TIFF')
+        raise RefusedError('is not a TIFF')
     return file
 
 
@@ -44,7 +46,7 @@ def read_tiff(
     Args:
         file: An open TIFF file.
         series: The image, as `single_image` returns it.
-        axes: Its axes, as `single_image` returns them.
+        axes: Axes of the image, as `single_image` returns them.
 
     Raises:
         RefusedError: If strips or tiles are missing.
@@ -55,7 +57,7 @@ def read_tiff(
     if axes in ('SYX', 'CYX'):
         pixels = np.moveaxis(pixels, 0, -1)
     page = series.keyframe
-    lossy = page.compression.name in JPEG_SCHEMES
+    lossy = _name(page.compression) in JPEG_SCHEMES
     return Raster(pixels, kind_of_page(page, axes, pixels), lossy)
 
 
@@ -74,7 +76,7 @@ def single_image(
 ) -> tuple[tifffile.TiffPageSeries, str]:
     """Return the series of the only full-size image and its axes without singletons.
 
-    Of an OME-TIFF with several images the largest is taken, with a warning that says
+    The largest image of an OME-TIFF with several is taken, with a warning that says
     so, unless the others are a label or an overview.
 
     Args:
@@ -82,11 +84,11 @@ def single_image(
         limit: The most pixels that are accepted; None for any number.
 
     Raises:
-        RefusedError: If it holds several images or no kind that is known.
+        RefusedError: If it holds several images, or a kind that is not known.
     """
     if not file.pages:
         raise RefusedError('holds no image')
-    images = ome_images(file.ome_metadata) if file.is_ome else []
+    images = ome_images(file.ome_metadata) if file.ome_metadata else []
     series = main_series(file)
     _refuse_others(file, series)
     axes = axes_of(series)
@@ -138,7 +140,7 @@ def _refuse_others(file: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> 
 
 
 def main_series(file: tifffile.TiffFile) -> tifffile.TiffPageSeries:
-    """Return the first series, or of an OME-TIFF the largest."""
+    """Return the first series, or the largest of an OME-TIFF."""
     first = file.series[0]
     return max(file.series, key=_pixels) if first.kind == 'ome' else first
 
@@ -175,7 +177,7 @@ def _pixels(series: tifffile.TiffPageSeries) -> int:
 def check_segments(series: tifffile.TiffPageSeries, file_size: int) -> None:
     """Raise where strips or tiles are absent: tifffile would fill in zeros."""
     count_of_page = prod(series.keyframe.chunked)
-    for page in series.pages:
+    for page in pages_of(series):
         segments = [*zip(page.dataoffsets, page.databytecounts, strict=True)]
         is_short = len(segments) < count_of_page
         if len(segments) == 1 and page.is_contiguous:  # in one piece, whatever it says
@@ -192,11 +194,31 @@ def check_segments(series: tifffile.TiffPageSeries, file_size: int) -> None:
                 raise RefusedError('lacks strips or tiles; export it again')
 
 
+def pages_of(series: tifffile.TiffPageSeries) -> list[Page]:
+    """Return the pages of a series.
+
+    Raises:
+        RefusedError: If one of them is not there.
+    """
+    pages = list(series.pages)
+    there = [page for page in pages if page is not None]
+    if len(there) < len(pages):
+        raise RefusedError(
+            f'lacks {len(pages) - len(there)} of {len(pages)} pages; export it again'
+        )
+    return there
+
+
+def _name(code: int) -> str:
+    """Return the name of a TIFF code, its number where tifffile knows none."""
+    return str(getattr(code, 'name', code))
+
+
 def kind_of_page(page: tifffile.TiffPage, axes: str, pixels: np.ndarray) -> str:
     """Name what the samples mean."""
-    photometric = page.photometric.name
+    photometric = _name(page.photometric)
     channels = pixels.shape[2] if pixels.ndim == 3 else 1
-    if photometric == 'YCBCR' and page.compression.name in JPEG_SCHEMES:
+    if photometric == 'YCBCR' and _name(page.compression) in JPEG_SCHEMES:
         photometric = 'RGB'  # tifffile converts it
     if photometric == 'RGB' and channels in (3, 4):
         return 'RGB' if channels == 3 else 'RGBA'

@@ -19,6 +19,7 @@ from mmseg_ftu.io.tiff import (
     axes_of,
     check_segments,
     kind_of_page,
+    pages_of,
     size_of_series,
 )
 
@@ -30,8 +31,8 @@ class Plane(NamedTuple):
 
     Attributes:
         page: The page, or a frame, which is a page that knows only its data.
-        first: Its first tile or strip of these channels.
-        channels: Of the pixel.
+        first: Index of the first tile or strip of these channels.
+        channels: Channels of a pixel that are stored there.
     """
 
     page: tifffile.TiffPage | tifffile.TiffFrame
@@ -47,7 +48,7 @@ class Level:
         strip_pixels: The most pixels of a compressed tile or strip.
 
     Raises:
-        RefusedError: If it isn't 8-bit RGB or can't be read in parts.
+        RefusedError: If it is not 8-bit RGB or cannot be read in parts.
     """
 
     def __init__(self, series: tifffile.TiffPageSeries, strip_pixels: int) -> None:
@@ -57,7 +58,7 @@ class Level:
         self.segment = min(page.rowsperstrip, page.imagelength), page.imagewidth
         if page.is_tiled:
             self.segment = page.tilelength, page.tilewidth
-        # of strips that aren't compressed, single rows can be read
+        # of strips that are not compressed, single rows can be read
         self.has_rows = page.compression == 1 and not page.is_tiled
         self.has_rows &= page.fillorder == 1 and page.predictor == 1
         if self.has_rows and len(page.dataoffsets) == 1 and self.axes != 'SYX':
@@ -68,7 +69,7 @@ class Level:
         self.kind = self._kind(strip_pixels)
 
     def _planes(self, series: tifffile.TiffPageSeries) -> list[Plane]:
-        pages = list(series.pages)
+        pages = pages_of(series)
         if self.axes == 'CYX':
             return [Plane(p, 0, slice(i, i + 1)) for i, p in enumerate(pages)]
         if self.axes == 'SYX':
@@ -101,7 +102,7 @@ class Level:
     ) -> Iterator[tuple[int, int, int, int, int]]:
         """Yield index, top, left, height and width of the segments of a region.
 
-        Of strips that have rows, the rows of the region.
+        Strips whose rows can be read singly give only the rows of the region.
         """
         rows, columns = self.segment
         across = -(-self.shape[1] // columns)
@@ -119,7 +120,7 @@ class TiffRegions:
 
     Args:
         path: The file, for messages.
-        file: The same, open; `close` closes it.
+        file: The open file; `close` closes it.
         series: The image, as `single_image` returns it.
         size: Pixel size of the full-size image.
         strip_pixels: The most pixels of a compressed tile or strip.
@@ -188,6 +189,8 @@ class TiffRegions:
                 return np.frombuffer(data, np.uint8).reshape(shape)
             tables = page.jpegtables or key.jpegtables
             tile = key.decode(data, plane.first + index, jpegtables=tables)[0]
+            if tile is None:
+                raise ValueError('it holds nothing')
             return tile.reshape(tile.shape[-3:])
         except Exception as error:  # decoders raise whatever their C libraries say
             raise ValueError(
@@ -205,8 +208,8 @@ def usable_levels(
 ) -> list[Level]:
     """Return the smaller levels that hold the same image as the first.
 
-    What is no such level is left out; reading then takes a larger one, which is slower
-    and as right.
+    Other levels are left out. Reading then takes a larger one, which is slower and
+    gives the same.
     """
     levels, last = [], size_of_series(series)
     height, width = last

@@ -25,9 +25,10 @@ def write_tiled_tiff(
 
     Args:
         path: The file; an older one is replaced in one step.
-        strips: From top to bottom, each (n, W) uint8; they make up the shape.
+        strips: Strips of the image from top to bottom, each (n, W) uint8; they make up
+            the shape.
         shape: Height and width, px.
-        pixel_size: um/px; becomes the resolution, None leaves it out.
+        pixel_size: Pixel size, um/px; becomes the resolution, None leaves it out.
         big_from: A larger image, in px, is written as BigTIFF.
     """
     per_cm = None if pixel_size is None else 1e4 / pixel_size

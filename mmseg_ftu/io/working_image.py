@@ -24,11 +24,11 @@ THUMBNAIL_BLOCK = 128  # the same of a small picture, as each px stands for many
 
 
 class WorkingImage:
-    """RGB at working resolution in a temporary file, a `reading.Source` itself.
+    """RGB at working resolution in a temporary file, a `Source` itself.
 
     Args:
         shape: Height and width, px.
-        folder: Where the file lies while it is needed; it vanishes with the object.
+        folder: Folder for the file while it is needed; it vanishes with the object.
     """
 
     pixel_size: float | None = None
@@ -74,7 +74,7 @@ def blocks(
 
     Args:
         shape: Height and width, px.
-        side: Of a block, px.
+        side: Side of a block, px.
         by_rows: Make the blocks as wide as the shape, of about as many pixels.
     """
     down, across = side, side
@@ -122,7 +122,8 @@ def read_scaled(
     lines = rows @ region.reshape(region.shape[0], -1).astype(np.float32)
     lines = lines.reshape(height, -1, 3).transpose(1, 0, 2).reshape(-1, height * 3)
     pixels = (columns @ lines).reshape(width, height, 3).transpose(1, 0, 2)
-    return np.rint(pixels).clip(0, 255).astype(np.uint8)
+    box_of_levels: np.ndarray = np.rint(pixels).clip(0, 255).astype(np.uint8)
+    return box_of_levels
 
 
 def resize_weights(
@@ -165,6 +166,6 @@ def resize_weights(
 
 
 def _best_level(levels: list[tuple[int, int]], shape: tuple[int, int]) -> int:
-    """Return the smallest level that isn't smaller than the shape."""
+    """Return the smallest level that is not smaller than the shape."""
     fitting = [i for i, (h, w) in enumerate(levels) if h >= shape[0] and w >= shape[1]]
     return fitting[-1] if fitting else 0

@@ -21,13 +21,13 @@ class Boundary:
     corners lie in one place, and the edges turn there so that the pixels stay apart.
 
     Args:
-        x: (S,) column of each vertical edge.
-        top: (S,) its upper end.
-        bottom: (S,) its lower end.
-        is_left: (S,) whether the foreground lies right of it.
-        run: (S,) the mask's run at its upper end.
-        pairs: (S, 2) left and right corner of each horizontal edge, sorted by row, then
-            by column.
+        x: Column of each vertical edge, (S,).
+        top: Upper end of each vertical edge, (S,).
+        bottom: Lower end of each vertical edge, (S,).
+        is_left: Whether the foreground lies right of the edge, (S,).
+        run: Run of the mask at the upper end of the edge, (S,).
+        pairs: Left and right corner of each horizontal edge, (S, 2), sorted by row,
+            then by column.
     """
 
     x: np.ndarray

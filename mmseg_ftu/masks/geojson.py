@@ -47,12 +47,13 @@ def write_geojson(
     Args:
         path: The file; an older one is replaced in one step.
         objects: The objects, of a mask at the original size.
-        name: Of QuPath's class, such as ``'glomerulus'``.
-        colour: Of that class, RGB 0..255.
+        name: Name of QuPath's class, such as ``'glomerulus'``.
+        colour: Colour of that class, RGB 0..255.
         object_type: ``'annotation'``, which people can edit, or ``'detection'``, which
             QuPath draws faster where there are thousands.
-        pixel_size: um/px; areas are in px where it is None.
-        mean_probability: (N,) of each object, 0..1; left out where it is None.
+        pixel_size: Pixel size, um/px; areas are in px where it is None.
+        mean_probability: Mean probability of each object, (N,), 0..1; left out where it
+            is None.
         simplify: Leave out points within this distance of the outline, px; 0 keeps the
             pixels exactly.
 
@@ -61,7 +62,7 @@ def write_geojson(
             of probabilities differs from that of the objects.
     """
     if object_type not in OBJECT_TYPES:
-        raise ValueError(f'object_type {object_type!r}: choose one of {OBJECT_TYPES}')
+        raise ValueError(f'object_type {object_type!r}: choose from {OBJECT_TYPES}')
     if not simplify >= 0:
         raise ValueError(f'simplify {simplify}: must be 0 px or more')
     if mean_probability is not None and len(mean_probability) != len(objects):

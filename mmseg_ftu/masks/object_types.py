@@ -1,3 +1,3 @@
-"""What an object can be in QuPath; imports nothing, the command line offers it."""
+"""Types of objects in QuPath, for the command line; imports nothing."""
 
 OBJECT_TYPES = ('annotation', 'detection')

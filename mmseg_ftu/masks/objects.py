@@ -21,12 +21,12 @@ class Objects:
 
     Args:
         mask: The mask they make up.
-        labels: (R,) object of each run of the mask, 0-based.
-        area: (N,) px.
-        top: (N,) first row.
-        bottom: (N,) row after the last.
-        left: (N,) first column.
-        right: (N,) column after the last.
+        labels: Object of each run of the mask, (R,), 0-based.
+        area: Area of each object, (N,), px.
+        top: First row of each object, (N,).
+        bottom: Row after the last of each object, (N,).
+        left: First column of each object, (N,).
+        right: Column after the last of each object, (N,).
     """
 
     mask: RunMask
@@ -114,7 +114,7 @@ def label_runs(mask: RunMask, connectivity: int) -> np.ndarray:
 
 
 def fill_holes(mask: RunMask, max_hole_px: float | None = None) -> RunMask:
-    """Fill the holes of a mask: background that can't reach the image's border.
+    """Fill the holes of a mask: background that cannot reach the image's border.
 
     An island in a hole becomes part of the object around it.
 
@@ -148,8 +148,8 @@ def clean_objects(
         fill: Whether to fill holes.
         max_hole_um2: Leave larger holes open, um^2; None fills all.
         min_area_um2: Drop smaller objects, um^2; None drops none.
-        min_area_px: The same in px; where both are given, both must be met.
-        pixel_size: Of the mask, um/px; None if unknown.
+        min_area_px: Drop smaller objects, px; where both are given, both must be met.
+        pixel_size: Pixel size of the mask, um/px; None if unknown.
 
     Raises:
         ValueError: If a limit in um^2 comes without a pixel size, or is negative.
@@ -195,7 +195,7 @@ def mean_probability(objects: Objects, strips: Iterable[np.ndarray]) -> np.ndarr
         (N,) float64.
 
     Raises:
-        ValueError: If the strips don't make up the mask's shape.
+        ValueError: If the strips do not make up the mask's shape.
     """
     mask = objects.mask
     sums = np.zeros(len(mask))

@@ -6,8 +6,8 @@ bottom and then from left to right, so pixel 1 is the top left one and pixel
 convention, so a round trip is exact. The published masks themselves lie one pixel too
 high, for everyone alike (docs/data.md); nothing is shifted here.
 
-Times of the variants measured on the competition's rows at 3000 x 3000 px are in
-docs/data.md. The module knows nothing of mm*.
+``benchmarks/README.md`` has the times of the variants that were measured on the
+competition's rows at 3000 x 3000 px. The module knows nothing of mm*.
 """
 
 import cv2
@@ -24,7 +24,7 @@ def encode(mask: np.ndarray) -> str:
         The runs of ones, each as long as can be; ``''`` for a mask without any.
 
     Raises:
-        ValueError: If the mask isn't two-dimensional or holds other values.
+        ValueError: If the mask is not two-dimensional or holds other values.
     """
     flat = _flatten_columns(_as_binary(mask))
     edges = np.flatnonzero(flat[1:] != flat[:-1]) + 1
@@ -69,7 +69,7 @@ def decode(rle: str, shape: tuple[int, int]) -> np.ndarray:
 
 
 def _as_binary(mask: np.ndarray) -> np.ndarray:
-    """Return the mask as uint8, or say why it is none."""
+    """Return the mask as uint8, or say why it is not binary."""
     mask = np.asarray(mask)
     if mask.ndim != 2:
         raise ValueError(f'mask has shape {mask.shape}: expected (height, width)')

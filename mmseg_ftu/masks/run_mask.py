@@ -1,7 +1,7 @@
 """A binary mask of any size as its horizontal runs.
 
 The runs of a 20,000 x 20,000 mask with 2,000 units take some 10 MB, its pixels 400.
-Memory grows with the length of all outlines: a mask of salt and pepper is no gain.
+Memory grows with the length of all outlines: a mask of salt and pepper saves nothing.
 Objects, outlines and the competition's RLE are all computed from runs, without
 pixels (``objects``, ``boundary``).
 """
@@ -22,9 +22,9 @@ class RunMask:
 
     Args:
         shape: Height and width of the mask, px.
-        rows: (R,) int32, row of each run.
-        starts: (R,) int32, its first column.
-        stops: (R,) int32, the column after its last.
+        rows: Row of each run, (R,) int32.
+        starts: First column of each run, (R,) int32.
+        stops: Column after the last of each run, (R,) int32.
     """
 
     shape: tuple[int, int]
@@ -39,11 +39,12 @@ class RunMask:
         """Read a mask strip by strip.
 
         Args:
-            strips: From top to bottom, each (n, W), bool or uint8; not 0 is foreground.
+            strips: Strips of the mask from top to bottom, each (n, W), bool or uint8;
+                not 0 is foreground.
             shape: Height and width of the whole mask, px.
 
         Raises:
-            ValueError: If the strips don't make up that shape.
+            ValueError: If the strips do not make up that shape.
         """
         found = [np.zeros((3, 0), np.int32)]
         for y, strip in checked_strips(strips, shape):
@@ -115,7 +116,7 @@ def checked_strips(
     """Yield each strip behind its first row.
 
     Raises:
-        ValueError: If the strips don't make up ``shape``.
+        ValueError: If the strips do not make up ``shape``.
     """
     height, width = shape
     y = 0

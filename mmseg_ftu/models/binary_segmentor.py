@@ -10,7 +10,7 @@ background) with four slips which these two classes mend by overriding just that
   background;
 - ``decode_head.threshold`` silently defaults to 0.3.
 
-mmseg's contract is kept: of a one-channel model ``seg_logits.data`` of a result holds
+mmseg's contract is kept: the ``seg_logits.data`` of a one-channel model's result holds
 *probabilities*, float of shape (1, H, W).
 """
 
@@ -53,7 +53,7 @@ class BinaryEncoderDecoder(EncoderDecoder):
     Raises:
         ValueError: If the decode head has several channels or no threshold, if the
             data preprocessor does not normalise as the backbone expects, or in
-            training, if an image is no multiple of the largest stride.
+            training, if a side of an image is not a multiple of the largest stride.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -153,7 +153,7 @@ def mean_bce(logits: Tensor, mask: Tensor, ignore_index: int) -> float | None:
     """Average the binary cross entropy of an image over its pixels, in nats.
 
     Args:
-        logits: Float of shape (1, H, W).
+        logits: Logits of the image, float (1, H, W).
         mask: Labels 0, 1 or ``ignore_index``, integers of the same shape.
         ignore_index: Label of pixels that are left out.
 
@@ -185,11 +185,11 @@ def restore(
     """Undo padding, flip and resizing of an image's logits.
 
     Args:
-        logits: Float of shape (C, H, W), as the network saw the image.
-        metainfo: With mmseg's keys ``padding_size`` or ``img_padding_size`` (left,
-            right, top, bottom; px), ``flip``, ``flip_direction`` and ``ori_shape``,
-            each optional.
-        align_corners: As in ``torch.nn.functional.interpolate``.
+        logits: Logits of the image as the network saw it, float (C, H, W).
+        metainfo: Metainfo with mmseg's keys ``padding_size`` or ``img_padding_size``
+            (left, right, top, bottom; px), ``flip``, ``flip_direction`` and
+            ``ori_shape``, each optional.
+        align_corners: Option of ``torch.nn.functional.interpolate``.
 
     Returns:
         Float of shape (C, *ori_shape).
@@ -225,7 +225,7 @@ class BinarySegTTAModel(SegTTAModel):
         """Merge the views of each image.
 
         Args:
-            data_samples_list: For each image its views, already flipped back.
+            data_samples_list: Views of each image, already flipped back.
 
         Returns:
             One sample for each image.

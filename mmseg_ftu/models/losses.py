@@ -3,7 +3,7 @@
 mmseg's ``DiceLoss`` is inverted for ``out_channels=1``, its ``TverskyLoss`` returns 0
 and its ``FocalLoss`` raises. ``BinaryLoss`` brings those of segmentation_models_pytorch
 under mmseg's contract: they are right, and that package needs nothing which this one
-doesn't need anyway. mmseg's ``LovaszLoss(loss_type='binary')`` is right and gives the
+does not need anyway. mmseg's ``LovaszLoss(loss_type='binary')`` is right and gives the
 same.
 """
 
@@ -32,13 +32,13 @@ class BinaryLoss(nn.Module):
     but for ``lovasz`` with ``per_image=True``.
 
     Args:
-        kind: ``dice``, ``jaccard``, ``tversky``, ``focal`` or ``lovasz``.
+        kind: Kind of loss: ``dice``, ``jaccard``, ``tversky``, ``focal`` or ``lovasz``.
         loss_weight: Factor in the total loss.
         loss_name: Name in the log; must begin with ``loss_`` to count as a loss.
-        **kwargs: Of the loss in segmentation_models_pytorch: ``smooth``, ``log_loss``
-            (dice, jaccard, tversky), ``alpha`` and ``beta``, weights of false positives
-            and false negatives, and ``gamma`` (tversky), ``alpha`` and ``gamma``
-            (focal), ``per_image`` (lovasz).
+        **kwargs: Arguments of the loss in segmentation_models_pytorch: ``smooth``,
+            ``log_loss`` (dice, jaccard, tversky), ``alpha`` and ``beta``, weights of
+            false positives and false negatives, and ``gamma`` (tversky), ``alpha`` and
+            ``gamma`` (focal), ``per_image`` (lovasz).
 
     Raises:
         ValueError: Unknown kind or argument.
@@ -78,10 +78,11 @@ class BinaryLoss(nn.Module):
         """Compute the weighted loss of a batch, a scalar.
 
         Args:
-            logits: Float of shape (N, 1, H, W).
-            mask: Labels 0, 1 or ``ignore_index``, integers of shape (N, H, W).
-            weight: Must be None (a pixel sampler's weights can't be used here).
-            ignore_index: Label of pixels that don't count.
+            logits: Logits of the batch, float (N, 1, H, W).
+            mask: Mask of labels 0, 1 or ``ignore_index``, integers of shape (N, H, W).
+            weight: Weights of pixels; must be None (a pixel sampler's weights cannot be
+                used here).
+            ignore_index: Label of pixels that do not count.
 
         Raises:
             ValueError: Several channels, or pixel weights.

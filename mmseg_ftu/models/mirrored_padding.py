@@ -6,12 +6,12 @@ maps to each other and to the image as if all covered the same. This moves deep 
 by up to a tenth of the image and cost .03 to .05 Dice on 261 x 387 px (GlaS).
 
 So the image is mirrored at the bottom and the right up to a multiple of the largest
-stride, the network runs at that size, and its answer is cropped. Zeros are no tissue,
-hence the mirror: it shows the network nothing that is not in the image.
+stride, the network runs at that size, and its answer is cropped. Zeros do not look like
+tissue, hence the mirror: it shows the network nothing that is not in the image.
 
 This is the only place that pads for prediction: ``BinaryEncoderDecoder`` runs through
 it in validation, in ``tools/test.py`` and in mmseg's own functions,
-``inference.network`` brings mmseg's other segmentors, and ``onnx_export`` puts it into
+``inference.network`` brings mmseg's other segmentors, and ``export.onnx`` puts it into
 the graph.
 """
 
@@ -132,7 +132,7 @@ def check_training_size(size: tuple[int, int], backbone: nn.Module) -> None:
         backbone: One that declares no strides is not checked.
 
     Raises:
-        ValueError: If a side is no multiple of the largest stride.
+        ValueError: If a side is not a multiple of the largest stride.
     """
     divisor = math.lcm(*declared_strides(backbone))
     if any(side % divisor for side in size):

@@ -16,19 +16,19 @@ from mmseg_ftu.stain import FailureCount, apply_torch, fit_sources_torch, load_t
 class StainDataPreProcessor(SegDataPreProcessor):
     """mmseg's data preprocessor with stain normalisation before it.
 
-    For data that weren't normalised when they were prepared. Each image is fitted and
+    For data that were not normalised when they were prepared. Each image is fitted and
     painted on the device; the result is that of ``StainNormalize`` within one grey
     level. Use one of the two, not both.
 
     Sets ``stain_failure`` in the metainfo of each sample to the reason why the image
-    couldn't be fitted (None if it could), and counts failures in the log, at the 1st,
+    could not be fitted (None if it could), and counts failures in the log, at the 1st,
     10th, 100th, ... of a process.
 
     Args:
         stain_target: File made by ``tools/make_stain_target.py``.
         on_failure: ``'identity'``, ``'target'`` or ``'raise'``; None: as in the file.
-        **kwargs: Of mmseg's ``SegDataPreProcessor``; images are taken for BGR if
-            ``bgr_to_rgb`` is set, else for RGB.
+        **kwargs: Arguments of mmseg's ``SegDataPreProcessor``; images are taken for BGR
+            if ``bgr_to_rgb`` is set, else for RGB.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class StainDataPreProcessor(SegDataPreProcessor):
 
         Args:
             data: ``inputs``: images (3, H, W), uint8; and ``data_samples``.
-            training: Whether for training.
+            training: Whether the batch is for training.
         """
         data = self.cast_data(data)
         samples = data.get('data_samples') or [None] * len(data['inputs'])

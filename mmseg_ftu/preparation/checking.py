@@ -1,6 +1,7 @@
 """Check every record: decode image and mask in full and compare their sizes."""
 
 from math import prod
+from typing import Any
 
 import pandas as pd
 
@@ -21,14 +22,14 @@ EMPTY_MASK = 'the mask is empty; mend it or remove the image'
 
 
 def check_pixels(
-    records: list[Record], settings: dict, workers: int, budget: PixelBudget
+    records: list[Record], settings: dict[str, Any], workers: int, budget: PixelBudget
 ) -> tuple[list[Fault], set[str]]:
     """Decode all images and masks.
 
     Args:
-        records: What to check.
-        settings: Of these, ``resized`` accepts images smaller or larger than their
-            masks, and ``empty`` says what to do with empty masks.
+        records: Images and masks to check.
+        settings: Settings of the run: ``resized`` accepts images smaller or larger than
+            their masks, and ``empty`` says what to do with empty masks.
         workers: Threads; 0 works in the calling one.
         budget: Bounds what they decode at once.
 
@@ -48,7 +49,7 @@ def check_pixels(
     return faults, skipped
 
 
-def add_folds(records: list[Record], settings: dict) -> pd.DataFrame:
+def add_folds(records: list[Record], settings: dict[str, Any]) -> pd.DataFrame:
     """Return the rows of ``folds.csv``.
 
     Raises:
@@ -89,7 +90,8 @@ def _check(record: Record, resized: bool) -> list[str]:
         fault = _size_fault(read_image(record.image).shape[:2], record, resized)
     except (ValueError, OSError) as error:
         fault = str(error)
-    return [fault] * bool(fault) + mask_faults(record.mask, record.shape)
+    of_size = [fault] if fault else []
+    return of_size + mask_faults(record.mask, record.shape)
 
 
 def _size_fault(shape: tuple[int, int], record: Record, resized: bool) -> str | None:
@@ -99,8 +101,8 @@ def _size_fault(shape: tuple[int, int], record: Record, resized: bool) -> str | 
     said = f'{record.image.name} has {_text(shape)} px'
     if not is_resized_copy(shape, record.shape):
         return (
-            f'{said}, which is no resized copy of {_text(record.shape)} px, the size '
-            'on record; replace the image or mend the size'
+            f'{said}, which is not a resized copy of {_text(record.shape)} px, the '
+            'size on record; replace the image or mend the size'
         )
     if resized:
         return None

@@ -48,7 +48,7 @@ def prepare_hubmap(
         seed: Seed of the folds.
         workers: Threads; 0 works in the calling one.
         stain: Stain normalisation; None for none.
-        resized: Accept images that are resized copies of what ``train.csv`` speaks of.
+        resized: Accept images that are resized copies of those in ``train.csv``.
         overwrite: Accept a target begun with other settings.
 
     Returns:
@@ -76,7 +76,7 @@ def list_records(source: Path) -> tuple[list[Record], list[Fault]]:
     """List the rows of ``train.csv`` with the faults seen without opening an image.
 
     Raises:
-        PreparationError: If the table or the folder of images can't be used at all.
+        PreparationError: If the table or the folder of images cannot be used at all.
     """
     table, images = source / 'train.csv', source / 'train_images'
     frame = _read_table(table)
@@ -113,7 +113,7 @@ def _read_table(path: Path) -> pd.DataFrame:
     """Read ``train.csv`` as stripped text.
 
     Raises:
-        PreparationError: If it isn't there, is no table, or lacks columns or rows.
+        PreparationError: If it is not there, is not a table, or lacks columns or rows.
     """
     try:
         frame = read_table(path)

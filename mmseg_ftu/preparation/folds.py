@@ -5,10 +5,10 @@ without regard to the organ. Deviation from both: where the age
 and the sex of donors are known, images of one donor stay together, since sections of
 one donor look alike and would leak from training into validation.
 
-Age and sex are all that the competition tells about a donor. They can't split a donor
+Age and sex are all that the competition tells about a donor. They cannot split a donor
 in two, whatever the organ, but they can merge two donors of the same age and sex: that
 costs balance, never honesty. scikit-learn's ``StratifiedGroupKFold`` does a similar
-job; its result depends on the order of the rows, and it isn't otherwise needed here.
+job; its result depends on the order of the rows, and it is not otherwise needed here.
 """
 
 import numpy as np

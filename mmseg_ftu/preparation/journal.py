@@ -23,13 +23,13 @@ class Journal:
     """Settings and fingerprints of a prepared folder.
 
     Args:
-        folder: The prepared folder; it needn't exist.
+        folder: The prepared folder; it need not exist.
 
     Attributes:
         settings: Settings of the run that began it; None for a new folder.
-        fingerprints: Of each finished image, by id.
-        stain_failures: Why a finished image couldn't be stain-normalised, by id.
-        sizes: Of the files of a finished image, bytes, by id.
+        fingerprints: Fingerprint of each finished image, by id.
+        stain_failures: Why a finished image could not be stain-normalised, by id.
+        sizes: Sizes of the files of each finished image, bytes, by id.
         begun: Images that an unfinished run was to make, by id: their files are the
             tool's own whether they are finished or not. None if it did not tell.
         finished: Whether the run came to its end.
@@ -62,7 +62,8 @@ class Journal:
         """Check that the folder was made with these settings.
 
         Raises:
-            PreparationError: If not, and ``overwrite`` isn't given.
+            PreparationError: If it was made with others, and ``overwrite`` is not
+                given.
         """
         if self.settings is None or overwrite:
             return
@@ -91,8 +92,8 @@ class Journal:
         """Mark the folder as unfinished.
 
         Args:
-            settings: Of this run.
-            fingerprints: Of the images that are still valid, by id.
+            settings: Settings of this run.
+            fingerprints: Fingerprint of each image that is still valid, by id.
             planned: Images that will be made, by id.
         """
         self.begun = {*(self.begun or ()), *self.fingerprints, *planned}
@@ -113,9 +114,9 @@ class Journal:
 
         Args:
             name: Id of the image.
-            fingerprint: Of all that it was made of.
-            sizes: Of its files, bytes.
-            failure: Why its stains weren't normalised, if so.
+            fingerprint: Fingerprint of all that the image was made of.
+            sizes: Sizes of the image's files, bytes.
+            failure: Why its stains were not normalised, if so.
         """
         self.fingerprints[name] = fingerprint
         self.sizes[name] = sizes

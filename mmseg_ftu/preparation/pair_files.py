@@ -18,15 +18,16 @@ class PairFolders:
         images: Folder of images.
         masks: Folder of masks; may be the same if ``mask_suffix`` tells them apart.
         mask_suffix: What a mask's name has more than the image's.
-        foreground: As in ``read_mask``; words of a command line are understood too.
-        ignore: As in ``read_mask``.
+        foreground: Labels of the foreground, as in ``read_mask``; words of a command
+            line are understood too.
+        ignore: Label that is ignored, as in ``read_mask``.
         index: Table with one row an image; '' for none.
-        id_column: Its column with the images' names without extension.
-        group_column: Its column of patients or other groups; '' for none.
-        organ_column: Its column of organs; '' if all are of one ``organ``.
+        id_column: Column of the table with the images' names without extension.
+        group_column: Column of the table with patients or other groups; '' for none.
+        organ_column: Column of the table with organs; '' if all are of one ``organ``.
         organ: The organ of all images.
         data_source: The data set's name.
-        pixel_size: In um/px, as text; '' if unknown.
+        pixel_size: Pixel size in um/px, as text; '' if unknown.
     """
 
     source: Path

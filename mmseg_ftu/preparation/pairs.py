@@ -39,7 +39,7 @@ def prepare_pairs(
     """Prepare a folder of pairs.
 
     Args:
-        folders: Where images and masks are and what they mean.
+        folders: Folders of images and masks, and what the labels mean.
         target: Folder to write; not inside the source.
         size: Longer side of the images to train on, px; None keeps each as it is.
         folds: Number of folds.
@@ -86,7 +86,7 @@ def list_records(folders: PairFolders) -> tuple[list[Record], list[Fault]]:
     """List the pairs with the faults seen from names and headers.
 
     Raises:
-        PreparationError: If a folder or the index can't be used at all.
+        PreparationError: If a folder or the index cannot be used at all.
     """
     images, masks = find_pairs(folders)
     index = read_index(folders)

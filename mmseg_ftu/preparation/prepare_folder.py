@@ -13,6 +13,7 @@ import json
 import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -41,7 +42,7 @@ def prepare_folder(
     folder: Path,
     records: list[Record],
     faults: list[Fault],
-    settings: dict,
+    settings: dict[str, Any],
     workers: int,
     overwrite: bool,
     budget: PixelBudget | None = None,
@@ -49,8 +50,8 @@ def prepare_folder(
     """Write the prepared folder, or what of it is missing or outdated.
 
     Args:
-        source: Where from, to keep the two apart.
-        folder: Where to; new, empty, or made by an earlier run.
+        source: Folder of the originals; the prepared folder must lie outside.
+        folder: Folder to write: new, empty, or made by an earlier run.
         records: The images.
         faults: Faults found while listing them.
         settings: ``size`` (px or None), ``folds``, ``seed``, ``resized``, ``empty``
@@ -107,11 +108,11 @@ def _checked_table(
     records: list[Record],
     current: dict[str, str],
     faults: list[Fault],
-    settings: dict,
+    settings: dict[str, Any],
     workers: int,
     budget: PixelBudget,
 ) -> pd.DataFrame:
-    """Check what isn't up to date, and return ``folds.csv`` without skipped records."""
+    """Check what is out of date; return ``folds.csv`` without skipped records."""
     unchecked = [record for record in records if record.id not in current]
     found, skipped = check_pixels(unchecked, settings, workers, budget)
     faults = faults + found
@@ -151,7 +152,7 @@ def _refuse_nesting(source: Path, folder: Path) -> None:
             )
 
 
-def _fingerprint(record: Record, settings: dict) -> str:
+def _fingerprint(record: Record, settings: dict[str, Any]) -> str:
     """Return a text that changes with anything that the three files depend on."""
     parts = [LAYOUT, record.shape, file_key(record.image), record.mask.key()]
     parts += [settings[name] for name in ('size', 'resized', 'empty')]  # check again
@@ -173,7 +174,8 @@ def _refuse_others(
 ) -> None:
     """Raise where an image would replace files that the tool did not write.
 
-    Nor those that were edited or damaged since, unless ``overwrite`` is given.
+    Files that were edited or damaged since are refused too, unless ``overwrite`` is
+    given.
     """
     for name in sorted(names):
         sizes = journal.sizes.get(name, [None] * len(FOLDERS))
@@ -193,10 +195,12 @@ def _refuse_others(
                 )
 
 
-def _writer(paths: FolderPaths, settings: dict) -> Callable[[Record], str | None]:
+def _writer(
+    paths: FolderPaths, settings: dict[str, Any]
+) -> Callable[[Record], str | None]:
     """Return the function that writes the three files of a record.
 
-    It returns why the image couldn't be stain-normalised, if so.
+    It returns why the image could not be stain-normalised, if so.
     """
     stain = stain_of(settings, str(paths.manifest_path))
 
@@ -220,7 +224,9 @@ def _remove_strays(folder: Path, journal: Journal, ids: set[str]) -> None:
                 path.unlink()
 
 
-def _manifest(table: pd.DataFrame, listed: int, settings: dict) -> dict:
+def _manifest(
+    table: pd.DataFrame, listed: int, settings: dict[str, Any]
+) -> dict[str, Any]:
     """Describe how the folder was made."""
     return {
         'layout': LAYOUT,

@@ -15,7 +15,7 @@ from mmseg_ftu.prepared_table import COLUMNS
 
 
 class PreparationError(ValueError):
-    """The source can't be prepared as it is; the message lists every fault."""
+    """The source cannot be prepared as it is; the message lists every fault."""
 
 
 class Fault(NamedTuple):
@@ -23,7 +23,7 @@ class Fault(NamedTuple):
 
     Attributes:
         row: Row of the table, from 1; 0 for faults of the whole.
-        text: Where, what, and what to do.
+        text: Sentence that says where, what, and what to do.
     """
 
     row: int
@@ -72,7 +72,7 @@ class Record:
         place: How messages name it: ``'train.csv row 3, id 10044'``.
         id: Plain file name without extension.
         image: File of the image, maybe a resized copy.
-        mask: Its mask at the original size.
+        mask: Mask of the image at the original size.
         shape: Original height and width, px.
         details: ``organ``, ``data_source``, and where known ``pixel_size`` (um/px),
             ``age`` (years), ``sex`` and ``group``, as text.

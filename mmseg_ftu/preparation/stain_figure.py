@@ -99,7 +99,7 @@ def _read_target(path: Path) -> tuple[Normalizer[Any], np.ndarray | None]:
 def _row(
     image: np.ndarray, name: str, normalizer: Normalizer[Any], size: int
 ) -> tuple[list[np.ndarray], str | None]:
-    """Return the panels before and after, and why it couldn't be fitted, if so."""
+    """Return the panels before and after, and why it could not be fitted, if so."""
     source = normalizer.fit_source(image)
     after = 'after'
     if source.reason is not None:

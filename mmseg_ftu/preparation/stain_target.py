@@ -66,10 +66,10 @@ def make_stain_target(
     Args:
         source: The competition's folder, a prepared one, or a folder of images.
         target: ``NAME.png`` or ``NAME.json``; both are written.
-        method: A key of ``METHODS``.
+        method: Method of normalisation, a key of ``METHODS``.
         size: Longer side that images are brought to first, px; None: as they are.
-        tiles: Tiles a side.
-        tile_size: Their side, px; no more than ``size``, and the mosaic at most
+        tiles: Number of tiles a side.
+        tile_size: Side of a tile, px; no more than ``size``, and the mosaic at most
             ``LARGEST_MOSAIC`` a side.
         workers: Threads; 0 works in the calling one.
         compatible: Measure strengths over all pixels, glass included, as staintools
@@ -81,7 +81,7 @@ def make_stain_target(
     Raises:
         PreparationError: A number is out of range, there is no image, or none with
             two stains.
-        ValueError: One of the two files is there and is no target's.
+        ValueError: One of the two files is there and does not belong to a target.
     """
     _refuse_numbers(size, tiles, tile_size, workers)
     if target.suffix in ('.png', '.json'):  # a name may hold other full stops

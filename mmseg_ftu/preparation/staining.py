@@ -16,7 +16,7 @@ def take_stain_options(options: dict[str, Any]) -> dict[str, Any]:
     """Replace the four options in a mapping by one ``stain`` for the preparation.
 
     Raises:
-        PreparationError: One is given without the other, or the target can't be used.
+        PreparationError: One is given without the other, or the target cannot be used.
     """
     names = ('stain', 'stain_target', 'stain_order', 'stain_failure')
     method, target, order, failure = (options.pop(name) for name in names)
@@ -33,13 +33,13 @@ def fit_stain_step(
     """Return the stain step that the options ask for.
 
     Args:
-        method: A key of ``METHODS``.
+        method: Method of normalisation, a key of ``METHODS``.
         target: JSON state of a fitted normaliser, or an image to fit.
-        order: One of ``ORDERS``.
-        on_failure: One of ``POLICIES``.
+        order: Order of the two steps, one of ``ORDERS``.
+        on_failure: Word for images that cannot be fitted, one of ``POLICIES``.
 
     Raises:
-        PreparationError: The target is of another method, or can't be used.
+        PreparationError: The target is of another method, or cannot be used.
     """
     kind = METHODS[method]
     try:
@@ -58,7 +58,7 @@ def fit_stain_step(
 
 
 def stain_summary(stain: StainStep | None, failures: dict[str, str]) -> str:
-    """Say how the images were normalised, and count those that couldn't be."""
+    """Say how the images were normalised, and count those that could not be."""
     if stain is None:
         return ''
     text = f'\nStains normalised ({stain.id}, {stain.order}).'

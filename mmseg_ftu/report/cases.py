@@ -29,7 +29,7 @@ class Scores(NamedTuple):
         unscored: Ids that the ground truth lacks, if there is one.
         unpredicted: Ids of the ground truth without a prediction; of a prepared folder
             only those of folds that were predicted.
-        saved_dice: Whether Dice is as ``tools/test.py`` wrote it, not computed here.
+        saved_dice: Whether Dice was read from the table of ``tools/test.py``.
     """
 
     table: pd.DataFrame
@@ -42,12 +42,12 @@ class Group(NamedTuple):
     """The images of an organ.
 
     Attributes:
-        organ: Its name.
+        organ: Name of the organ.
         images: How many have the figure: Dice, or foreground where none has Dice.
-        mean: Mean of the figure, 0..1; so are ``median`` and ``worst`` (the least).
+        mean: Mean of the figure, 0..1.
         interval: 95 % bootstrap interval of the mean, NaN for a single image.
-        median: See there.
-        worst: See there.
+        median: Median of the figure, 0..1.
+        worst: Least value of the figure, 0..1.
         values: The figure of each image, ascending.
         low: Ids with the least, ascending, at most n.
         high: Ids with the greatest, descending, at most n, none of them in ``low``.
@@ -68,7 +68,7 @@ def score_images(prediction: MaskSource, truth: MaskSource | None) -> Scores:
     """Score every image at its full size, with its mask as it was saved.
 
     Args:
-        prediction: Where the masks are.
+        prediction: Source of the predicted masks.
         truth: Ground truth; without it, Dice is what the folder's table says, if it
             does.
 
@@ -110,7 +110,7 @@ def find_unpredicted(prediction: MaskSource, truth: MaskSource | None) -> list[s
 
 
 def saved_figures(prediction: MaskSource) -> pd.DataFrame:
-    """Return what the folder's own table says of its images; NaN where it doesn't."""
+    """Return what the folder's own table says of its images; NaN where it does not."""
     figures = pd.DataFrame(np.nan, index=prediction.table.index, columns=[*FIGURES])
     for name, key in TABLES.items():
         path = prediction.path / name
@@ -128,7 +128,7 @@ def group_by_organ(table: pd.DataFrame, count: int) -> list[Group]:
     """Summarise each organ and choose the images to show.
 
     Args:
-        table: As in ``Scores``.
+        table: Table of the images, as in ``Scores``.
         count: How many of the lowest and of the highest images to choose.
 
     Returns:

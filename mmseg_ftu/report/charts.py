@@ -127,7 +127,7 @@ def draw_panel(title: str, names: Sequence[str], curves: Curves) -> Panel:
 
 
 def summarise(title: str, names: Sequence[str], curves: Curves) -> str:
-    """Say in words what a panel shows, for those who can't see it."""
+    """Say in words what a panel shows, for those who cannot see it."""
     parts = []
     for name in names:
         points = curves.series[name]

@@ -32,9 +32,9 @@ class Curves(NamedTuple):
         unit: What ``x`` counts, from 1: ``'epoch'`` or ``'iteration'``.
         series: Name in the log -> points (x, y), x ascending, y finite. Training losses
             are means over what was logged in an epoch.
-        switches: Where the auxiliary head moved.
+        switches: Points at which the auxiliary head moved.
         sessions: How many log files were joined.
-        left_out: Lines that are no JSON object, and values that aren't finite.
+        left_out: Lines that are not a JSON object, and values that are not finite.
     """
 
     unit: str
@@ -54,7 +54,9 @@ def read_curves(work_dir: Path) -> Curves:
         ValueError: If there is no folder, or no training line in it.
     """
     if not work_dir.is_dir():
-        raise ValueError(f'--run {work_dir} is no folder; give a work dir of train.py')
+        raise ValueError(
+            f'--run {work_dir} is not a folder; give a work dir of train.py'
+        )
     sessions, broken = [], 0
     for path in sorted(work_dir.glob('*/vis_data/*.json')):
         if path.stem == path.parents[1].name:  # scalars.json repeats it

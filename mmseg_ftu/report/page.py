@@ -52,8 +52,8 @@ def write_report(
     """Write the report on a folder of predictions.
 
     Args:
-        folder: Written by ``tools/predict.py`` or ``tools/test.py --out``, or any
-            other layout of ``open_masks``.
+        folder: Folder written by ``tools/predict.py`` or ``tools/test.py --out``, or
+            any other layout of ``open_masks``.
         ground_truth: Prepared folder, folder of masks, or CSV with run lengths.
         work_dir: ``--work-dir`` of the training run, for learning curves.
         output: The page; ``report.html`` in or beside ``folder`` by default.
@@ -69,9 +69,9 @@ def write_report(
         Where the page is.
 
     Raises:
-        ValueError: If an argument is out of range, an input isn't what it should be,
-            or prediction and ground truth don't belong together, or ``output`` is a
-            file that is no report.
+        ValueError: If an argument is out of range, an input is not what it should be,
+            or prediction and ground truth do not belong together, or ``output`` is a
+            file that is not a report.
     """
     if images < 0:
         raise ValueError(f'--images {images}: give 0 or more')
@@ -93,7 +93,7 @@ def write_report(
         panels=charts.draw_panels(curves) if curves else [],
     )
     output.parent.mkdir(parents=True, exist_ok=True)
-    write_bytes(output, html.encode(errors='replace'))  # names may be no Unicode
+    write_bytes(output, html.encode(errors='replace'))  # names may not be valid Unicode
     return output
 
 
@@ -165,7 +165,7 @@ def shorten_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def facts(row: Mapping[str, Any]) -> list[str]:
-    """Say what is known of an image; NaN stands for what isn't."""
+    """Say what is known of an image; NaN stands for what is not."""
     texts: dict[str, Callable[[float], str]] = {
         'pixel_size': lambda size: f'{size:g} µm/px',
         'foreground': lambda share: f'{100 * share:.1f} % foreground',

@@ -27,13 +27,13 @@ class Picture(NamedTuple):
     """The layers of an image, as data URIs of one size; '' where there is none.
 
     Attributes:
-        width: Of all layers, px.
-        height: Of all layers, px.
+        width: Width of all layers, px.
+        height: Height of all layers, px.
         tissue: JPEG of the image.
         prediction: PNG, 254 * coverage by the saved mask.
         probability: PNG, 255 * p.
         mask: PNG, 254 * coverage by the ground truth, 255 where ignored.
-        fault: Why there is no ``tissue``.
+        fault: Reason why there is no ``tissue``.
     """
 
     width: int
@@ -51,13 +51,14 @@ def draw_picture(
     """Read an image and all that is known of it, and make it small.
 
     Args:
-        name: Its id.
-        prediction: Where the mask, and maybe the probability and the image, are.
+        name: Id of the image.
+        prediction: Source of the mask, and maybe of the probability and the image.
         truth: Ground truth; the image is taken from there if ``prediction`` has none.
-        longer_side: Of the pictures, px; smaller images are left as they are.
+        longer_side: Longer side of the pictures, px; smaller images are left as they
+            are.
 
     Raises:
-        ValueError: If a mask or a map of probabilities can't be read.
+        ValueError: If a mask or a map of probabilities cannot be read.
     """
     if truth and name in truth.ids:
         predicted, mask = read_pair(name, prediction, truth)
@@ -103,8 +104,8 @@ def read_small(path: Path, size: tuple[int, int]) -> np.ndarray:
         RGB uint8 (H, W, 3).
 
     Raises:
-        ValueError: If it can't be read.
-        OSError: If it can't be opened.
+        ValueError: If it cannot be read.
+        OSError: If it cannot be opened.
     """
     with closing(open_source(path)) as source:
         if isinstance(source, ArraySource):
@@ -129,7 +130,7 @@ def coverage(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     seen = resize(np.where(mask == IGNORE_LABEL, 0, COVERED).astype(np.uint8), size)
     unit = resize(np.where(mask == 1, COVERED, 0).astype(np.uint8), size)
     share = unit / np.maximum(seen, 1)
-    levels = np.round(COVERED * np.clip(share, 0, 1)).astype(np.uint8)
+    levels: np.ndarray = np.round(COVERED * np.clip(share, 0, 1)).astype(np.uint8)
     levels[seen < COVERED / 2] = IGNORE_LABEL
     return levels
 
@@ -139,11 +140,11 @@ def encode_jpeg(rgb: np.ndarray) -> str:
     options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
     options += [cv2.IMWRITE_JPEG_OPTIMIZE, 1]
     _, data = cv2.imencode('.jpg', cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), options)
-    return 'data:image/jpeg;base64,' + base64.b64encode(data).decode('ascii')
+    return 'data:image/jpeg;base64,' + base64.b64encode(data.tobytes()).decode('ascii')
 
 
 def encode_png(levels: np.ndarray) -> str:
     """Return a data URI of an 8-bit layer."""
     options = [cv2.IMWRITE_PNG_COMPRESSION, 9]
     _, data = cv2.imencode('.png', levels, options)
-    return 'data:image/png;base64,' + base64.b64encode(data).decode('ascii')
+    return 'data:image/png;base64,' + base64.b64encode(data.tobytes()).decode('ascii')

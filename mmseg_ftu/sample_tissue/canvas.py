@@ -72,8 +72,8 @@ class Canvas:
         size: Width and height S in pixels.
         px: Pixels per um.
         fields: Name of a material's value to its float32 field of shape (S, S).
-        mask: Bool (S, S), True on functional tissue units.
-        tissue: Bool (S, S), True within the outline of the specimen.
+        mask: Area of functional tissue units, bool (S, S).
+        tissue: Area within the outline of the specimen, bool (S, S).
     """
 
     def __init__(self, size: int, rng: np.random.Generator) -> None:

@@ -42,10 +42,10 @@ class Sample(NamedTuple):
     """One synthetic picture.
 
     Attributes:
-        row: Its row of `train.csv`.
-        rgb: Uint8 (S, S, 3).
-        mask: Uint8 (S, S), 1 on functional tissue units.
-        tissue: Bool (S, S), True within the specimen.
+        row: Row of `train.csv` for the picture.
+        rgb: Picture, RGB uint8 (S, S, 3).
+        mask: Mask, uint8 (S, S), 1 on functional tissue units.
+        tissue: Area of the specimen, bool (S, S).
     """
 
     row: dict[str, Any]

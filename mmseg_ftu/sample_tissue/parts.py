@@ -71,8 +71,8 @@ def paint_ring(
     """Paint epithelium along outlines: nuclei at its base, paler towards the lumen.
 
     Args:
-        canvas: Painted on.
-        staining: Colours.
+        canvas: Canvas that is painted on.
+        staining: Colours of the picture.
         depth: (S, S) depth in the outlines, um.
         height: Height of the epithelium, um; deeper inside is left as it is.
         strength: Amount of stain relative to the picture's epithelium.

@@ -63,7 +63,7 @@ def write_sample_data(
 
 
 def clear_own_files(target: Path, images: int) -> None:
-    """Remove what an earlier run wrote; refuse a folder that it didn't write.
+    """Remove what an earlier run wrote; refuse a folder that it did not write.
 
     Args:
         target: The folder.

@@ -2,13 +2,11 @@
 
 A stain fit asks only which colours occur how often. A cell holds two neighbouring
 intensities of each channel, which moves a stain vector by some hundredths of a degree.
-The counts of a slide take 16 MB however large it is, and don't depend on the order or
+The counts of a slide take 16 MB however large it is, and do not depend on the order or
 the size of its tiles.
 
-Tries at 3000 x 3000 px, one thread: OpenCV's calcHist takes 40 ms with 128 cells a
-channel, 30 ms with 64, 27 ms with 32, so the finer cells are nearly free. Fitted on 64
-cells a channel, a noisy slide misses the minimum over all pixels by 1.3e-6 and 0.25
-degrees; on 128 it reaches it.
+Finer cells are nearly free, and a fit on coarser ones misses the minimum over all
+pixels; ``benchmarks/README.md`` has the figures.
 """
 
 from __future__ import annotations
@@ -74,7 +72,7 @@ class ColourHistogram:
             tile: ``(H, W, 3)`` uint8, RGB.
 
         Raises:
-            ValueError: If the tile isn't RGB uint8.
+            ValueError: If the tile is not RGB uint8.
         """
         check_rgb(tile, 'tile')
         for rows in row_blocks(tile, BLOCK):

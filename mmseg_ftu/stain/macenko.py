@@ -19,8 +19,9 @@ def macenko_stains(
 
     Args:
         density: ``(3, n)`` optical densities of tissue, float64.
-        weights: ``(n,)`` how often each occurs.
-        percentile: Of the angles, 50..100; its complement gives the other vector.
+        weights: Number of pixels of each density, ``(n,)``.
+        percentile: Percentile of the angles, 50..100; its complement gives the other
+            vector.
 
     Returns:
         ``(2, 3)`` float64, unit rows, haematoxylin (the redder density) first. Entries

@@ -32,9 +32,9 @@ def choose_images(
     spread). Where a group has been used up it starts again.
 
     Args:
-        fits: Of each image; those that couldn't be fitted aren't chosen.
-        groups: Of each image, such as organ and data source.
-        count: How many to choose.
+        fits: Fit of each image; images that could not be fitted are not chosen.
+        groups: Group of each image, such as organ and data source.
+        count: Number of images to choose.
 
     Returns:
         ``count`` indices, with repetitions where there are fewer images.
@@ -76,7 +76,7 @@ def _spread(points: np.ndarray) -> list[int]:
 
 
 def typical_tile(image: np.ndarray, size: int = TILE_SIZE, rank: int = 0) -> np.ndarray:
-    """Return the tile of a grid that is full of tissue as it mostly is.
+    """Return the most typical tile of a grid: full of tissue of the usual density.
 
     Args:
         image: ``(H, W, 3)`` uint8, RGB.
@@ -109,7 +109,7 @@ def typical_tiles(
 
 
 def _typicality(image: np.ndarray, size: int) -> np.ndarray:
-    """Score the tiles of a grid: their share of tissue, less what their density is off.
+    """Score the tiles of a grid: share of tissue, less how unusual its density is.
 
     Neither glass nor a dark fold is typical. The densest tiles would be chosen by
     their tissue alone, and the target be darker than any image.

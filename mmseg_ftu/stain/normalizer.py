@@ -37,14 +37,14 @@ class Normalizer(ABC, Generic[F]):
     """Give images the colours of a target.
 
     Args:
-        on_failure: What an image gets that can't be fitted (white, black, one stain,
+        on_failure: What an image gets that cannot be fitted (white, black, one stain,
             ...): ``'identity'`` leaves it as it is, ``'target'`` takes the target's own
             stains for its own unless its colours are far from them, ``'raise'`` raises
             `StainFitError`.
         compatible: False measures strengths (Reinhard: mean and spread) over the
             tissue alone, so that the share of glass does not matter. True measures
-            over all pixels, as staintools does: tissue gets the darker the less of
-            the image it covers. A saved state keeps the choice.
+            over all pixels, as staintools does: the less of the image tissue covers,
+            the darker it gets. A saved state keeps the choice.
 
     Attributes:
         target: What was measured on the target; None before `fit`.
@@ -59,7 +59,7 @@ class Normalizer(ABC, Generic[F]):
         self, on_failure: str = 'identity', *, compatible: bool = False
     ) -> None:
         if on_failure not in POLICIES:
-            raise ValueError(f'on_failure={on_failure!r}: choose one of {POLICIES}')
+            raise ValueError(f'on_failure={on_failure!r}: choose from {POLICIES}')
         self.on_failure, self.compatible = on_failure, compatible
         self.target: F | None = None
 
@@ -73,8 +73,8 @@ class Normalizer(ABC, Generic[F]):
             The normaliser itself.
 
         Raises:
-            StainFitError: If the target can't be fitted, whatever ``on_failure`` is.
-            ValueError: If it isn't RGB uint8.
+            StainFitError: If the target cannot be fitted, whatever ``on_failure`` is.
+            ValueError: If it is not RGB uint8.
         """
         fit = self._measure(target)
         if fit.reason is not None:
@@ -89,10 +89,10 @@ class Normalizer(ABC, Generic[F]):
             image: ``(H, W, 3)`` uint8, RGB, or the histogram of a slide.
 
         Returns:
-            A fit; ``reason`` tells why the image couldn't be fitted.
+            A fit; ``reason`` tells why the image could not be fitted.
 
         Raises:
-            ValueError: If it isn't RGB uint8.
+            ValueError: If it is not RGB uint8.
         """
         return self._measure(image)
 
@@ -103,11 +103,11 @@ class Normalizer(ABC, Generic[F]):
             image: ``(H, W, 3)`` uint8, RGB, or the histogram of a slide.
 
         Returns:
-            What `apply` needs; ``reason`` tells why the image couldn't be fitted.
+            What `apply` needs; ``reason`` tells why the image could not be fitted.
 
         Raises:
-            StainFitError: If it can't be fitted and ``on_failure`` is ``'raise'``.
-            ValueError: If it isn't RGB uint8, or no target was fitted.
+            StainFitError: If it cannot be fitted and ``on_failure`` is ``'raise'``.
+            ValueError: If it is not RGB uint8, or no target was fitted.
         """
         self._require_target()
         fit = self._measure(image)
@@ -122,13 +122,14 @@ class Normalizer(ABC, Generic[F]):
 
         Args:
             image: ``(H, W, 3)`` uint8, RGB. Not modified.
-            source: From `fit_source`, of this image or the whole that it is a part of.
+            source: Fit by `fit_source` of this image, or of the whole that it is a part
+                of.
 
         Returns:
             ``(H, W, 3)`` uint8, RGB, C-contiguous, of its own memory.
 
         Raises:
-            ValueError: If the image isn't RGB uint8, the source is of another kind, or
+            ValueError: If the image is not RGB uint8, the source is of another kind, or
                 no target was fitted.
         """
         self._require_target()
@@ -185,7 +186,7 @@ class Normalizer(ABC, Generic[F]):
         return {'on_failure': self.on_failure}
 
     def _stand_in(self, image: Pixels, reason: str) -> F:
-        """Return the target's values for an image that can't be fitted."""
+        """Return the target's values for an image that cannot be fitted."""
         return replace(self._require_target(), reason=reason)
 
     def _require_target(self) -> F:

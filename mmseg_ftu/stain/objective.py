@@ -17,7 +17,7 @@ import numpy as np
 from mmseg_ftu.stain.optical_density import codes
 
 PENALTY = 0.1  # staintools: VahadaneStainExtractor(regularizer)
-PARALLEL = 1 - 1e-8  # cosine beyond which two stains can't be told apart
+PARALLEL = 1 - 1e-8  # cosine beyond which two stains cannot be told apart
 DIFFERENCE = 1e-3  # of the numeric second derivative, radians
 
 #: Stains ``(2, 3)`` -> objective and its gradient ``(2, 3)``.

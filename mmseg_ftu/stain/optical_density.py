@@ -29,7 +29,7 @@ def optical_density(image: np.ndarray) -> np.ndarray:
         ``(H, W, 3)`` float64 in 0 (white) .. 5.54 (black).
 
     Raises:
-        ValueError: If the image isn't RGB uint8.
+        ValueError: If the image is not RGB uint8.
     """
     density: np.ndarray = DENSITY[check_rgb(image)]
     return density
@@ -47,7 +47,7 @@ def tissue_mask(image: np.ndarray, luminosity: float = TISSUE_LUMINOSITY) -> np.
         ``(H, W)`` bool. It may be empty.
 
     Raises:
-        ValueError: If the image isn't RGB uint8.
+        ValueError: If the image is not RGB uint8.
     """
     lab = cv2.cvtColor(np.ascontiguousarray(check_rgb(image)), cv2.COLOR_RGB2LAB)
     tissue: np.ndarray = lab[..., 0] / 255 < luminosity
@@ -66,7 +66,7 @@ def concentrations(
 
     Args:
         density: ``(..., 3)``, float.
-        stains: ``(2, 3)``, non-negative unit rows that aren't parallel.
+        stains: ``(2, 3)``, non-negative unit rows that are not parallel.
         penalty: Weight of the L1 term.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Which images can't be fitted, and what happens to them.
+"""Which images cannot be fitted, and what happens to them.
 
 staintools raises on some of these, and on others returns an all-black or all-white
 image without a word. Here each has a reason, a short text to log and to count, and the
@@ -16,7 +16,7 @@ SAMPLING = 8  # every so many colours tell the spread
 LEAST_SPREAD = 0.02  # of colours around their mean direction, radians
 LEAST_ANGLE = 6.0  # between stains, degrees; real sections 8 up, JPEG of one stain 5.6
 LEAST_STRENGTH = 0.05  # 99th percentile of a stain, optical density
-#: Of the mean brightness, 0..1, by the target's stains in the place of an image's own.
+#: Change of the mean brightness, 0..1, when the target's stains replace an image's own.
 #: Without their glass real sections of any stain changed by 0.11 at most, pure red or
 #: green mostly by 0.2 up.
 MOST_CHANGE = 0.125
@@ -31,7 +31,7 @@ FAINT_COLOUR = 'the image has hardly any colour'
 
 
 class StainFitError(ValueError):
-    """An image can't be fitted; ``reason`` says why."""
+    """An image cannot be fitted; ``reason`` says why."""
 
     def __init__(self, reason: str, name: str = 'image') -> None:
         super().__init__(
@@ -42,7 +42,7 @@ class StainFitError(ValueError):
 
 
 class FailureCount:
-    """Count images that couldn't be fitted, and say so at the 1st, 10th, 100th, ..."""
+    """Count images that could not be fitted, and say so at the 1st, 10th, 100th, ..."""
 
     def __init__(self) -> None:
         self.seen = 0
@@ -52,7 +52,7 @@ class FailureCount:
         """Count an image.
 
         Args:
-            reason: Why it couldn't be fitted; None if it could.
+            reason: Why it could not be fitted; None if it could.
             name: What to call it.
 
         Returns:
@@ -72,7 +72,7 @@ class FailureCount:
 
 
 def check_colours(density: np.ndarray, weights: np.ndarray) -> str | None:
-    """Return why densities ``(3, n)`` of tissue can't hold two stains, or None."""
+    """Return why densities ``(3, n)`` of tissue cannot hold two stains, or None."""
     density, weights = density[:, ::SAMPLING], weights[::SAMPLING]
     moments = np.einsum('in,jn->ij', density * weights, density)
     sizes = np.linalg.eigvalsh(moments)
@@ -81,9 +81,9 @@ def check_colours(density: np.ndarray, weights: np.ndarray) -> str | None:
 
 
 def check_stains(stains: np.ndarray) -> str | None:
-    """Return why two vectors can't be a pair of stains, or None."""
+    """Return why two vectors cannot be a pair of stains, or None."""
     cosine = float((stains[0] * stains[1]).sum())
-    if cosine < 0:  # Macenko's vectors may be so, on what is no section
+    if cosine < 0:  # Macenko's vectors may be so, on what is not a section
         return NO_STAINS
     return ONE_STAIN if cosine > np.cos(np.radians(LEAST_ANGLE)) else None
 
@@ -93,14 +93,14 @@ def keeps_brightness(
 ) -> bool:
     """Return whether colours stay about as bright when painted with other stains.
 
-    No mixture of two stains is red or green: in its place comes one that is nearly
-    black, as absorption is what stains have to offer.
+    Stains only absorb light. Where the source is red or green, which no mixture of the
+    two stains is, one that is nearly black would come in its place.
 
     Args:
         density: ``(3, n)`` optical densities.
         painted: ``(3, n)``, what becomes of them.
-        counts: ``(n,)`` how often each occurs; zero for glass, which would dilute the
-            change.
+        counts: Number of pixels of each density, ``(n,)``; zero for glass, which would
+            dilute the change.
     """
     change = (np.exp(-painted) - np.exp(-density)).mean(axis=0)
     return bool(abs((change * counts).sum()) <= MOST_CHANGE * counts.sum())

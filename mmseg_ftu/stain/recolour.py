@@ -7,7 +7,7 @@ that end every block is computed at the same length, the last one padded, since 
 and scalar code of a library may round the last bit in different ways.
 
 Each line of `_Blocks.run` is one pass over a block by OpenCV, most of them two
-operations in one; what else was tried is in docs/stain.md.
+operations in one; ``benchmarks/README.md`` lists what else was tried.
 """
 
 import cv2
@@ -17,7 +17,7 @@ from mmseg_ftu.stain.optical_density import APPLY_PENALTY, DENSITY, code_system
 from mmseg_ftu.stain.rgb import row_blocks
 
 BLOCK = 1 << 15  # px: its 12 float32 a pixel stay in the second-level cache
-ROWS = 1 << 20  # px that are made contiguous at once where the image isn't
+ROWS = 1 << 20  # px that are made contiguous at once where the image is not
 FLOOR = -0.499  # rounding to even after it cuts off, as staintools; 255.0 stays 255
 
 
@@ -26,7 +26,7 @@ def recolour(image: np.ndarray, source: np.ndarray, target: np.ndarray) -> np.nd
 
     Args:
         image: ``(H, W, 3)`` uint8, RGB; checked by the caller. Not modified.
-        source: ``(2, 3)``, its stains: non-negative unit rows that aren't parallel.
+        source: ``(2, 3)``, its stains: non-negative unit rows that are not parallel.
         target: ``(2, 3)``, optical density to paint for one unit of each stain: the
             target's stains, times the ratio of the strengths.
 

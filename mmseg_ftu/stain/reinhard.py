@@ -2,8 +2,8 @@
 
 E. Reinhard et al., "Color transfer between images", 2001. In the Lab of OpenCV's eight
 bits and cut off to whole levels, as in staintools 2.1.2, but over the tissue, so that
-the share of glass does not matter. There is no stain here: glass changes its colour
-with the tissue.
+the share of glass does not matter. The method knows no stains, so glass changes its
+colour along with the tissue.
 """
 
 import cv2

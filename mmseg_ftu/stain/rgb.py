@@ -6,14 +6,14 @@ import numpy as np
 
 
 def check_rgb(image: np.ndarray, name: str = 'image') -> np.ndarray:
-    """Return the image itself, or say why it can't be used.
+    """Return the image itself, or say why it cannot be used.
 
     Args:
         image: Expected ``(H, W, 3)`` uint8, RGB; any strides, read-only or not.
         name: What the message calls it.
 
     Raises:
-        ValueError: If it is no array, or its type or shape is another; the message
+        ValueError: If it is not an array, or its type or shape is another; the message
             says what came and what to do.
     """
     if not isinstance(image, np.ndarray):

@@ -17,7 +17,7 @@ class Fit:
     """A measurement, or the reason why there is none.
 
     Attributes:
-        reason: Why the image couldn't be fitted; None if it could. The values are
+        reason: Why the image could not be fitted; None if it could. The values are
             None then, unless the target's stand in for them.
     """
 
@@ -45,7 +45,7 @@ class Fit:
         """Return what `state_dict` was called on.
 
         Raises:
-            ValueError: If keys are missing or unknown, or a value isn't finite.
+            ValueError: If keys are missing or unknown, or a value is not finite.
         """
         names = {field.name for field in fields(cls)}
         if set(state) != names:

@@ -31,11 +31,11 @@ def load_target(path: str | Path, on_failure: str | None = None) -> Normalizer[A
 
     Args:
         path: JSON file of `state_dict`, as ``tools/make_stain_target.py`` writes it.
-        on_failure: What an image gets that can't be fitted; None: as in the file.
+        on_failure: What an image gets that cannot be fitted; None: as in the file.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It isn't the state of a normaliser.
+        ValueError: It is not the state of a normaliser.
     """
     path = Path(path)
     if not path.is_file():
@@ -57,11 +57,11 @@ def normalizer_of(state: dict[str, Any], name: str = 'stain target') -> Normaliz
     Warns of a state that measures over all pixels: of version 1, or ``compatible``.
 
     Args:
-        state: From `Normalizer.state_dict`.
+        state: State that `Normalizer.state_dict` returned.
         name: What the warning calls it.
 
     Raises:
-        ValueError: It isn't the state of a normaliser.
+        ValueError: It is not the state of a normaliser.
     """
     kind = KINDS.get(state.get('type', ''))
     if kind is None:

@@ -1,4 +1,4 @@
-"""What of an image is tissue, as far as a fit is concerned.
+"""Which part of an image is tissue, as far as a fit is concerned.
 
 Tissue is darker than 80 % in the L of CIE Lab, as in staintools. Stain vectors are
 fitted on it, and strengths are measured on it, so that it does not matter how much
@@ -10,7 +10,7 @@ colours. The darkest nuclei alone would pass for the whole section. What is ligh
 than 80 % and has hardly any colour is always glass, and so is what is lighter than
 90 %. So neither the share nor the brightness of the glass moves the result.
 
-Black pixels, which a reader filled in or a scanner left, are no tissue either.
+Black pixels, which a reader filled in or a scanner left, do not count as tissue either.
 """
 
 from dataclasses import dataclass
@@ -131,14 +131,14 @@ def without_glass(cells: ColourCells) -> np.ndarray:
 def _black_edge(brightest: np.ndarray, counts: np.ndarray, tissue: float) -> int:
     """Return the level below which colours are black, not tissue; 0 if none are.
 
-    Dark tissue is the rarer, the darker it is. What JPEG makes of a black border is
-    the rarer, the lighter it is, and fades away before tissue begins. So the edge is
-    at the rarest of the dark shades.
+    The darker tissue is, the rarer it is. What JPEG makes of a black border is rarer
+    the lighter it is, and ends before tissue begins. So the edge is at the rarest of
+    the dark shades.
 
     Args:
         brightest: ``(n,)``, the level of each colour's brightest channel, in cells.
-        counts: ``(n,)``, how often each occurs.
-        tissue: How many pixels are tissue, with the black ones.
+        counts: Number of pixels of each colour, ``(n,)``.
+        tissue: Number of pixels that are tissue, black ones included.
     """
     dark = np.flatnonzero(brightest < BORDER_LEVELS + BLACK_LEVELS)
     steps = BORDER_LEVELS // BLACK_LEVELS

@@ -1,4 +1,4 @@
-"""The same on a batch of tensors, on any device, within one grey level."""
+"""Stain normalisation of a batch of tensors, on any device, within one grey level."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -21,7 +21,7 @@ def fit_sources_torch(batch: Tensor, normalizer: Normalizer[Any]) -> list[Fit]:
 
     Args:
         batch: ``(N, 3, H, W)``, RGB, uint8 or float in 0..255.
-        normalizer: With a target.
+        normalizer: Normaliser with a target.
 
     Returns:
         N fits, equal to those of ``normalizer.fit_source``.
@@ -47,8 +47,9 @@ def apply_torch(
     Args:
         batch: ``(N, 3, H, W)``, RGB, uint8 or float in 0..255, on any device. Not
             modified.
-        normalizer: With a target. Reinhard's works on the CPU, whatever the device.
-        sources: From ``normalizer.fit_source``; one for all or one for each.
+        normalizer: Normaliser with a target. Reinhard's works on the CPU, whatever the
+            device.
+        sources: Fits by ``normalizer.fit_source``, one for all images or one each.
 
     Returns:
         The same shape, type and device; whole grey levels.
@@ -75,7 +76,7 @@ def apply_torch(
 
 
 def _check_batch(batch: Tensor) -> Tensor:
-    """Return the batch, or say why it is none."""
+    """Return the batch, or say why it cannot be used."""
     if batch.ndim != 4 or batch.shape[1] != 3:
         raise ValueError(
             f'batch has shape {tuple(batch.shape)}: expected (N, 3, H, W), RGB'

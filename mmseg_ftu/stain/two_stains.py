@@ -45,8 +45,8 @@ class TwoStainNormalizer(Normalizer[StainFit]):
             ``(2, 3)`` float64, unit rows in optical density, haematoxylin first.
 
         Raises:
-            StainFitError: If the image can't be fitted, whatever ``on_failure`` is.
-            ValueError: If it isn't RGB uint8.
+            StainFitError: If the image cannot be fitted, whatever ``on_failure`` is.
+            ValueError: If it is not RGB uint8.
         """
         stains, _ = self._measure(image).values
         return stains
@@ -102,13 +102,15 @@ class VahadaneNormalizer(TwoStainNormalizer):
     """Vahadane's stain normalisation; see `vahadane_stains`.
 
     Args:
-        on_failure: See `Normalizer`.
-        backend: ``'exact'``, or ``'staintools'`` for the original by staintools and
-            SPAMS: much slower, another result on each run, and no histograms.
-        compatible: See `Normalizer`.
+        on_failure: Word for what to do with an image that cannot be fitted, as in
+            `Normalizer`.
+        backend: Implementation of the fit: ``'exact'``, or ``'staintools'`` for the
+            original by staintools and SPAMS: much slower, another result on each run,
+            and no histograms.
+        compatible: Whether strengths are measured over all pixels, as in `Normalizer`.
 
     Raises:
-        ImportError: If the backend isn't installed.
+        ImportError: If the backend is not installed.
         ValueError: If ``on_failure`` or ``backend`` is another word.
 
     Example:
@@ -125,7 +127,7 @@ class VahadaneNormalizer(TwoStainNormalizer):
     ) -> None:
         super().__init__(on_failure, compatible=compatible)
         if backend not in BACKENDS:
-            raise ValueError(f'backend={backend!r}: choose one of {BACKENDS}')
+            raise ValueError(f'backend={backend!r}: choose from {BACKENDS}')
         self.backend = backend
         self._original: StaintoolsVahadane | None = None
         if backend == 'staintools':

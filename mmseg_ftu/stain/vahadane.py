@@ -13,9 +13,7 @@ of three starts (all three led to the same minimum on every real image tried), a
 or three more steps with the sample's curvature settle on all colours. Nothing is
 random, nothing looks at the clock, and no long sum goes through a threaded BLAS.
 
-Tries, 99 000 colours of a noisy slide: plain alternation takes 50 to 150 passes over
-them, this takes two. Second derivatives by differences of the gradient took 65 passes
-over the sample, those by moments take 10.
+``benchmarks/README.md`` says what else was tried.
 """
 
 import numpy as np
@@ -43,7 +41,7 @@ def vahadane_stains(density: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
     Args:
         density: ``(3, n)`` optical densities of tissue, float64.
-        weights: ``(n,)`` how often each occurs.
+        weights: Number of pixels of each density, ``(n,)``.
 
     Returns:
         ``(2, 3)`` float64, non-negative unit rows, haematoxylin (the redder density)
@@ -75,7 +73,7 @@ def _descend(
     A step that is shorter than ``LAST_STEP`` is taken on trust, and is the last.
 
     Args:
-        objective: What falls.
+        objective: Function that is minimised.
         curvature: Gives the second derivative, of the objective or of one over fewer
             colours.
         stains: The start, ``(2, 3)``, non-negative unit rows.

@@ -230,7 +230,7 @@ def test_one_fold(make_prepared, tmp_path):
     prepared = make_prepared(n=10, folds=5)
     pred = prediction_of(prepared, tmp_path / 'pred')
     assert compare(pred, prepared, fold=3).images.id.tolist() == ['103', '108']
-    with pytest.raises(ValueError, match=r'no image of fold 9; choose of \[0, 1, 2'):
+    with pytest.raises(ValueError, match=r'no image of fold 9; choose from \[0, 1, 2'):
         compare(pred, prepared, fold=9)
     with pytest.raises(ValueError, match='has no folds'):
         compare(pred, pred, fold=0)

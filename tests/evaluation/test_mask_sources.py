@@ -152,7 +152,7 @@ def test_odd_paths_and_tables_are_named(tmp_path):
     with pytest.raises(ValueError, match='has no column rle, only organ'):
         open_masks(table)
     root = write_prediction(tmp_path / 'p')
-    for text, message in (('{"fold": ', 'is no JSON'), ('[]', 'holds no settings')):
+    for text, message in (('{"fold": ', 'is not JSON'), ('[]', 'holds no settings')):
         (root / 'prediction.json').write_text(text)
         with pytest.raises(ValueError, match=rf'prediction\.json: {message}'):
             open_masks(root)

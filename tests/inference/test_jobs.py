@@ -116,7 +116,11 @@ def test_competitions_own_table(competition, shared_data):
         ([ROW.replace('0.4945', 'x')], HEADER, r'row 1, id 10078: pixel_size is .x'),
         ([ROW.replace('2023', '20.5')], HEADER, r'row 1, id 10078: img_height x img_w'),
         ([ROW.replace('2023', '')], HEADER, 'give whole pixels or leave them blank'),
-        ([ROW, ROW.replace('10078', 'x/y')], HEADER, r'row 2.* is no plain file name'),
+        (
+            [ROW, ROW.replace('10078', 'x/y')],
+            HEADER,
+            r'row 2.* is not a plain file name',
+        ),
         ([ROW, ROW], HEADER, "would both be written as '10078'"),
         ([ROW], HEADER, '--fold is for prepared'),
     ],

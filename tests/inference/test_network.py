@@ -177,8 +177,8 @@ def test_half_precision_is_close(network):
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
-        (dict(views=['hflip', 'sideways']), 'sideways.*choose of identity'),
-        (dict(views=[]), 'choose of'),
+        (dict(views=['hflip', 'sideways']), 'sideways.*choose from identity'),
+        (dict(views=[]), 'choose from'),
         (dict(views=['hflip', 'hflip']), 'one occurs twice'),
         (dict(scales=[1, 0]), 'give positive factors'),
         (dict(scales=[float('nan')]), 'give positive factors'),

@@ -686,8 +686,8 @@ def test_submission(run, tmp_path):
         (dict(kinds=()), 'choose from masks'),
         (dict(min_area_px=-1), 'min_area_px=-1: give 0 or more'),
         (dict(simplify=float('nan')), 'simplify=nan'),
-        (dict(object_type='cell'), 'object_type: choose one of'),
-        (dict(mask_format='gif'), 'mask_format: choose one of'),
+        (dict(object_type='cell'), 'object_type: choose from'),
+        (dict(mask_format='gif'), 'mask_format: choose from'),
     ],
 )
 def test_faulty_options_are_named(arguments, message):
@@ -812,7 +812,7 @@ def test_a_size_on_record_that_the_image_can_not_have(run, images, tmp_path):
     jobs += [Job('b', images / '1.png', original_shape=(100, 80))]  # 80 x 100 px
     summary = run(jobs, kinds=('masks',))
     assert summary.done == 1
-    assert 'no resized copy of the 100 x 80 px on record' in summary.failed['b']
+    assert 'not a resized copy of the 100 x 80 px on record' in summary.failed['b']
 
 
 @pytest.mark.parametrize('part', ['masks', 'probabilities'])

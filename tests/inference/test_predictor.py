@@ -161,7 +161,7 @@ def test_arrays_that_are_no_images_are_refused(predictor, image):
         (dict(tile=64, overlap=40), 'tile=64, overlap=40'),
         (dict(cfg_options={}, batch_size=-1), 'batch_size=-1'),
         (dict(training_pixel_size=float('nan')), 'training_pixel_size=nan'),
-        (dict(upsample='cubic'), "upsample='cubic': choose one of bilinear"),
+        (dict(upsample='cubic'), "upsample='cubic': choose from bilinear"),
         (dict(mode='both'), "mode='both'"),
         (dict(thresholds={'HPA': {'lung': 1.5}}), 'threshold of HPA lung: 1.5'),
         (dict(stain_target='nowhere.json'), r'nowhere\.json'),

@@ -1,5 +1,6 @@
 import struct
 import zlib
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from PIL import Image
 from mmseg_ftu.io import raster
 from mmseg_ftu.io.images import find_images, read_image, read_mask, read_size
 from mmseg_ftu.io.sources import open_source
+from mmseg_ftu.io.tiff import pages_of
 
 
 def smooth_rgb(height=64, width=48):
@@ -316,6 +318,21 @@ def test_refuses_corrupt_streams(tmp_path, name):
     path.write_bytes(data)
     with pytest.raises(ValueError, match='cannot be decoded'):
         read_image(path)
+
+
+def test_a_colour_space_that_tifffile_does_not_know_is_named(tmp_path):
+    path = tmp_path / 'odd.tif'
+    tifffile.imwrite(path, RGB, photometric='rgb')
+    with tifffile.TiffFile(path, mode='r+b') as file:
+        file.pages[0].tags['PhotometricInterpretation'].overwrite(999)
+    with pytest.raises(ValueError, match='is a 3-channel 999 image; a colour'):
+        read_image(path)
+
+
+def test_a_series_without_all_its_pages_is_refused():
+    series = SimpleNamespace(pages=['page', None])
+    with pytest.raises(raster.RefusedError, match='lacks 1 of 2 pages'):
+        pages_of(series)
 
 
 def test_missing_file_is_an_os_error(tmp_path):

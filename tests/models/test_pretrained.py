@@ -250,7 +250,7 @@ def without(state: dict, name: str) -> dict:
             lambda s: s | {'cls_token1': torch.ones(1, 1, 8)},
             r'other shape: cls_token1: file \(1, 1, 8\), model \(1, 1, 16\)\. ',
         ),
-        (lambda s: {'conv1.weight': torch.ones(1)}, r'is no CoaT.*conv1\.weight'),
+        (lambda s: {'conv1.weight': torch.ones(1)}, r'is not a CoaT.*conv1\.weight'),
     ],
 )
 def test_incomplete_weights_are_refused_and_nothing_is_loaded(change, said):

@@ -194,7 +194,7 @@ FAULTS = {
     ),
     'another shape': (
         lambda source: write_image(source, np.zeros((20, 30, 3), np.uint8)),
-        '0000.tiff has 20 x 30 px, which is no resized copy of 60 x 60 px',
+        '0000.tiff has 20 x 30 px, which is not a resized copy of 60 x 60 px',
     ),
     **{
         f'{column} {value[:20]!r}': (
@@ -217,10 +217,10 @@ FAULTS = {
             ('age', 'old', "age is 'old'"),
             ('id', '0001', 'train.csv row 2, id 0001: the id occurs more than once'),
             ('id', '../x', "id ../x: the id '../x' begins or ends with"),
-            ('id', 'a/b', "the id 'a/b' is no plain file name"),
-            ('id', 'a\\b', 'is no plain file name'),
-            ('id', 'C:x', 'is no plain file name'),
-            ('id', 'a\x07', 'is no plain file name'),
+            ('id', 'a/b', "the id 'a/b' is not a plain file name"),
+            ('id', 'a\\b', 'is not a plain file name'),
+            ('id', 'C:x', 'is not a plain file name'),
+            ('id', 'a\x07', 'is not a plain file name'),
             ('id', '', 'the id is empty'),
             ('id', '.hidden', 'begins or ends with'),
             ('id', 'x' * 201, 'is longer than 200 bytes'),
@@ -283,11 +283,14 @@ def keep_header(source):
     [
         (drop_column, r'train.csv lacks the columns organ, rle; it has id,'),
         (keep_header, r'train.csv has no rows'),
-        (lambda s: (s / 'train.csv').write_bytes(b''), 'no readable csv table'),
-        (lambda s: (s / 'train.csv').write_bytes(b'\xff\x00\x81'), 'no readable csv'),
+        (lambda s: (s / 'train.csv').write_bytes(b''), 'not a readable csv table'),
+        (
+            lambda s: (s / 'train.csv').write_bytes(b'\xff\x00\x81'),
+            'not a readable csv',
+        ),
         (
             lambda s: (s / 'train.csv').write_text('id,organ\n1,2\n3,4,5,6\n'),
-            'no readable csv',
+            'not a readable csv',
         ),
         (lambda s: (s / 'train.csv').unlink(), 'no such file; name the folder'),
         (lambda s: shutil.rmtree(s / 'train_images'), 'train_images: no such folder'),
@@ -343,7 +346,7 @@ def test_resized_copies(tmp_path, target, image_shape):
 @pytest.mark.parametrize('image_shape', [(30, 20), (20, 34), (24, 30)])
 def test_other_shapes_are_no_resized_copies(tmp_path, target, image_shape):
     source = write_source(tmp_path / 'source', 4, (60, 90), image_shape)
-    with pytest.raises(PreparationError, match='no resized copy'):
+    with pytest.raises(PreparationError, match='not a resized copy'):
         prepare(source, target, resized=True)
 
 

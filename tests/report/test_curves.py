@@ -97,7 +97,7 @@ def test_runs_that_count_iterations(tmp_path):
 
 @pytest.mark.parametrize(
     ('folder', 'message'),
-    [('nowhere', 'is no folder'), ('', 'no training log')],
+    [('nowhere', 'is not a folder'), ('', 'no training log')],
 )
 def test_what_is_no_run_is_named(tmp_path, folder, message):
     with pytest.raises(ValueError, match=message):

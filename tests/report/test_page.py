@@ -132,7 +132,7 @@ def test_what_is_missing_is_said(make_predictions, tmp_path):
     assert notes(page)[:3] == [
         'No ground truth for 1 of 4 images',
         'No prediction for 1 image of the ground truth',
-        "3 of 3 images can't be shown",
+        '3 of 3 images cannot be shown',
     ]
     faults = [words(fault) for fault in page.find_class('fault')]
     assert all('no such file' in fault for fault in faults)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -227,12 +228,19 @@ def test_one_threshold_of_the_table(constant, work, file):
     assert 'Traceback' not in done.stderr
 
 
+def free_port():
+    """Return the number of a port that nobody uses at the moment."""
+    with socket.socket() as place:
+        place.bind(('127.0.0.1', 0))
+        return str(place.getsockname()[1])
+
+
 def test_two_processes_by_the_launchers(trained, work):
     run(
         *('tools/dist_train.sh', CONFIG, 2, '--work-dir', work / 'two'),
         *('--cfg-options', *SMALL),
         data=work / 'data',
-        PORT='29683',
+        PORT=free_port(),
     )
     assert [x['aux_in_index'] for x in scalars(work / 'two') if 'lr' in x] == [1, 0]
     checkpoint = next(trained.glob('best_Dice_epoch_*.pth'))
@@ -243,7 +251,7 @@ def test_two_processes_by_the_launchers(trained, work):
             *('tools/dist_test.sh', CONFIG, checkpoint, devices, '--out', out),
             *('--work-dir', work / 'two', '--cfg-options', *SMALL),
             data=work / 'data',
-            PORT='29684',
+            PORT=free_port(),
         )
         tables.append(pd.read_csv(out / 'dice_per_image.csv').sort_values('img_id'))
     assert tables[0].img_id.tolist() == tables[1].img_id.tolist()

@@ -46,7 +46,7 @@ def test_real_tissue_gives_a_small_page(shared_data, tmp_path):
     ('arguments', 'message'),
     [
         (['nowhere'], 'error: nowhere: no such folder'),
-        (['masks', '--run', 'nowhere'], 'error: --run nowhere is no folder'),
+        (['masks', '--run', 'nowhere'], 'error: --run nowhere is not a folder'),
     ],
 )
 def test_wrong_input_is_one_line(tmp_path, monkeypatch, arguments, message):

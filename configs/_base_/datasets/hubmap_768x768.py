@@ -30,7 +30,7 @@ meta_keys = (
     'data_source',
     'pixel_size',
     'original_shape',
-    # of StainNormalize, where a pipeline has it: why an image couldn't be normalised
+    # of StainNormalize, where a pipeline has it: why an image could not be normalised
     'stain_failure',
 )
 
@@ -134,7 +134,7 @@ train_dataloader = dict(
     num_workers=4,
     persistent_workers=True,
     sampler=dict(type='EpochSeededSampler', shuffle=True),
-    # DeepLabv3+ can't train on one image; batch_sampler.drop_last leaves out all rests
+    # DeepLabv3+ cannot train on one image; batch_sampler.drop_last leaves out all rests
     batch_sampler=dict(type='AtLeastTwoBatchSampler'),
     dataset=dict(
         type=dataset_type,

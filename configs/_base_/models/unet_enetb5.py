@@ -1,7 +1,7 @@
 # EfficientNet-B5 and a U-Net decoder.
 # As in all models, block 1 (index 0) is the map at stride 4 (40 channels), block 2
 # (index 1) that at stride 8 (64 channels): block = resolution. The map at stride 2
-# isn't used; backbone.out_indices=[0, 1, 2, 3, 4] adds it, and then indices count from
+# is not used; backbone.out_indices=[0, 1, 2, 3, 4] adds it, and then indices count from
 # it.
 _base_ = './binary_encoder_decoder.py'
 stage_channels = [40, 64, 176, 512]  # widths at strides 4, 8, 16, 32

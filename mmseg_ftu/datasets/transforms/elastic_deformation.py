@@ -1,7 +1,7 @@
 """Elastic deformation in pixels, for use in :class:`StrictAlbu`.
 
 Albumentations' ``ElasticTransform`` blurs noise at full resolution (45 ms for 768 x 768
-on one core, this takes 10), and its ``alpha`` isn't a length: the default of 1 moves
+on one core, this takes 10), and its ``alpha`` is not a length: the default of 1 moves
 nothing. The field here is the same kind, Gaussian noise under a Gaussian blur (Simard
 et al., 2003), but drawn on a coarse grid and interpolated, and given by its size.
 """
@@ -20,7 +20,7 @@ class ElasticDeformation(A.ElasticTransform):
     Args:
         displacement: Standard deviation of the movement along each axis, px, >= 0.
         smoothness: Standard deviation of the blur, px, >= 1. Tissue folds over itself
-            where it isn't several times the displacement.
+            where it is not several times the displacement.
         border_mode: OpenCV's border mode, such as ``cv2.BORDER_REFLECT_101``.
         fill: Grey level of pixels from outside, if the border is constant.
         fill_mask: Label of these pixels; 255 is ignored.
@@ -86,7 +86,7 @@ def draw_maps(
     """
     step = max(int(smoothness // 2), 1)  # px a cell; the blur hides what is finer
     sigma = smoothness / step
-    margin = math.ceil(3 * sigma)  # cells, so that the border doesn't bias the blur
+    margin = math.ceil(3 * sigma)  # cells, so that the border does not bias the blur
     cells = [math.ceil(side / step) + 2 * margin for side in shape]
     noise = rng.standard_normal((*cells, 2), dtype=np.float32)
     field: np.ndarray = cv2.GaussianBlur(noise, (0, 0), sigma)

@@ -1,7 +1,7 @@
 """Stain normalisation and stain augmentation, on the fly.
 
 Cheaper, and the default, is to normalise once when the data are prepared
-(``tools/prepare_hubmap.py --stain``). These two are for data that weren't, and for
+(``tools/prepare_hubmap.py --stain``). These two are for data that were not, and for
 augmentation. The arithmetic is that of ``mmseg_ftu.stain``.
 """
 
@@ -26,7 +26,7 @@ CHANNEL_ORDERS = ('bgr', 'rgb')
 class StainNormalize(BaseTransform):
     """Give an image the colours of a target.
 
-    Sets ``stain_failure`` to the reason why the image couldn't be fitted (None if it
+    Sets ``stain_failure`` to the reason why the image could not be fitted (None if it
     could), which the ``meta_keys`` of our configs keep. Failures are counted in the
     log, at the 1st, 10th, 100th, ... of a process.
 
@@ -35,12 +35,12 @@ class StainNormalize(BaseTransform):
     Args:
         target: File made by ``tools/make_stain_target.py``.
         on_failure: ``'identity'``, ``'target'`` or ``'raise'``; None: as in the file.
-        channel_order: Of the image: ``'bgr'`` as ``LoadImageFromFile`` gives it, or
-            ``'rgb'``.
+        channel_order: Order of the image's channels: ``'bgr'`` as ``LoadImageFromFile``
+            gives it, or ``'rgb'``.
 
     Raises:
         FileNotFoundError: There is no such target.
-        ValueError: The target or an argument can't be used.
+        ValueError: The target or an argument cannot be used.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class StainAugment(BaseTransform):
     With ``transfer_prob`` it gets the stains of a random one of ``targets`` (as the
     winners of the competition did), else it keeps its own. Then both are varied: each
     stain vector is moved by normal noise, each concentration scaled. An image that
-    can't be fitted stays as it is. Randomness is numpy's global one, as in all of
+    cannot be fitted stays as it is. Randomness is numpy's global one, as in all of
     mmcv's transforms, which our datasets seed by (seed, epoch, index).
 
     Required key and modified key: ``img``, (H, W, 3) uint8.
@@ -90,7 +90,7 @@ class StainAugment(BaseTransform):
             (unit vectors in optical density).
         strength_range: Lowest and highest factor of a stain's concentration.
         prob: Probability of varying anything, 0..1.
-        channel_order: Of the image, ``'bgr'`` or ``'rgb'``.
+        channel_order: Order of the image's channels, ``'bgr'`` or ``'rgb'``.
 
     Raises:
         ValueError: A number is out of range, or a transfer without targets.
@@ -168,7 +168,7 @@ def vary(fit: StainFit, noise: np.ndarray, strengths: np.ndarray) -> StainFit:
     """Return other stains near those of a fit.
 
     Args:
-        fit: Of an image or a target.
+        fit: Fit of an image or a target.
         noise: ``(2, 3)``, added to the unit vectors, which stay non-negative and unit.
         strengths: ``(2,)``, factors of the concentrations.
     """

@@ -24,7 +24,7 @@ from pydantic import ValidationError
 from mmseg_ftu.datasets.transforms.elastic_deformation import ElasticDeformation
 
 # SelectiveChannelTransform leaves the mask behind when it moves pixels, ReplayCompose
-# adds keys, and an inner Compose takes options that don't apply to pipelines.
+# adds keys, and an inner Compose takes options that do not apply to pipelines.
 COMPOSITES = ('OneOf', 'RandomOrder', 'Sequential', 'SomeOf')
 OWN = {'ElasticDeformation': ElasticDeformation}
 NEAREST = (cv2.INTER_NEAREST, cv2.INTER_NEAREST_EXACT)
@@ -34,7 +34,7 @@ NEAREST = (cv2.INTER_NEAREST, cv2.INTER_NEAREST_EXACT)
 class StrictAlbu(BaseTransform):
     """Apply Albumentations transforms to ``img`` and to all seg maps.
 
-    Use it for training only: it doesn't record flips for test-time augmentation.
+    Use it for training only: it does not record flips for test-time augmentation.
     Images are BGR in the pipeline and RGB inside Albumentations. Pixels that come from
     outside the image get ``fill_mask`` in the seg maps, which Albumentations sets to 0,
     the background, where ``border_mode`` is constant: say ``fill_mask=255`` (ignored).
@@ -48,9 +48,9 @@ class StrictAlbu(BaseTransform):
     Raises:
         ValueError: When built, for an unknown transform, an unknown, invalid or
             ignored argument, seg maps that would be interpolated, and transforms that
-            can't apply to an image and its mask. When called, for images that aren't
-            (H, W, 3) uint8, seg maps that aren't (H, W) uint8, and transforms whose
-            output isn't either.
+            cannot apply to an image and its mask. When called, for images that are not
+            (H, W, 3) uint8, seg maps that are not (H, W) uint8, and transforms whose
+            output is not either.
     """
 
     def __init__(self, transforms: list[dict[str, Any]]) -> None:
@@ -98,10 +98,10 @@ def build_transforms(configs: object, place: str) -> list[Any]:
 
     Args:
         configs: One dict for each transform, see :class:`StrictAlbu`.
-        place: Where the list stands, for messages.
+        place: Place of the list in the config, for messages.
 
     Raises:
-        ValueError: See :class:`StrictAlbu`.
+        ValueError: For any of the reasons that :class:`StrictAlbu` lists.
     """
     if not isinstance(configs, (list, tuple)) or not configs:
         raise ValueError(f'{place}: transforms must be a non-empty list of dicts')

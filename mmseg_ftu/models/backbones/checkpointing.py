@@ -77,7 +77,7 @@ _classes: dict[type, type] = {}  # one for each class, so that copies have the s
 class FrozenStatistics:
     """Context in which BatchNorm normalises as ever, but updates no statistics.
 
-    Statistics can't be withheld from it: autograd saves them, and a recomputation has
+    Statistics cannot be withheld from it: autograd saves them, and a recomputation has
     to save the same number of tensors. So they are updated with momentum 0.
     """
 

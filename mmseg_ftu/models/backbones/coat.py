@@ -86,10 +86,10 @@ class CoaT(PretrainedBackbone):
 
     Attributes:
         out_channels: Channels of the maps, shallow to deep.
-        strides: Their strides in px: 4, 8, 16, 32 and, with five scales, 64.
+        strides: Strides of the maps, px: 4, 8, 16, 32 and, with five scales, 64.
 
     Raises:
-        ValueError: ``arch`` is unknown or its numbers don't fit together.
+        ValueError: ``arch`` is unknown or its numbers do not fit together.
     """
 
     def __init__(
@@ -238,7 +238,7 @@ class CoaT(PretrainedBackbone):
         """Name the variant whose numbers the file has."""
         found = read_arch(state)
         if not found['embed_dims']:
-            return f'It is no CoaT: {super().describe_pretrained(state)}'
+            return f'It is not a CoaT: {super().describe_pretrained(state)}'
         names = [
             name
             for name in ARCHS
@@ -304,7 +304,7 @@ def mix_scales(tokens: list[Tensor], sizes: list[Size]) -> list[Tensor]:
 
     Args:
         tokens: ``(N, 1 + h * w, C)`` per scale, with the same N and C.
-        sizes: Their ``(h, w)``.
+        sizes: Sizes ``(h, w)`` of the scales.
     """
     cls_token = reduce(torch.add, [t[:, :1] for t in tokens])
     maps = [to_map(t, size) for t, size in zip(tokens, sizes, strict=True)]

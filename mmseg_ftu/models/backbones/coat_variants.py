@@ -36,10 +36,10 @@ def resolve_arch(arch: str | Mapping[str, Any]) -> dict[str, Any]:
     """Return the complete numbers of a variant.
 
     Args:
-        arch: As of :class:`CoaT`.
+        arch: Variant, by name or numbers, as :class:`CoaT` takes it.
 
     Raises:
-        ValueError: Unknown name or key, or numbers that don't fit together.
+        ValueError: Unknown name or key, or numbers that do not fit together.
     """
     if isinstance(arch, str) and arch in ARCHS:
         return dict(zip(ARCH_KEYS, ARCHS[arch], strict=True))

@@ -30,7 +30,7 @@ class EfficientNet(PretrainedBackbone):
     """EfficientNet backbone.
 
     Args:
-        arch: ``b0`` to ``b5``.
+        arch: Name of the variant, ``b0`` to ``b5``.
         output_stride: Stride of the last map, 32, 16 or 8 (px); where it is less than
             32, the last stages are dilated in place of their strides.
         out_indices: Resolutions to return, 0 (stride 2) to 4 (stride 32). By default
@@ -44,7 +44,7 @@ class EfficientNet(PretrainedBackbone):
 
     Attributes:
         out_channels: Channels of the maps, shallow to deep.
-        strides: Their strides in px.
+        strides: Strides of the maps, px.
 
     Raises:
         ValueError: Unknown ``arch`` or ``output_stride``.
@@ -94,7 +94,7 @@ class EfficientNet(PretrainedBackbone):
             For each resolution ``(N, out_channels[i], ceil(H / s), ceil(W / s))`` where
             ``s = strides[i]``.
         """
-        # in this memory format all convolutions are faster: docs/performance.md
+        # in this memory format all convolutions are faster: benchmarks/README.md
         maps: list[Tensor] = self.net(x.contiguous(memory_format=torch.channels_last))
         return maps
 

@@ -34,8 +34,8 @@ def find_of_timm(checkpoint: str) -> Path:
     """Return the file of ``timm://<model>.<tag>``, downloading it where necessary.
 
     Raises:
-        FileNotFoundError: The file is not here and can't be downloaded.
-        ValueError: timm doesn't know the model.
+        FileNotFoundError: The file is not here and cannot be downloaded.
+        ValueError: timm does not know the model.
     """
     cfg = _timm_cfg(checkpoint)
     if cfg is None or not cfg.hf_hub_id:
@@ -63,7 +63,7 @@ def find_in_repository(checkpoint: str) -> Path:
     repository's ``config.json`` is fetched too, as it says how images are normalised.
 
     Raises:
-        FileNotFoundError: The file is not here and can't be downloaded, for example
+        FileNotFoundError: The file is not here and cannot be downloaded, for example
             because the conditions of the repository were not accepted.
         ValueError: The address has no repository.
     """

@@ -60,10 +60,10 @@ class MixTransformer(PretrainedBackbone):
 
     Attributes:
         out_channels: Channels of the maps, shallow to deep.
-        strides: Their strides in px: 4, 8, 16, 32.
+        strides: Strides of the maps, px: 4, 8, 16, 32.
 
     Raises:
-        ValueError: ``arch`` is unknown or its numbers don't fit together.
+        ValueError: ``arch`` is unknown or its numbers do not fit together.
     """
 
     archs: Mapping[str, Arch] = {}
@@ -267,11 +267,11 @@ class Attention(nn.Module):
     """Self-attention whose keys and values come from a coarser grid.
 
     Args:
-        dim: Channels.
-        num_heads: Heads.
+        dim: Number of channels.
+        num_heads: Number of attention heads.
         reduction: Size of the windows (px) that give one key each; 1: none.
         linear: Pool to 7 x 7 instead, whatever the size (PVTv2-Li).
-        eps: Of the norm after the reduction.
+        eps: Epsilon of the norm after the reduction.
     """
 
     def __init__(

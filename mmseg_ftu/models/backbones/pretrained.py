@@ -41,7 +41,7 @@ class PretrainedBackbone(BaseModule):
 
         Raises:
             FileNotFoundError: The weights are neither here nor can be downloaded.
-            ValueError: ``init_cfg`` or the file doesn't fit this backbone.
+            ValueError: ``init_cfg`` or the file does not fit this backbone.
         """
         name = type(self).__name__
         if self.is_init:

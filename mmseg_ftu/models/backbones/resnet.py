@@ -1,7 +1,7 @@
 """mmseg's ResNet, under the contract of our backbones.
 
 Paper: He et al., "Deep Residual Learning", https://arxiv.org/abs/1512.03385. The
-network is mmseg's; added are ``out_channels``, a list as output, and weights that
+network is mmseg's; this class adds ``out_channels``, a list as output, and weights that
 are loaded completely or not at all.
 """
 
@@ -26,17 +26,17 @@ class FTUResNet(PretrainedBackbone, MMSegResNet):
     """ResNet backbone.
 
     Args:
-        depth: 18, 34, 50, 101 or 152.
+        depth: Number of layers: 18, 34, 50, 101 or 152.
         output_stride: Stride of the last map, 32, 16 or 8 (px); where it is less than
             32, the last stages are dilated in place of their strides.
         with_cp: Recompute each block in the backward pass, to save memory.
         init_cfg: ``dict(type='Pretrained', checkpoint='timm://resnet101.tv_in1k')``, or
             another file with torchvision's names, see :class:`PretrainedBackbone`.
-        **kwargs: Of mmseg's ``ResNet``, such as ``norm_eval``.
+        **kwargs: Arguments of mmseg's ``ResNet``, such as ``norm_eval``.
 
     Attributes:
         out_channels: Channels of the maps, shallow to deep.
-        strides: Their strides in px.
+        strides: Strides of the maps, px.
 
     Raises:
         ValueError: Unknown ``depth`` or ``output_stride``.
@@ -83,7 +83,7 @@ class FTUResNet(PretrainedBackbone, MMSegResNet):
             For each stage ``(N, out_channels[i], ceil(H / s), ceil(W / s))`` where
             ``s = strides[i]``.
         """
-        # in this memory format all convolutions are faster: docs/performance.md
+        # in this memory format all convolutions are faster: benchmarks/README.md
         return list(super().forward(x.contiguous(memory_format=torch.channels_last)))
 
     def train(self, mode: bool = True) -> 'FTUResNet':

@@ -84,8 +84,8 @@ class TimmEncoder(PretrainedBackbone):
         std: What it has to divide by. ``BinaryEncoderDecoder`` refuses another one.
 
     Raises:
-        ValueError: timm doesn't know the model, it does not take images of any size or
-            gives no maps, or arguments don't fit together.
+        ValueError: timm does not know the model, it does not take images of any size or
+            gives no maps, or arguments do not fit together.
     """
 
     def __init__(

@@ -22,7 +22,7 @@ def layer_numbers(net: Any, model_name: str, coarse: bool) -> dict[str, int]:
             a plain transformer are its blocks in both cases.
 
     Raises:
-        ValueError: timm doesn't say it of this model.
+        ValueError: timm does not say it of this model.
     """
     if not hasattr(net, 'group_matcher'):
         raise ValueError(

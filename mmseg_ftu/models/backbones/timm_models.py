@@ -29,10 +29,10 @@ def create_net(model_name: str, **kwargs: Any) -> nn.Module:
     Args:
         model_name: timm's name, with or without a tag.
         **kwargs: Of ``timm.create_model``. A text ``mlp_layer`` is the name of a class
-            in ``timm.layers``, as a config can't hold the class.
+            in ``timm.layers``, as a config cannot hold the class.
 
     Raises:
-        ValueError: timm doesn't know the model.
+        ValueError: timm does not know the model.
     """
     if not timm.is_model(model_name.split('.')[0]):
         similar = get_close_matches(model_name, timm.list_models(), n=6)
@@ -55,7 +55,7 @@ class PaddedConvolution(Conv2dSame):
     """TensorFlow's padding for sizes that the stride divides: a constant.
 
     timm computes it from the size in each layer, and sizes that depend on one another
-    in this way can't be captured for ONNX.
+    in this way cannot be captured for ONNX.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -146,7 +146,7 @@ def load_by_timm(model_name: str, state: StateDict, **kwargs: Any) -> StateDict:
         **kwargs: As for `create_net`.
 
     Returns:
-        Weights under timm's names; ``state`` if timm can't do it completely.
+        Weights under timm's names; ``state`` if timm cannot do it completely.
     """
     cfg = timm.models.get_pretrained_cfg(model_name)
     classifiers = (cfg and cfg.classifier) or ()

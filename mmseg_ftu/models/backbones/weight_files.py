@@ -36,8 +36,8 @@ def find_checkpoint(checkpoint: str | Path) -> Path:
             ``pip://<package>``, an http(s) URL, or a path.
 
     Raises:
-        FileNotFoundError: The file is not here and can't be downloaded.
-        ValueError: timm doesn't know the model, or the package is unknown or holds
+        FileNotFoundError: The file is not here and cannot be downloaded.
+        ValueError: timm does not know the model, or the package is unknown or holds
             another file than the published one.
     """
     checkpoint = str(checkpoint)

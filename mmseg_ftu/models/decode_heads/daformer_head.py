@@ -41,23 +41,24 @@ class DAFormerHead(BaseDecodeHead):
 
     Args:
         in_channels: Channels of the levels that are used, shallow to deep.
-        in_index: Their indices among the backbone's maps (0-based); default: the
-            first ``len(in_channels)``.
+        in_index: Indices of the levels among the backbone's maps (0-based); default:
+            the first ``len(in_channels)``.
         embed_channels: Channels of each embedded level.
         channels: Channels after the fusion.
-        embed: ``'mlp'``: a linear layer for each pixel, without norm and activation;
-            ``'conv'``: 1 x 1 convolution, norm and activation.
-        upsample: ``'bilinear'``, or ``'mix'``: ``w * bilinear + (1 - w) * nearest``
-            with one learnable ``w`` for each level but the first, which keeps its
-            size. As in the authors' code it starts at 0.5 and isn't squashed by a
-            sigmoid: both ends can be reached, and beyond 0..1 it extrapolates.
-        fusion: ``'sep_aspp'``: depthwise separable ASPP and a 3 x 3 bottleneck;
-            ``'conv1x1'`` or ``'conv3x3'``: one convolution. Each with norm and
-            activation.
-        dilations: Of the ASPP, in px of the first level.
-        norm_cfg: Of all norms; BatchNorm as in both codes.
-        **kwargs: Of mmseg's ``BaseDecodeHead``. With one output channel ``threshold``
-            must be given.
+        embed: Kind of embedding. ``'mlp'``: a linear layer for each pixel, without norm
+            and activation; ``'conv'``: 1 x 1 convolution, norm and activation.
+        upsample: Way of up-sampling: ``'bilinear'``, or ``'mix'``: ``w * bilinear + (1
+            - w) * nearest`` with one learnable ``w`` for each level but the first,
+            which keeps its size. As in the authors' code it starts at 0.5 and is not
+            squashed by a sigmoid: both ends can be reached, and beyond 0..1 it
+            extrapolates.
+        fusion: Kind of fusion. ``'sep_aspp'``: depthwise separable ASPP and a 3 x 3
+            bottleneck; ``'conv1x1'`` or ``'conv3x3'``: one convolution. Each with norm
+            and activation.
+        dilations: Dilations of the ASPP, px of the first level.
+        norm_cfg: Config of all norms; BatchNorm as in both codes.
+        **kwargs: Arguments of mmseg's ``BaseDecodeHead``. With one output channel
+            ``threshold`` must be given.
 
     Raises:
         ValueError: An unknown option, ``in_index`` of another length than

@@ -26,12 +26,12 @@ class UNetHead(BaseDecodeHead):
 
     Args:
         in_channels: Channels of the maps that are used, shallow to deep.
-        in_index: Their indices among the backbone's maps (0-based); default: the
-            first ``len(in_channels)``.
+        in_index: Indices of the levels among the backbone's maps (0-based); default:
+            the first ``len(in_channels)``.
         decoder_channels: Channels of each block, deep to shallow.
-        norm_cfg: Of all norms.
-        **kwargs: Of mmseg's ``BaseDecodeHead`` but ``channels``, which is that of the
-            last block. With one output channel ``threshold`` must be given.
+        norm_cfg: Config of all norms.
+        **kwargs: Arguments of mmseg's ``BaseDecodeHead`` but ``channels``, which is
+            that of the last block. With one output channel ``threshold`` must be given.
 
     Raises:
         ValueError: Fewer blocks than skips, or one output channel without threshold.
