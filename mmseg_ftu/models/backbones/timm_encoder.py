@@ -282,7 +282,15 @@ class TimmEncoder(PretrainedBackbone):
         """
         if not self.mean or not self.std:
             return
-        text = contradiction(published_cfg(checkpoint, path), self.mean, self.std)
+        cfg = published_cfg(checkpoint, path)
+        text = contradiction(cfg, self.mean, self.std)
+        if not cfg.get('mean') and not self._normalisation_given:
+            print_log(
+                f'{checkpoint}: nothing beside it says how its images were normalised; '
+                f'TimmEncoder takes what timm says of {self.model_name}',
+                'current',
+                logging.WARNING,
+            )
         if text is None:
             return
         text = f'{checkpoint} and TimmEncoder {self.model_name}: {text}'
