@@ -25,6 +25,7 @@ from mmseg.structures import SegDataSample
 from torch import Tensor
 
 from mmseg_ftu.models.mirrored_padding import check_training_size, take_over_padding
+from mmseg_ftu.models.normalisation import check_preprocessor
 from mmseg_ftu.switched_aux_loss import downsample_mask, weighted_bce
 
 CLAMP = 2**-24  # 1 - 2**-24 is the largest float32 below 1; 16.6 nats
@@ -50,13 +51,24 @@ class BinaryEncoderDecoder(EncoderDecoder):
     schedule.
 
     Raises:
-        ValueError: If the decode head has several channels or no threshold, or in
+        ValueError: If the decode head has several channels or no threshold, if the
+            data preprocessor does not normalise as the backbone expects, or in
             training, if a side of an image is not a multiple of the largest stride.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.padding = take_over_padding(self)
+        check_preprocessor(self)
+
+    def get_layer_depth(self, param_name: str) -> tuple[int, int]:
+        """Return the depth of a parameter, as the backbone says.
+
+        For mmpretrain's ``LearningRateDecayOptimWrapperConstructor``.
+        """
+        depth: tuple[int, int]
+        depth = self.backbone.get_layer_depth(param_name, 'backbone.')
+        return depth
 
     def _init_decode_head(self, decode_head: dict[str, Any]) -> None:
         if decode_head.get('threshold') is None:

@@ -14,6 +14,7 @@ NAMES = [
     'coat_daformer_switch_2_to_1',
     'coat_lite_medium_sep_aspp_switch',
     'convnext_small_daformer_switch',
+    'efficientnet_lite0_unet_switch',
     'pvtv2_b4_conv3x3_switch',
     'segformer_b4_960',
 ]

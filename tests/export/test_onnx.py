@@ -72,6 +72,48 @@ def test_each_model_equals_pytorch(name, tmp_path):
     check(out, config, checkpoint)
 
 
+def timm_config(model_name: str, **model_args) -> Config:
+    """Return the config of a slim U-Net on an encoder of timm."""
+    cfg = Config.fromfile(CONFIGS / 'variants/efficientnet_lite0_unet_switch.py')
+    cfg.model.decode_head.decoder_channels = [32, 16, 16, 8, 8]
+    cfg.model.backbone.init_cfg = None
+    if model_args:
+        cfg.model.backbone.update(
+            model_name=model_name, model_args=model_args, pyramid_channels=32
+        )
+        cfg.model.data_preprocessor.update(
+            mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375]
+        )
+        for head in (cfg.model.decode_head, cfg.model.auxiliary_head):
+            head.in_channels = [32] * 4
+    return cfg
+
+
+VIT = dict(embed_dim=48, depth=4, num_heads=4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ('name', 'args'),
+    [('tf_efficientnet_lite0', {}), ('vit_small_patch14_reg4_dinov2', VIT)],
+)
+def test_encoders_of_timm_equal_pytorch(name, args, tmp_path):
+    config, checkpoint = write_inputs(timm_config(name, **args), tmp_path)
+    out = tmp_path / 'out' / 'model.onnx'
+    assert export_onnx.export_onnx(str(config), str(checkpoint), str(out)) < 1e-4
+    check(out, config, checkpoint)
+
+
+@pytest.mark.slow
+def test_an_encoder_that_is_captured_for_one_size_is_refused(tmp_path):
+    cfg = timm_config('vit_small_patch16_dinov3', **VIT)
+    config, checkpoint = write_inputs(cfg, tmp_path)
+    out = tmp_path / 'model.onnx'
+    with pytest.raises(ValueError, match='does not run on an image of shape'):
+        export_onnx.export_onnx(str(config), str(checkpoint), str(out))
+    assert not out.exists()
+
+
 @pytest.mark.slow
 def test_the_quickstart_by_command_line_and_metadata(tmp_path):
     cfg = Config.fromfile(CONFIGS / 'tissue/coat_slim_daformer_switch.py')

@@ -28,6 +28,20 @@ BACKBONES = {
     'PVTv2-Li': dict(type='PVTv2', arch='b2_li'),
     'EfficientNet': dict(type='EfficientNet', arch='b0'),
     'FTUResNet': dict(type='FTUResNet', depth=18),
+    'TimmEncoder': dict(
+        type='TimmEncoder',
+        model_name='convnext_atto',
+        model_args=dict(depths=(1, 1, 2, 1)),
+    ),
+    'TimmEncoder, BatchNorm': dict(
+        type='TimmEncoder', model_name='tf_efficientnet_lite0'
+    ),
+    'TimmEncoder, plain': dict(
+        type='TimmEncoder',
+        model_name='vit_small_patch14_reg4_dinov2',
+        model_args=dict(embed_dim=64, depth=12, num_heads=4, init_values=1.0),
+        pyramid_channels=32,
+    ),
 }
 WITH_DROP_PATH = ['CoaT', 'MiT', 'PVTv2', 'EfficientNet']
 each_backbone = pytest.mark.parametrize('name', list(BACKBONES))
@@ -89,7 +103,9 @@ def test_checkpointing_changes_nothing(name):
         torch.testing.assert_close(saving.state_dict()[key], value, msg=key)
 
 
-@pytest.mark.parametrize('name', ['EfficientNet', 'FTUResNet'])
+@pytest.mark.parametrize(
+    'name', ['EfficientNet', 'FTUResNet', 'TimmEncoder, BatchNorm']
+)
 def test_checkpointing_updates_statistics_once_also_if_it_recomputes_twice(name):
     model = build(name, with_cp=True).train()
     loss = sum(m.square().mean() for m in model(images(2, 3, 64, 64)))
@@ -102,7 +118,9 @@ def test_checkpointing_updates_statistics_once_also_if_it_recomputes_twice(name)
     assert {norm.momentum for norm in norms} == {0.1}
 
 
-@pytest.mark.parametrize('name', ['EfficientNet', 'FTUResNet'])
+@pytest.mark.parametrize(
+    'name', ['EfficientNet', 'FTUResNet', 'TimmEncoder, BatchNorm']
+)
 def test_checkpointing_keeps_names_and_answers(name):
     plain, saving = build(name).eval(), build(name, with_cp=True).eval()
     saving.load_state_dict(plain.state_dict())

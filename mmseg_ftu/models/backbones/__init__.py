@@ -10,5 +10,14 @@ from mmseg_ftu.models.backbones.mit import MiT
 from mmseg_ftu.models.backbones.pretrained import PretrainedBackbone
 from mmseg_ftu.models.backbones.pvt_v2 import PVTv2
 from mmseg_ftu.models.backbones.resnet import FTUResNet
+from mmseg_ftu.models.backbones.timm_encoder import TimmEncoder
 
-__all__ = ['CoaT', 'EfficientNet', 'FTUResNet', 'MiT', 'PVTv2', 'PretrainedBackbone']
+__all__ = [
+    'CoaT',
+    'EfficientNet',
+    'FTUResNet',
+    'MiT',
+    'PVTv2',
+    'PretrainedBackbone',
+    'TimmEncoder',
+]

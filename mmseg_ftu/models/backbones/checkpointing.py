@@ -5,7 +5,9 @@ then updates running means and variances twice a step, so that a network trained
 ``with_cp=True`` is another one in evaluation than one trained without.
 """
 
+from collections.abc import Callable
 from contextlib import nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -23,21 +25,53 @@ class CheckpointedSequential(nn.Sequential):
         return x
 
 
-def run_checkpointed(module: nn.Module, x: Tensor) -> Tensor:
-    """Run a module, and once more in the backward pass, to save memory."""
-    out: Tensor
+def run_checkpointed(
+    module: nn.Module,
+    *args: Any,
+    function: Callable[..., Any] | None = None,
+    **kwargs: Any,
+) -> Any:
+    """Run a module, and once more in the backward pass, to save memory.
+
+    Args:
+        module: Where batch norms are looked for.
+        *args: Passed on.
+        function: What is run; the module itself if None.
+        **kwargs: Passed on.
+    """
+    function = function or module
     if not torch.is_grad_enabled():
-        out = module(x)
-    elif torch.compiler.is_compiling():  # takes no context, and needs none
-        out = checkpoint(module, x, use_reentrant=False)
-    else:
-        out = checkpoint(
-            module,
-            x,
-            use_reentrant=False,
-            context_fn=lambda: (nullcontext(), FrozenStatistics(module)),
-        )
-    return out
+        return function(*args, **kwargs)
+    if torch.compiler.is_compiling():  # takes no context, and needs none
+        return checkpoint(function, *args, use_reentrant=False, **kwargs)
+    return checkpoint(
+        function,
+        *args,
+        use_reentrant=False,
+        context_fn=lambda: (nullcontext(), FrozenStatistics(module)),
+        **kwargs,
+    )
+
+
+class Recomputed(nn.Module):
+    """What `recompute_in_place` adds to the class of a module."""
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the module, and once more in the backward pass."""
+        function: Callable[..., Any] = super().forward
+        return run_checkpointed(self, *args, function=function, **kwargs)
+
+
+def recompute_in_place(module: nn.Module) -> None:
+    """Let a module of a library save memory; names and weights stay as they are."""
+    module_class = type(module)
+    if module_class not in _classes:
+        name = f'Recomputed{module_class.__name__}'
+        _classes[module_class] = type(name, (Recomputed, module_class), {})
+    module.__class__ = _classes[module_class]
+
+
+_classes: dict[type, type] = {}  # one for each class, so that copies have the same
 
 
 class FrozenStatistics:

@@ -15,11 +15,11 @@ from mmengine.model import BaseModule, initialize
 from timm.layers import trunc_normal_
 from torch import nn
 
+from mmseg_ftu.models.backbones.some_of import some_of
 from mmseg_ftu.models.backbones.weight_files import (
     StateDict,
     find_checkpoint,
     read_state_dict,
-    some_of,
 )
 
 INIT_CFG_KEYS = ('type', 'checkpoint', 'prefix')
@@ -74,6 +74,9 @@ class PretrainedBackbone(BaseModule):
             if name.startswith('cls_token'):
                 trunc_normal_(parameter, std=0.02)
 
+    def check_source(self, checkpoint: str, path: Path) -> None:
+        """Raise ValueError if what is known of a file contradicts this backbone."""
+
     def map_pretrained(self, state: StateDict) -> StateDict:
         """Return ``state`` under this backbone's names, without unused entries."""
         return state
@@ -89,7 +92,9 @@ class PretrainedBackbone(BaseModule):
                 f'init_cfg of {type(self).__name__}: expected the keys {INIT_CFG_KEYS} '
                 f'with a checkpoint, got {dict(cfg)}'
             )
-        state = read_state_dict(find_checkpoint(cfg['checkpoint']), cfg.get('prefix'))
+        path = find_checkpoint(cfg['checkpoint'])
+        self.check_source(cfg['checkpoint'], path)
+        state = read_state_dict(path, cfg.get('prefix'))
         load_complete(self, state, cfg['checkpoint'])
         print_log(
             f'{type(self).__name__}: all weights loaded from {cfg["checkpoint"]}',

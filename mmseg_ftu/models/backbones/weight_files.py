@@ -1,19 +1,16 @@
 """Find published weight files and read their tensors.
 
-Sources: ``timm://<model>.<tag>`` (Hugging Face cache, safetensors), an http(s) URL, or
-a local file (``.safetensors``, otherwise the format of ``torch.save``, which
-``mmseg_ftu/engine/safe_checkpoints.py`` reads without running code from it).
+Sources: ``timm://<model>.<tag>`` and ``hf://<owner>/<repository>[/<file>]`` (Hugging
+Face, see ``hub_weights.py``), ``pip://<package>`` (see ``packaged_weights.py``), an
+http(s) URL, or a local file (``.safetensors``, otherwise the format of ``torch.save``,
+which ``mmseg_ftu/engine/safe_checkpoints.py`` reads without running code from it).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import safetensors.torch
-from huggingface_hub import constants as hub_constants
-from huggingface_hub import hf_hub_download
-from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError
 from safetensors import SafetensorError
-from timm.models import get_pretrained_cfg, list_pretrained
 from torch import Tensor
 
 from mmseg_ftu.engine.safe_checkpoints import (
@@ -22,6 +19,8 @@ from mmseg_ftu.engine.safe_checkpoints import (
     download,
     load_local,
 )
+from mmseg_ftu.models.backbones.hub_weights import find_in_repository, find_of_timm
+from mmseg_ftu.models.backbones.packaged_weights import find_in_package
 
 StateDict = dict[str, Tensor]
 
@@ -33,51 +32,31 @@ def find_checkpoint(checkpoint: str | Path) -> Path:
     """Return the local file of a checkpoint, downloading it where necessary.
 
     Args:
-        checkpoint: ``timm://<model>.<tag>``, an http(s) URL, or a path.
+        checkpoint: ``timm://<model>.<tag>``, ``hf://<owner>/<repository>[/<file>]``,
+            ``pip://<package>``, an http(s) URL, or a path.
 
     Raises:
         FileNotFoundError: The file is not here and cannot be downloaded.
-        ValueError: timm does not know the model.
+        ValueError: timm does not know the model, or the package is unknown or holds
+            another file than the published one.
     """
     checkpoint = str(checkpoint)
     if checkpoint.startswith('timm://'):
-        return _find_in_hub(checkpoint)
+        return find_of_timm(checkpoint)
+    if checkpoint.startswith('hf://'):
+        return find_in_repository(checkpoint)
+    if checkpoint.startswith('pip://'):
+        return find_in_package(checkpoint)
     if checkpoint.startswith(('http://', 'https://')):
         return download(checkpoint)
     path = Path(checkpoint).expanduser()
     if not path.is_file():
         raise FileNotFoundError(
             f'init_cfg.checkpoint: no file {checkpoint!r} (working directory '
-            f'{Path.cwd()}); give a path, an http(s) URL or timm://<model>.<tag>'
+            f'{Path.cwd()}); give a path, an http(s) URL, timm://<model>.<tag>, '
+            'hf://<owner>/<repository>[/<file>] or pip://<package>'
         )
     return path
-
-
-def _find_in_hub(checkpoint: str) -> Path:
-    model = checkpoint.removeprefix('timm://')
-    try:
-        cfg = get_pretrained_cfg(model, allow_unregistered=False)
-    except RuntimeError:
-        cfg = None
-    if cfg is None or not cfg.hf_hub_id:
-        known = list_pretrained(f'{model.split(".")[0].split("_")[0]}*')
-        raise ValueError(
-            f'init_cfg.checkpoint {checkpoint!r}: timm has no weights of that name; '
-            f'similar: {some_of(known)}'
-        )
-    file = cfg.hf_hub_filename or 'model.safetensors'
-    try:
-        return Path(hf_hub_download(cfg.hf_hub_id, file))
-    except (EntryNotFoundError, HfHubHTTPError, OSError) as error:
-        cache = hub_constants.HF_HUB_CACHE
-        folder = f'models--{cfg.hf_hub_id.replace("/", "--")}'
-        raise FileNotFoundError(
-            f'{checkpoint}: {file} of {cfg.hf_hub_id} is not in the Hugging Face cache '
-            f'{cache} and could not be downloaded ({type(error).__name__}: {error}). '
-            f'On a machine with a network run `hf download {cfg.hf_hub_id} {file}` and '
-            f'copy its cache folder {folder} into {cache}, or copy the file anywhere '
-            f"and set init_cfg=dict(type='Pretrained', checkpoint='/path/to/{file}')"
-        ) from error
 
 
 def read_state_dict(path: Path, prefix: str | None = None) -> StateDict:
@@ -125,10 +104,3 @@ def _strip_prefixes(state: StateDict, prefix: str | None) -> StateDict:
             state = {name.removeprefix(wrapper): v for name, v in state.items()}
     inner = {k: v for k, v in state.items() if k.startswith('backbone.')}
     return {k.removeprefix('backbone.'): v for k, v in inner.items()} or state
-
-
-def some_of(names: Iterable[str], limit: int = 6) -> str:
-    """List the first names and say how many there are."""
-    names = list(names)
-    more = f', ... ({len(names)} in all)' if len(names) > limit else ''
-    return ', '.join(names[:limit]) + more if names else 'nothing'
