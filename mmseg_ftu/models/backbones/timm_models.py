@@ -28,7 +28,7 @@ def create_net(model_name: str, **kwargs: Any) -> nn.Module:
 
     Args:
         model_name: timm's name, with or without a tag.
-        **kwargs: Of ``timm.create_model``. A text ``mlp_layer`` is the name of a class
+        **kwargs: Arguments of ``timm.create_model``. A text ``mlp_layer`` names a class
             in ``timm.layers``, as a config cannot hold the class.
 
     Raises:
@@ -143,7 +143,7 @@ def load_by_timm(model_name: str, state: StateDict, **kwargs: Any) -> StateDict:
     Args:
         model_name: timm's name.
         state: Weights under the names of the file.
-        **kwargs: As for `create_net`.
+        **kwargs: Arguments of `create_net`.
 
     Returns:
         Weights under timm's names; ``state`` if timm cannot do it completely.
