@@ -5,6 +5,7 @@ import math
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from killed_run import look_at, train
@@ -13,6 +14,7 @@ from tiny_run import build, tiny_config
 
 from mmseg_ftu.engine.safe_checkpoints import load_local
 
+KILLED_RUN = Path(__file__).resolve().parents[1] / 'killed_run.py'
 SCORES = dict(Dice=[0.1, 0.2, 0.3, 0.4], error=[0.9, 0.8, 0.7, 0.6])
 LOWER = dict(Dice=[0.1, 0.2, 0.1, 0.2], error=[0.9, 0.8, 0.9, 0.8])
 
@@ -42,7 +44,7 @@ def test_a_kill_at_any_moment_leaves_the_best_that_the_state_names(tmp_path):
     """
     arguments = (tmp_path, json.dumps(SCORES), json.dumps(LOWER))
     done = subprocess.run(
-        [sys.executable, 'tests/killed_run.py', *map(str, arguments)],
+        [sys.executable, KILLED_RUN, *map(str, arguments)],
         capture_output=True,
         text=True,
         check=False,

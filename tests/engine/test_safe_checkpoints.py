@@ -1,6 +1,7 @@
 """No pickle of strangers is run, and a damaged file is named."""
 
 import os
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,6 +15,8 @@ from mmseg_ftu.engine.safe_checkpoints import (
     load_local,
     load_url,
 )
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class Bomb:
@@ -87,7 +90,9 @@ def test_functions_of_mmseg_refuse_it_too(tmp_path):
     torch.save(dict(state_dict={}, extra=Bomb(str(proof))), tmp_path / 'bad.pth')
     with pytest.raises(ValueError, match=r'bad\.pth is refused'):
         init_model(
-            'configs/tissue/coat_slim_daformer.py', str(tmp_path / 'bad.pth'), 'cpu'
+            str(ROOT / 'configs/tissue/coat_slim_daformer.py'),
+            str(tmp_path / 'bad.pth'),
+            'cpu',
         )
     assert not proof.exists()
 

@@ -1,5 +1,7 @@
 """Pictures of a test and a validation show what was scored."""
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pandas as pd
@@ -14,7 +16,8 @@ from small_models import constant, save, small_config
 from mmseg_ftu.engine.runner import build_runner, evaluate, load_config
 from mmseg_ftu.evaluation.draw_predictions_hook import draw_sample
 
-BASE = 'configs/tissue/coat_slim_daformer.py'
+ROOT = Path(__file__).resolve().parents[2]
+BASE = ROOT / 'configs/tissue/coat_slim_daformer.py'
 GREEN, YELLOW = [0, 200, 0], [255, 220, 0]
 
 

@@ -23,6 +23,7 @@ from mmseg_ftu.preparation.competition import prepare_hubmap
 from mmseg_ftu.preparation.staining import fit_stain_step
 from mmseg_ftu.sample_tissue import write_sample_data
 
+ROOT = Path(__file__).resolve().parents[2]
 TABLE = 'test_evaluator.thresholds'
 
 
@@ -41,7 +42,7 @@ def work(tmp_path_factory):
 
 def write_config(root):
     """Write the quickstart's config with a small model, for one epoch."""
-    cfg = Config.fromfile('configs/tissue/coat_slim_daformer.py')
+    cfg = Config.fromfile(ROOT / 'configs/tissue/coat_slim_daformer.py')
     small = small_config(kernel_size=9)
     cfg.model, cfg.custom_imports = small.model, small.custom_imports
     cfg.train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=1, val_interval=1)
@@ -355,7 +356,7 @@ def test_a_config_is_followed_to_its_base(predict_a, tmp_path):
 
 
 def test_data_and_fold_of_the_environment_change_nothing(monkeypatch):
-    name = 'configs/tissue/coat_slim_daformer_switch.py'
+    name = ROOT / 'configs/tissue/coat_slim_daformer_switch.py'
     hashes = set()
     for data, fold in (('a', '0'), ('b', '3')):
         monkeypatch.setenv('FTU_DATA', data)

@@ -1,6 +1,7 @@
 """mmseg's own ways to predict take our configs as they are."""
 
 import warnings
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -13,7 +14,8 @@ from small_models import noise, save
 from mmseg_ftu import FTUPredictor
 from mmseg_ftu.datasets import HuBMAPDataset
 
-CONFIG = 'configs/tissue/coat_slim_daformer.py'
+ROOT = Path(__file__).resolve().parents[2]
+CONFIG = str(ROOT / 'configs/tissue/coat_slim_daformer.py')
 
 
 @pytest.fixture

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from small_models import MEAN, STD, build_small, constant, noise, save, small_co
 from mmseg_ftu.inference.choices import VIEWS
 from mmseg_ftu.inference.network import Network, undo_view, view
 
+ROOT = Path(__file__).resolve().parents[2]
 ALL_VIEWS, SCALES = tuple(VIEWS), (0.75, 1.0, 1.25)
 
 
@@ -137,7 +140,7 @@ def test_images_are_mirrored_to_the_stride(network, shape):
 
 
 def test_a_real_model_takes_any_size(tmp_path):
-    cfg = Config.fromfile('configs/tissue/coat_slim_daformer.py')
+    cfg = Config.fromfile(ROOT / 'configs/tissue/coat_slim_daformer.py')
     path = save(MODELS.build(cfg.model), tmp_path / 'coat.pth')
     net = Network(cfg, [path], views=['identity', 'rot90'], scales=(0.75, 1.25))
     for shape in ((1, 1), (33, 65), (100, 70)):
@@ -233,7 +236,7 @@ def test_faulty_checkpoints_are_named(tmp_path, capsys, content, message):
 
 
 def test_missing_keys_do_not_fill_the_screen(tmp_path):
-    cfg = Config.fromfile('configs/tissue/coat_slim_daformer.py')
+    cfg = Config.fromfile(ROOT / 'configs/tissue/coat_slim_daformer.py')
     path = save(build_small(small_config()), tmp_path / 'small.pth')
     with pytest.raises(ValueError, match=r'\d+ are missing') as caught:
         Network(cfg, [path])

@@ -1,5 +1,6 @@
 import json
 import warnings
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -30,6 +31,8 @@ from mmseg_ftu.preparation.staining import fit_stain_step
 from mmseg_ftu.recipe import ORDERS, Recipe
 from mmseg_ftu.sample_tissue import write_sample_data
 from mmseg_ftu.stain import load_target
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -131,7 +134,7 @@ def test_files_of_any_kind_are_the_array(predictor, tmp_path):
 
 @pytest.mark.parametrize('shape', [(1, 1), (1, 200), (200, 1), (5, 9), (31, 33)])
 def test_small_images_with_a_real_model(tmp_path, shape):
-    cfg = Config.fromfile('configs/tissue/coat_slim_daformer.py')
+    cfg = Config.fromfile(ROOT / 'configs/tissue/coat_slim_daformer.py')
     path = save(MODELS.build(cfg.model), tmp_path / 'coat.pth')
     for size in (None, 96):
         found = FTUPredictor(cfg, path, size=size)(noise(*shape))
