@@ -72,11 +72,5 @@ def describe(record: Mapping[str, Any]) -> str:
     return f'the {text} outside fold {record["fold"]} {split}'
 
 
-def shown(ids: list[str], most: int = 5) -> str:
-    """Return the first ids as a text."""
-    more = f', and {len(ids) - most} more' if len(ids) > most else ''
-    return ', '.join(ids[:most]) + more
-
-
 def _held_out(dataset: Any) -> int | None:
     return None if dataset.split == 'all' else dataset.fold

@@ -16,9 +16,10 @@ from mmseg_ftu.engine.finite_notes import (
     SkippedSteps,
     not_finite,
     scaled_wrappers,
-    some_of,
 )
+from mmseg_ftu.io.listing import some_of
 
+NAMED = 4  # weights in a message
 ADVICE = (
     'Lower the learning rate (optim_wrapper.optimizer.lr), clip the gradients '
     '(optim_wrapper.clip_grad.max_norm=1), or look at the images of these iterations'
@@ -122,7 +123,8 @@ class CheckFiniteLossHook(Hook):
         bad += not_finite(((f'ema.{name}', t) for name, t in average), by_design)
         if bad:
             raise NonFiniteError(
-                f'weights are not finite, and not saved: {some_of(bad)}. {ADVICE}'
+                'weights are not finite, and not saved: '
+                f'{some_of(bad, NAMED)}. {ADVICE}'
             )
 
     def _note(self, runner: Runner, losses: dict[str, Tensor]) -> None:
@@ -171,7 +173,8 @@ class CheckFiniteLossHook(Hook):
         bad = not_finite(tensors_of(runner), self.by_design) if weights else []
         if bad:
             return self.done, (
-                f'weights are not finite after iteration {self.done}: {some_of(bad)}'
+                f'weights are not finite after iteration {self.done}: '
+                f'{some_of(bad, NAMED)}'
             )
         return None
 

@@ -13,10 +13,10 @@ from mmseg_ftu.datasets.fold_record import (
     describe,
     fold_record,
     image_ids,
-    shown,
     trained_on,
 )
 from mmseg_ftu.engine.safe_checkpoints import dataset_meta_of, load_local
+from mmseg_ftu.io.listing import some_of
 
 GO_ON = 'go on with --cfg-options default_hooks.check_fold.allow_other=True'
 
@@ -81,7 +81,7 @@ class CheckFoldHook(Hook):
             if known := trained_on(meta, ids):
                 _warn(
                     f'the weights to start from were trained on {len(known)} of the '
-                    f'{len(ids)} validation images ({shown(known)}), so validation '
+                    f'{len(ids)} validation images ({some_of(known)}), so validation '
                     'flatters'
                 )
 
@@ -91,7 +91,7 @@ class CheckFoldHook(Hook):
             return
         text = (
             f'{len(known)} of the {len(ids)} validation images are trained on '
-            f'({shown(known)})'
+            f'({some_of(known)})'
         )
         if record.get('fold', 0) is None:  # split='all', where nothing else is left
             _warn(f'{text}, so validation says nothing about new images')
@@ -124,7 +124,7 @@ class CheckFoldHook(Hook):
         elif known:
             self._object(
                 f'the checkpoint was trained on {len(known)} of these {len(ids)} '
-                f'images ({shown(known)}): on {describe(meta)}',
+                f'images ({some_of(known)}): on {describe(meta)}',
                 f'{_advice(meta)}, or',
             )
 

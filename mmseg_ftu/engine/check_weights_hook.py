@@ -13,6 +13,7 @@ from mmseg.registry import HOOKS
 from torch import nn
 
 from mmseg_ftu.engine.safe_checkpoints import weights_of
+from mmseg_ftu.io.listing import some_of
 
 NAMED = 3  # names in a message
 STATISTICS = ('running_mean', 'running_var')
@@ -46,7 +47,7 @@ class CheckWeightsHook(Hook):
             weights, state = without_auxiliary(weights), without_auxiliary(state)
         faults, fitting = compare(weights, state)
         if testing and not faults:
-            fault = not_finite(weights, model)
+            fault = finite_fault(weights, model)
             faults = [fault] if fault else []
         if not faults:
             return
@@ -83,7 +84,9 @@ def compare(
         (other, 'have another shape'),
     )
     faults = [
-        f'{len(names)} {what} ({_listed(names)})' for names, what in said if names
+        f'{len(names)} {what} ({some_of(names, NAMED)})'
+        for names, what in said
+        if names
     ]
     return faults, len(common) - len(other)
 
@@ -105,7 +108,7 @@ def without_auxiliary(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Te
     return {n: w for n, w in weights.items() if not n.startswith('auxiliary_head.')}
 
 
-def not_finite(weights: Mapping[str, torch.Tensor], model: nn.Module) -> str | None:
+def finite_fault(weights: Mapping[str, torch.Tensor], model: nn.Module) -> str | None:
     """Say which weights hold NaN or infinity, None if none does.
 
     Args:
@@ -120,13 +123,8 @@ def not_finite(weights: Mapping[str, torch.Tensor], model: nn.Module) -> str | N
         is_good = torch.isfinite(weight) if strict else ~torch.isnan(weight)
         if not is_good.all():
             bad.append(name)
-    return f'{len(bad)} are not finite ({_listed(bad)})' if bad else None
+    return f'{len(bad)} are not finite ({some_of(bad, NAMED)})' if bad else None
 
 
 def _shape(weight: object) -> tuple[int, ...] | None:
     return tuple(weight.shape) if isinstance(weight, torch.Tensor) else None
-
-
-def _listed(names: list[str]) -> str:
-    more = ', ...' if len(names) > NAMED else ''
-    return ', '.join(names[:NAMED]) + more

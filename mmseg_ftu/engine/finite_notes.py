@@ -1,6 +1,6 @@
 """What ``CheckFiniteLossHook`` notes in training, without waiting for the device."""
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable
 
 import torch
 from mmengine.optim import OptimWrapper, OptimWrapperDict
@@ -107,9 +107,3 @@ def not_finite(
     finite = [tensor.isfinite().all().to(device) for _, tensor in kept]
     finite = torch.stack(finite).tolist()  # waits once for all
     return [name for (name, _), fine in zip(kept, finite, strict=True) if not fine]
-
-
-def some_of(names: Sequence[str], limit: int = 4) -> str:
-    """List the first names and say how many there are."""
-    more = f', ... ({len(names)} in all)' if len(names) > limit else ''
-    return ', '.join(names[:limit]) + more

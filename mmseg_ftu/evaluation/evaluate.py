@@ -20,12 +20,12 @@ from mmseg_ftu.evaluation.pairing import (
     choose_present,
     ids_of_fold,
     image_details,
-    listed,
     read_pair,
     refuse_other_sizes,
 )
 from mmseg_ftu.evaluation.score_table import draw_groups, summarise_groups
 from mmseg_ftu.io.atomic_files import write_bytes
+from mmseg_ftu.io.listing import some_of
 from mmseg_ftu.io.own_files import is_own_csv, refuse_nesting, require_own
 
 FOREGROUND, IGNORE = 1, 255
@@ -181,7 +181,7 @@ def _notes(
         done = 'counted as empty' if missing == 'empty' else 'left out'
         notes.append(
             f'{len(absent)} images without a prediction are {done}: '
-            f'{listed(sorted(absent))}'
+            f'{some_of(sorted(absent))}'
         )
     there = [name for name in names if name not in absent]
     check = TrainingCheck(predictions, truths, there)
@@ -195,6 +195,6 @@ def _notes(
     unknown = set(predictions.ids) - set(truths.ids)
     if unknown:
         notes.append(
-            f'{len(unknown)} predictions have no truth: {listed(sorted(unknown))}'
+            f'{len(unknown)} predictions have no truth: {some_of(sorted(unknown))}'
         )
     return notes

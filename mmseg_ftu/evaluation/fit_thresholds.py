@@ -18,9 +18,10 @@ from tqdm import tqdm
 from mmseg_ftu.evaluation.dice_curve import dice_curve
 from mmseg_ftu.evaluation.held_out import refuse_training_images
 from mmseg_ftu.evaluation.mask_sources import MaskSource, open_masks
-from mmseg_ftu.evaluation.pairing import image_details, listed, refuse_other_sizes
+from mmseg_ftu.evaluation.pairing import image_details, refuse_other_sizes
 from mmseg_ftu.evaluation.threshold_fit import Fit, fit_group
 from mmseg_ftu.io.atomic_files import write_bytes
+from mmseg_ftu.io.listing import some_of
 from mmseg_ftu.io.own_files import is_own_json, require_own
 from mmseg_ftu.thresholds import LAYOUT, PAPER_THRESHOLDS, threshold_for
 
@@ -86,14 +87,14 @@ def find_owners(sources: Iterable[MaskSource]) -> dict[str, MaskSource]:
         if twice:
             raise ValueError(
                 f'{source.path} and {owners[twice[0]].path} both predict '
-                f'{listed(twice)}; give each image once, from the checkpoint that was '
+                f'{some_of(twice)}; give each image once, from the checkpoint that was '
                 'not trained on it'
             )
         without = [name for name in source.ids if name not in source.probabilities]
         if without:
             raise ValueError(
                 f'{source.path}: {len(without)} images have no file in probabilities: '
-                f'{listed(without)}; predict again with '
+                f'{some_of(without)}; predict again with '
                 '--save masks probabilities'
             )
         owners |= dict.fromkeys(source.ids, source)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mmseg_ftu.evaluation.mask_sources import MaskSource
-from mmseg_ftu.evaluation.pairing import listed
+from mmseg_ftu.io.listing import some_of
 from mmseg_ftu.prepared_table import folds_id, image_key
 
 
@@ -48,7 +48,8 @@ class TrainingCheck:
     def sentence(self) -> str:
         """Say which images were trained on, by checkpoint; ``''`` if none."""
         return '; '.join(
-            f'{checkpoint} was trained on {len(names)} of these images: {listed(names)}'
+            f'{checkpoint} was trained on {len(names)} of these images: '
+            f'{some_of(names)}'
             for checkpoint, names in self.trained.items()
         )
 
@@ -65,7 +66,7 @@ def doubt(check: TrainingCheck, source: MaskSource, count: int) -> str:
         return ''
     return (
         f'nothing says whether {len(check.unknown)} of {count} images were held out '
-        f'from training ({listed(check.unknown)}): {_why_unknown(source)}'
+        f'from training ({some_of(check.unknown)}): {_why_unknown(source)}'
     )
 
 

@@ -4,8 +4,7 @@ import numpy as np
 import pandas as pd
 
 from mmseg_ftu.evaluation.mask_sources import MaskSource
-
-LISTED = 10  # ids in a message
+from mmseg_ftu.io.listing import some_of
 
 
 def ids_of_fold(truths: MaskSource, fold: int | None) -> list[str]:
@@ -37,7 +36,7 @@ def choose_present(
         texts = [f'{n} ({w})' if w else n for n, w in zip(absent, why, strict=True)]
         raise ValueError(
             f'{predictions.path}: {len(absent)} of {len(names)} images have no '
-            f'prediction: {listed(texts)}; predict them, or say --missing empty '
+            f'prediction: {some_of(texts)}; predict them, or say --missing empty '
             '(they count as predicted empty) or --missing skip'
         )
     if missing == 'skip':
@@ -66,7 +65,7 @@ def refuse_other_sizes(
         for name in differ.index[differ]
     ]
     if faults:
-        raise ValueError(f'{len(faults)} images differ in size: {listed(faults)}')
+        raise ValueError(f'{len(faults)} images differ in size: {some_of(faults)}')
 
 
 def _size_fault(
@@ -78,12 +77,6 @@ def _size_fault(
         f'{name}: the prediction has {a} px, the truth {b} px (height x width); '
         'predict at the original size'
     )
-
-
-def listed(texts: list[str]) -> str:
-    """Join some and count the rest."""
-    rest = len(texts) - LISTED
-    return ', '.join(texts[:LISTED]) + (f' and {rest} more' if rest > 0 else '')
 
 
 def read_pair(

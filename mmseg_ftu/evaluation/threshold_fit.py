@@ -78,7 +78,7 @@ def fit_group(curves: np.ndarray, paper: float) -> Fit:
         gain=float(gains.mean()) if gains.size else np.nan,
         gain_low=float(gain_low),
         gain_high=float(gain_high),
-        warning=warn(count, best == level_of(paper), gain_low, gain_high),
+        warning=reason_for_doubt(count, best == level_of(paper), gain_low, gain_high),
     )
 
 
@@ -113,7 +113,9 @@ def left_out_gains(
     return means
 
 
-def warn(count: int, unchanged: bool, gain_low: float, gain_high: float) -> str:
+def reason_for_doubt(
+    count: int, unchanged: bool, gain_low: float, gain_high: float
+) -> str:
     """Say why not to trust a threshold; ``''`` if there is no reason."""
     if count < FEW_IMAGES:
         return f'only {count} images, of {FEW_IMAGES} or more wanted'

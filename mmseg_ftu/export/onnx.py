@@ -99,7 +99,7 @@ def export_onnx(
     require_own(Path(out), is_own_onnx)
     onnx = import_onnx()
     cfg = load_config(config, None, cfg_options)
-    model = load_model(cfg, checkpoint)
+    model = load_for_export(cfg, checkpoint)
     proto = make_graph(model)
     onnx.helper.set_model_props(proto, describe(cfg, config, checkpoint, model.stain))
     content = proto.SerializeToString()
@@ -158,7 +158,7 @@ def import_onnx() -> ModuleType:
     return onnx
 
 
-def load_model(cfg: Config, checkpoint: str) -> Probability:
+def load_for_export(cfg: Config, checkpoint: str) -> Probability:
     """Build the config's model with a checkpoint's weights, for evaluation."""
     init_default_scope('mmseg')
     cfg.model.backbone.init_cfg = None

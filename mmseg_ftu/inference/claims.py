@@ -5,14 +5,13 @@ once, and what a living one works on never is. The file also names the results t
 about to be written, so that whoever goes on knows them for the tool's own.
 """
 
-import fcntl
 import json
 import os
 import socket
 from collections.abc import Iterable
 from pathlib import Path
 
-from mmseg_ftu.io.locks import take_lock
+from mmseg_ftu.io.locks import take_lock, wait_for_lock
 
 
 class Claims:
@@ -94,28 +93,22 @@ class InUse:
 
     def share(self) -> None:
         """Hold the folder together with others, until `leave`."""
-        self._lock(fcntl.LOCK_SH)
+        self.leave()
+        self._handle = wait_for_lock(self._path, shared=True)
 
     def is_mine_alone(self) -> bool:
         """Tell whether no other process holds the folder."""
-        try:
-            self._lock(fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        finally:
-            self.leave()
-        return True
+        self.leave()
+        handle = take_lock(self._path)
+        if handle is not None:
+            os.close(handle)
+        return handle is not None
 
     def leave(self) -> None:
         """Let go."""
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None
-
-    def _lock(self, kind: int) -> None:
-        self.leave()
-        self._handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
-        fcntl.flock(self._handle, kind)
 
 
 def _files_of(path: Path) -> list[str]:

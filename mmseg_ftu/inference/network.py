@@ -18,7 +18,7 @@ from torch import Tensor
 
 from mmseg_ftu.engine.check_weights_hook import (
     compare,
-    not_finite,
+    finite_fault,
     plain,
     without_auxiliary,
 )
@@ -212,7 +212,7 @@ def load_model(cfg: Config, path: str | Path) -> tuple[BaseSegmentor, dict[str, 
             f"{path}: not the weights of this config's model: {'; '.join(faults)}. "
             'Give the config that it was trained with'
         )
-    if fault := not_finite(weights, model):
+    if fault := finite_fault(weights, model):
         raise ValueError(f'{path}: of its weights {fault}')
     model.load_state_dict(weights, strict=False)
     return model, dataset_meta_of(checkpoint)

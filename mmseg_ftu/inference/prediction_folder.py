@@ -6,12 +6,11 @@ share a folder without a collision, whoever finishes last leaves the complete ta
 and nothing is replaced or removed that the tool did not write.
 """
 
-import fcntl
 import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -41,6 +40,7 @@ from mmseg_ftu.inference.prediction_tables import (
     write_tables,
 )
 from mmseg_ftu.io.atomic_files import remove_leftovers, write_bytes
+from mmseg_ftu.io.locks import locked
 from mmseg_ftu.io.own_files import set_aside
 from mmseg_ftu.io.tables import id_fault
 
@@ -318,9 +318,6 @@ class PredictionFolder:
             return {}
         return record if isinstance(record, dict) and 'id' in record else {}
 
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
+    def _locked(self) -> AbstractContextManager[None]:
         """Keep other processes of this machine or its network disk out."""
-        with (self.path / '.lock').open('a') as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+        return locked(self.path / '.lock')

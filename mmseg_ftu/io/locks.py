@@ -6,6 +6,8 @@ it (NFS among them), between machines.
 
 import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -36,10 +38,46 @@ def take_lock(path: Path, create: bool = True) -> int | None:
             return None
         except OSError as error:
             os.close(handle)
-            raise OSError(
-                f'{path}: this disk supports no locks ({error}); write to another disk'
-            ) from error
+            raise _without_locks(path, error) from error
         os.close(handle)  # the holder removed the file in between
+
+
+def wait_for_lock(path: Path, shared: bool = False) -> int:
+    """Lock a file that nobody removes, as soon as its holders let go of it.
+
+    Args:
+        path: The file; made if it is not there.
+        shared: Whether others may hold it in the same way at the same time.
+
+    Returns:
+        The descriptor of the locked file, to be closed with ``os.close``.
+
+    Raises:
+        OSError: If the disk supports no locks.
+    """
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+    except OSError as error:
+        os.close(handle)
+        raise _without_locks(path, error) from error
+    return handle
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock of a file that nobody removes; waits for it."""
+    handle = wait_for_lock(path)
+    try:
+        yield
+    finally:
+        os.close(handle)
+
+
+def _without_locks(path: Path, error: OSError) -> OSError:
+    return OSError(
+        f'{path}: this disk supports no locks ({error}); write to another disk'
+    )
 
 
 def is_at(handle: int, path: Path) -> bool:

@@ -10,7 +10,6 @@ A run that is interrupted goes on where it was; see ``journal``.
 
 import hashlib
 import json
-import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -22,18 +21,17 @@ import pandas as pd
 from mmseg_ftu.io.atomic_files import remove_leftovers, write_png
 from mmseg_ftu.io.images import read_image
 from mmseg_ftu.io.pixel_budget import PixelBudget
-from mmseg_ftu.io.raster import MAX_PIXELS
 from mmseg_ftu.io.resizing import INTERPOLATION, resize_mask, target_shape
 from mmseg_ftu.io.threads import unordered_map
 from mmseg_ftu.preparation.checking import add_folds, check_pixels, decoded_pixels
 from mmseg_ftu.preparation.journal import Journal
+from mmseg_ftu.preparation.number_limits import LARGEST_SIZE, require_between
 from mmseg_ftu.preparation.records import Fault, PreparationError, Record, file_key
 from mmseg_ftu.preparation.staining import stain_summary
 from mmseg_ftu.prepared_folder import FOLDERS, SUFFIX, FolderPaths
 from mmseg_ftu.recipe import prepare_image, stain_of
 from mmseg_ftu.version import __version__
 
-LARGEST_SIZE = math.isqrt(MAX_PIXELS)
 LAYOUT = 1  # raise it when other pixels would be written for the same source
 
 
@@ -67,7 +65,9 @@ def prepare_folder(
     Raises:
         PreparationError: With all faults, before anything is written.
     """
-    _refuse_numbers(settings['size'], workers)
+    if settings['size'] is not None:
+        require_between('--size', settings['size'], 1, LARGEST_SIZE, 'px')
+    require_between('--workers', workers, 0)
     _refuse_nesting(source, folder)
     journal, paths = Journal(folder), FolderPaths(folder)
     journal.require(settings, overwrite)
@@ -126,14 +126,6 @@ def _checked_table(
         count = f'{len(lines)} fault' + 's' * (len(lines) > 1)
         raise PreparationError('\n'.join([*lines, f'{count}; nothing was written.']))
     return table
-
-
-def _refuse_numbers(size: int | None, workers: int) -> None:
-    """Raise where a number makes no sense; folds are checked by ``assign_folds``."""
-    if size is not None and not 1 <= size <= LARGEST_SIZE:
-        raise PreparationError(f'--size {size}: give 1 to {LARGEST_SIZE} px')
-    if workers < 0:
-        raise PreparationError(f'--workers {workers}: give 0 or more')
 
 
 def _refuse_nesting(source: Path, folder: Path) -> None:

@@ -11,8 +11,8 @@ from mmseg_ftu.io.atomic_files import write_bytes
 from mmseg_ftu.io.images import read_image
 from mmseg_ftu.io.own_files import is_own_picture, mark_picture, require_own
 from mmseg_ftu.io.resizing import resize_image, target_shape
-from mmseg_ftu.preparation.records import PreparationError
-from mmseg_ftu.preparation.stain_target import LARGEST_SIZE, list_sources
+from mmseg_ftu.preparation.number_limits import LARGEST_SIZE, require_between
+from mmseg_ftu.preparation.stain_target import list_sources
 from mmseg_ftu.stain import Normalizer, VahadaneNormalizer, load_target
 
 CAPTION = 26  # px
@@ -49,7 +49,9 @@ def draw_stains(
         PreparationError: A number is out of range, or there is nothing to draw.
         ValueError: ``output`` is another picture.
     """
-    _refuse_numbers(per_group, size, fit_size)
+    require_between('--per-group', per_group, 1)
+    require_between('--size', size, 1, LARGEST_PICTURE, 'px')
+    require_between('--fit-size', fit_size, 1, LARGEST_SIZE, 'px')
     require_own(output, is_own_picture)
     normalizer, reference = _read_target(target)
     groups: dict[str, list[Path]] = {}
@@ -73,18 +75,6 @@ def draw_stains(
     write_bytes(output, mark_picture(encoded.tobytes()))
     unfit = f', {failed} could not be fitted' if failed else ''
     return f'wrote {output}: {len(rows)} images{unfit}'
-
-
-def _refuse_numbers(per_group: int, size: int, fit_size: int) -> None:
-    """Raise where a number makes no sense, or would fill the memory."""
-    if per_group < 1:
-        raise PreparationError(f'--per-group {per_group}: give 1 or more')
-    for option, value, most in (
-        ('--size', size, LARGEST_PICTURE),
-        ('--fit-size', fit_size, LARGEST_SIZE),
-    ):
-        if not 1 <= value <= most:
-            raise PreparationError(f'{option} {value}: give 1 to {most} px')
 
 
 def _read_target(path: Path) -> tuple[Normalizer[Any], np.ndarray | None]:

@@ -4,7 +4,6 @@ Sources: the competition's folder, a prepared folder, or any folder of images.
 """
 
 import json
-import math
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,10 +21,10 @@ from mmseg_ftu.io.own_files import (
     require_own,
 )
 from mmseg_ftu.io.pixel_budget import PixelBudget, pixels_of
-from mmseg_ftu.io.raster import MAX_PIXELS
 from mmseg_ftu.io.resizing import resize_image, target_shape
 from mmseg_ftu.io.threads import unordered_map
 from mmseg_ftu.preparation.competition import list_records
+from mmseg_ftu.preparation.number_limits import LARGEST_SIZE, require_between
 from mmseg_ftu.preparation.records import PreparationError
 from mmseg_ftu.prepared_folder import FolderPaths, PreparedFolder
 from mmseg_ftu.stain import (
@@ -39,7 +38,6 @@ from mmseg_ftu.stain import (
 from mmseg_ftu.stain.mosaic import TILE_SIZE, TILES
 from mmseg_ftu.stain.target import KINDS
 
-LARGEST_SIZE = math.isqrt(MAX_PIXELS)  # px, as in preparation
 LARGEST_MOSAIC = 4096  # px a side, 50 MB
 MOST_TILES = 64  # a side
 
@@ -83,7 +81,7 @@ def make_stain_target(
             two stains.
         ValueError: One of the two files is there and does not belong to a target.
     """
-    _refuse_numbers(size, tiles, tile_size, workers)
+    _check_numbers(size, tiles, tile_size, workers)
     if target.suffix in ('.png', '.json'):  # a name may hold other full stops
         target = target.with_suffix('')
     png, state = (target.with_name(f'{target.name}{end}') for end in ('.png', '.json'))
@@ -161,14 +159,12 @@ def list_sources(folder: Path) -> list[Source]:
     return sources
 
 
-def _refuse_numbers(size: int | None, tiles: int, tile_size: int, workers: int) -> None:
+def _check_numbers(size: int | None, tiles: int, tile_size: int, workers: int) -> None:
     """Raise where a number makes no sense, or would fill the memory."""
-    if size is not None and not 1 <= size <= LARGEST_SIZE:
-        raise PreparationError(f'--size {size}: give 1 to {LARGEST_SIZE} px')
-    if not 1 <= tiles <= MOST_TILES:
-        raise PreparationError(f'--tiles {tiles}: give 1 to {MOST_TILES}')
-    if workers < 0:
-        raise PreparationError(f'--workers {workers}: give 0 or more')
+    if size is not None:
+        require_between('--size', size, 1, LARGEST_SIZE, 'px')
+    require_between('--tiles', tiles, 1, MOST_TILES)
+    require_between('--workers', workers, 0)
     largest = LARGEST_MOSAIC // tiles
     if size is not None:
         largest = min(largest, size)

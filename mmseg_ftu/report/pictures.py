@@ -70,7 +70,7 @@ def draw_picture(
     tissue, fault = '', 'its file is not known'
     for path in image_paths(name, prediction, truth):
         try:
-            tissue, fault = encode_jpeg(read_small(path, size)), ''
+            tissue, fault = jpeg_data_uri(read_small(path, size)), ''
             break
         except (ValueError, OSError) as error:
             fault = str(error)
@@ -78,9 +78,9 @@ def draw_picture(
     return Picture(
         *size,
         tissue=tissue,
-        prediction=encode_png(coverage(predicted, size)),
-        probability='' if levels is None else encode_png(resize(levels, size)),
-        mask='' if mask is None else encode_png(coverage(mask, size)),
+        prediction=png_data_uri(coverage(predicted, size)),
+        probability='' if levels is None else png_data_uri(resize(levels, size)),
+        mask='' if mask is None else png_data_uri(coverage(mask, size)),
         fault=fault,
     )
 
@@ -135,7 +135,7 @@ def coverage(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return levels
 
 
-def encode_jpeg(rgb: np.ndarray) -> str:
+def jpeg_data_uri(rgb: np.ndarray) -> str:
     """Return a data URI of an RGB image."""
     options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
     options += [cv2.IMWRITE_JPEG_OPTIMIZE, 1]
@@ -143,7 +143,7 @@ def encode_jpeg(rgb: np.ndarray) -> str:
     return 'data:image/jpeg;base64,' + base64.b64encode(data.tobytes()).decode('ascii')
 
 
-def encode_png(levels: np.ndarray) -> str:
+def png_data_uri(levels: np.ndarray) -> str:
     """Return a data URI of an 8-bit layer."""
     options = [cv2.IMWRITE_PNG_COMPRESSION, 9]
     _, data = cv2.imencode('.png', levels, options)

@@ -7,7 +7,7 @@ import torch
 from tiny_run import build, tiny_config
 
 from mmseg_ftu.cli import run_command
-from mmseg_ftu.engine.check_weights_hook import compare, not_finite
+from mmseg_ftu.engine.check_weights_hook import compare, finite_fault
 from mmseg_ftu.engine.runner import refuse_other_run
 
 
@@ -132,12 +132,12 @@ def test_names_and_shapes():
 def test_parameters_and_statistics_are_finite_and_no_buffer_holds_nan():
     layer = torch.nn.BatchNorm1d(2)
     layer.register_buffer('mask', torch.tensor([-torch.inf, 0]))
-    assert not_finite(layer.state_dict(), layer) is None
+    assert finite_fault(layer.state_dict(), layer) is None
     for name, value in [('bias', torch.inf), ('running_var', torch.inf)]:
         weights = layer.state_dict() | {name: torch.tensor([0, value])}
-        assert not_finite(weights, layer) == f'1 are not finite ({name})'
+        assert finite_fault(weights, layer) == f'1 are not finite ({name})'
     weights = layer.state_dict() | dict(mask=torch.tensor([torch.nan, 0]))
-    assert not_finite(weights, layer) == '1 are not finite (mask)'
+    assert finite_fault(weights, layer) == '1 are not finite (mask)'
 
 
 @pytest.mark.parametrize('content', [[1, 2], dict(state_dict=5), 'text'])

@@ -40,7 +40,7 @@ def write_inputs(cfg: Config, folder: Path) -> tuple[Path, Path]:
 def check(out: Path, config: Path, checkpoint: Path) -> None:
     """Compare a file with PyTorch at sizes that the export itself did not try."""
     session = onnxruntime.InferenceSession(str(out))
-    model = export_onnx.load_model(Config.fromfile(config), str(checkpoint))
+    model = export_onnx.load_for_export(Config.fromfile(config), str(checkpoint))
     for shape in OTHER_SHAPES:
         image = export_onnx.example_image(shape)
         with torch.inference_mode():
@@ -141,7 +141,7 @@ def test_a_model_that_predicts_as_the_segmentor_does(tmp_path):
     # The wrapper against the model's own predict: preprocessing and resizing included.
     config, checkpoint = write_inputs(slim_config('mit_daformer'), tmp_path)
     cfg = Config.fromfile(config)
-    wrapper = export_onnx.load_model(cfg, str(checkpoint))
+    wrapper = export_onnx.load_for_export(cfg, str(checkpoint))
     segmentor = MODELS.build(cfg.model).eval()
     segmentor.load_state_dict(torch.load(checkpoint)['state_dict'])
     image = export_onnx.example_image((1, 3, 61, 100))
@@ -174,19 +174,19 @@ def test_mistakes(tmp_path):
     torch.save(dict(state_dict={'other.weight': torch.ones(1)}), tmp_path / 'o.pth')
     cfg = Config.fromfile(config)
     with pytest.raises(ValueError, match=r'o\.pth does not belong to this config'):
-        export_onnx.load_model(cfg, str(tmp_path / 'o.pth'))
+        export_onnx.load_for_export(cfg, str(tmp_path / 'o.pth'))
     cfg.model.data_preprocessor.bgr_to_rgb = False
     with pytest.raises(ValueError, match='bgr_to_rgb is not set'):
-        export_onnx.load_model(cfg, str(checkpoint))
+        export_onnx.load_for_export(cfg, str(checkpoint))
     cfg = Config.fromfile(config)
     cfg.model.type = 'EncoderDecoder'
     with pytest.raises(ValueError, match='only BinaryEncoderDecoder'):
-        export_onnx.load_model(cfg, str(checkpoint))
+        export_onnx.load_for_export(cfg, str(checkpoint))
 
 
 def test_a_graph_that_does_not_run_at_a_size_is_named(tmp_path):
     config, checkpoint = write_inputs(slim_config('mit_daformer'), tmp_path)
-    model = export_onnx.load_model(Config.fromfile(config), str(checkpoint))
+    model = export_onnx.load_for_export(Config.fromfile(config), str(checkpoint))
     kind, shape = onnx.TensorProto.FLOAT, [2, 3, 'height', 'width']
     given = onnx.helper.make_tensor_value_info('image', kind, shape)
     answer = onnx.helper.make_tensor_value_info('probability', kind, shape)

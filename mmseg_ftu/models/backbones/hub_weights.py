@@ -20,8 +20,8 @@ from huggingface_hub.errors import (
 )
 from timm.models import PretrainedCfg, get_pretrained_cfg, list_pretrained
 
+from mmseg_ftu.io.listing import some_of
 from mmseg_ftu.models.backbones.packaged_weights import known_package
-from mmseg_ftu.models.backbones.some_of import some_of
 
 # What repositories hold, best first.
 FILES = ('model.safetensors', 'pytorch_model.bin')

@@ -26,9 +26,9 @@ from timm.layers import DropPath, trunc_normal_
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from mmseg_ftu.io.listing import some_of
 from mmseg_ftu.models.backbones.mix_transformer_names import rename
 from mmseg_ftu.models.backbones.pretrained import PretrainedBackbone
-from mmseg_ftu.models.backbones.some_of import some_of
 from mmseg_ftu.models.backbones.weight_files import StateDict
 
 MIN_SIZE = 32  # px; below, stage 1 is smaller than one window of the reduction

@@ -15,7 +15,7 @@ from mmengine.model import BaseModule, initialize
 from timm.layers import trunc_normal_
 from torch import nn
 
-from mmseg_ftu.models.backbones.some_of import some_of
+from mmseg_ftu.io.listing import some_of
 from mmseg_ftu.models.backbones.weight_files import (
     StateDict,
     find_checkpoint,

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from timm.layers import Conv2dSame
 from torch import Tensor, nn
 
-from mmseg_ftu.models.backbones.some_of import some_of
+from mmseg_ftu.io.listing import some_of
 from mmseg_ftu.models.backbones.weight_files import StateDict
 
 PROBE = (128, 192)  # px, height and width; multiples of all strides in use

@@ -1,0 +1,39 @@
+"""Locks that wait, alone and shared."""
+
+import fcntl
+import os
+
+import pytest
+
+from mmseg_ftu.io.locks import locked, take_lock, wait_for_lock
+
+
+def test_a_shared_lock_keeps_out_only_who_wants_it_alone(tmp_path):
+    path = tmp_path / 'lock'
+    first, second = (wait_for_lock(path, shared=True) for _ in range(2))
+    os.close(first)
+    assert take_lock(path) is None
+    os.close(second)
+    os.close(take_lock(path))
+
+
+def test_a_lock_is_given_back_after_an_error(tmp_path):
+    path = tmp_path / 'lock'
+
+    def fail():
+        with locked(path):
+            assert take_lock(path) is None
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
+    os.close(take_lock(path))
+
+
+def test_a_disk_without_locks_is_named(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(37, 'No locks available')
+
+    monkeypatch.setattr(fcntl, 'flock', refuse)
+    with pytest.raises(OSError, match='lock: this disk supports no locks'):
+        wait_for_lock(tmp_path / 'lock')
