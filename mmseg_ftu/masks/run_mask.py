@@ -53,11 +53,6 @@ class RunMask:
                 found.append(_runs_of(strip[k : k + step], y + k))
         return cls((shape[0], shape[1]), *np.concatenate(found, axis=1))
 
-    @classmethod
-    def from_array(cls, mask: np.ndarray) -> 'RunMask':
-        """Read a whole mask, (H, W) bool or uint8; not 0 is foreground."""
-        return cls.from_strips([mask], mask.shape)
-
     def __len__(self) -> int:
         return len(self.rows)
 
@@ -97,7 +92,7 @@ class RunMask:
         pixels = np.zeros((y1 - y0) * width, np.uint8)
         base = (self.rows[first:last] - np.int64(y0)) * width
         starts, stops = base + self.starts[first:last], base + self.stops[first:last]
-        # Slices beat np.repeat and np.cumsum several-fold, as in datasets.rle.
+        # Slices beat np.repeat and np.cumsum several-fold, as in masks.rle.
         for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
             pixels[start:stop] = 1
         return pixels.reshape(y1 - y0, width)

@@ -35,22 +35,6 @@ class TwoStainNormalizer(Normalizer[StainFit]):
 
     fit_type = StainFit
 
-    def stain_matrix(self, image: Pixels) -> np.ndarray:
-        """Return the two stain vectors of an image.
-
-        Args:
-            image: ``(H, W, 3)`` uint8, RGB, or the histogram of a slide.
-
-        Returns:
-            ``(2, 3)`` float64, unit rows in optical density, haematoxylin first.
-
-        Raises:
-            StainFitError: If the image cannot be fitted, whatever ``on_failure`` is.
-            ValueError: If it is not RGB uint8.
-        """
-        stains, _ = self._measure(image).values
-        return stains
-
     @abstractmethod
     def _stains(self, density: np.ndarray, weights: np.ndarray) -> np.ndarray:
         """Return ``(2, 3)`` stains of densities ``(3, n)`` that occur so often."""

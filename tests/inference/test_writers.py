@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 import tifffile
+from run_masks import runs_of
 
 from mmseg_ftu.inference.writers import (
     mask_suffix,
@@ -118,7 +119,7 @@ def test_rle_of_real_masks(shared_data):
     assert len(table) >= 2
     for row in table.itertuples():
         mask = rle.decode(row.rle, (row.img_height, row.img_width))
-        assert encode_columns(RunMask.from_array(mask)) == rle.encode(mask)
+        assert encode_columns(runs_of(mask)) == rle.encode(mask)
 
 
 def test_submission_keeps_the_order_of_the_table(tmp_path):
@@ -138,7 +139,7 @@ def test_the_overlay_outlines_the_mask(tmp_path):
     mask = np.zeros((2000, 3000), bool)  # of the original, ten times as large
     mask[500:1000, 600:1500] = True
     path = tmp_path / 'a.jpg'
-    write_overlay(path, image, RunMask.from_array(mask), colour=(255, 0, 0))
+    write_overlay(path, image, runs_of(mask), colour=(255, 0, 0))
     np.testing.assert_array_equal(image, before)
     picture = cv2.imread(str(path))[..., ::-1].astype(int)
     assert picture.shape == image.shape
@@ -151,7 +152,7 @@ def test_the_overlay_outlines_the_mask(tmp_path):
 
 
 def test_the_overlay_is_at_most_2048_px(tmp_path):
-    mask = RunMask.from_array(np.zeros((30, 90), bool))
+    mask = runs_of(np.zeros((30, 90), bool))
     write_overlay(tmp_path / 'a.jpg', np.zeros((1000, 3000, 3), np.uint8), mask)
     assert cv2.imread(str(tmp_path / 'a.jpg')).shape == (683, 2048, 3)
 
@@ -159,7 +160,7 @@ def test_the_overlay_is_at_most_2048_px(tmp_path):
 @pytest.mark.parametrize('shape', [(7, 9), (20, 10), (61, 83), (100, 200)])
 def test_no_object_is_lost_when_a_mask_shrinks(shape):
     mask = random_mask((61, 83), 0.02)
-    small = shrink_mask(RunMask.from_array(mask), shape)
+    small = shrink_mask(runs_of(mask), shape)
     # Independent: pixels of a common multiple of both sizes, the largest of each block.
     fine = mask.repeat(shape[0], 0).repeat(shape[1], 1)
     blocks = fine.reshape(shape[0], mask.shape[0], shape[1], mask.shape[1])

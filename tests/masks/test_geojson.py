@@ -5,13 +5,13 @@ import uuid
 import numpy as np
 import pytest
 import shapely
+from run_masks import runs_of
 from scipy import ndimage
 
 from mmseg_ftu.masks import rle
 from mmseg_ftu.masks.geojson import write_geojson
 from mmseg_ftu.masks.objects import clean_objects, find_objects
 from mmseg_ftu.masks.outlines import trace_outlines
-from mmseg_ftu.masks.run_mask import RunMask
 
 
 def drawn(*rows):
@@ -43,7 +43,7 @@ MASKS = {
 
 
 def written(path, mask, **options):
-    objects = find_objects(RunMask.from_array(mask))
+    objects = find_objects(runs_of(mask))
     write_geojson(path, objects, **options)
     return json.loads(path.read_text()), objects
 
@@ -72,14 +72,14 @@ def test_polygons_are_valid_and_hold_exactly_the_pixels(tmp_path, name):
 
 
 def test_a_pixel_is_outlined_at_its_edges():
-    (polygons,) = trace_outlines(find_objects(RunMask.from_array(drawn('...', '.#.'))))
+    (polygons,) = trace_outlines(find_objects(runs_of(drawn('...', '.#.'))))
     ((ring,),) = polygons
     assert ring.tolist() == [[1, 2], [1, 1], [2, 1], [2, 2], [1, 2]]
 
 
 def test_rings_have_no_superfluous_points_and_turn_as_in_rfc_7946():
     mask = drawn('#####', '#...#', '#####')
-    (polygons,) = trace_outlines(find_objects(RunMask.from_array(mask)))
+    (polygons,) = trace_outlines(find_objects(runs_of(mask)))
     ((outline, hole),) = polygons
     assert (len(outline), len(hole)) == (5, 5)
     assert shapely.LinearRing(outline).is_ccw
@@ -170,7 +170,7 @@ def test_real_masks(tmp_path, shared_data):
 
 
 def test_dropped_objects_are_not_written(tmp_path):
-    mask = RunMask.from_array(drawn('#..##', '...##', '.....', '##...'))
+    mask = runs_of(drawn('#..##', '...##', '.....', '##...'))
     write_geojson(tmp_path / 'a.geojson', clean_objects(mask, min_area_px=2))
     collection = json.loads((tmp_path / 'a.geojson').read_text())
     places = [f['geometry']['coordinates'][0][1] for f in collection['features']]

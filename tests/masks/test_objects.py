@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from run_masks import runs_of
 from scipy import ndimage
 
 from mmseg_ftu.masks.objects import (
@@ -147,7 +148,7 @@ def test_holes_are_filled_before_objects_are_measured():
     mask = np.zeros((9, 9), bool)
     mask[1:6, 1:6] = True
     mask[2:5, 2:5] = False  # a frame of 16 px around a hole of 9 px
-    runs = RunMask.from_array(mask)
+    runs = runs_of(mask)
     assert len(clean_objects(runs, min_area_px=20)) == 0
     assert len(clean_objects(runs, min_area_px=20, fill=True)) == 1
     closed = dict(min_area_px=20, fill=True, max_hole_um2=2, pixel_size=0.5)
@@ -177,7 +178,7 @@ def test_mean_probability_equals_scipy(rows):
 )
 def test_refuses_limits(limits, message):
     with pytest.raises(ValueError, match=message):
-        clean_objects(RunMask.from_array(rings()), **limits)
+        clean_objects(runs_of(rings()), **limits)
 
 
 @pytest.mark.parametrize(
@@ -196,4 +197,4 @@ def test_refuses_strips_that_are_no_mask_of_that_shape(heights, width, message):
 
 def test_refuses_another_connectivity():
     with pytest.raises(ValueError, match='connectivity 6'):
-        find_objects(RunMask.from_array(rings()), 6)
+        find_objects(runs_of(rings()), 6)

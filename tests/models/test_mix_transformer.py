@@ -44,10 +44,6 @@ def mmsegs(arch: str) -> MixVisionTransformer:
     )
 
 
-def timms(arch: str) -> nn.Module:
-    return timm.create_model(f'pvt_v2_{arch}', features_only=True)
-
-
 def timm_classifier(arch: str) -> nn.Module:
     return timm.create_model(f'pvt_v2_{arch}')
 

@@ -206,9 +206,10 @@ def test_a_black_border_does_not_matter(kind, jpeg):
 
 
 @pytest.mark.parametrize('kind', TWO_STAINS)
-def test_stain_matrix_raises_whatever_the_policy(kind):
+def test_values_that_are_not_there_raise_whatever_the_policy(kind):
+    fit = kind().measure(UNFIT['white'])
     with pytest.raises(StainFitError, match='tissue'):
-        kind().stain_matrix(UNFIT['white'])
+        _ = fit.values
 
 
 @every
