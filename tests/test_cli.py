@@ -53,10 +53,31 @@ def test_ctrl_c_while_importing_is_one_line(command, monkeypatch, capsys):
     assert capsys.readouterr().err == 'stopped\n'
 
 
+def arguments_of(module):
+    command = import_module(f'mmseg_ftu.commands.{module}')
+    return cli.make_parser(command, None)._actions
+
+
 def options_of(module):
-    parser = cli.make_parser(import_module(f'mmseg_ftu.commands.{module}'), None)
-    names = {name for action in parser._actions for name in action.option_strings}
+    names = {name for arg in arguments_of(module) for name in arg.option_strings}
     return {name for name in names if name.startswith('--')}
+
+
+#: How a help text that is no whole phrase begins.
+HALF = (
+    r'(of|in|or|to|that|its|the same|with|at|by|made|given|averaged|default|um)\b'
+    r'|[^A-Za-z]'
+)
+
+
+@pytest.mark.parametrize('command', COMMANDS)
+def test_every_argument_has_a_help_that_can_be_read_alone(command):
+    halves = {
+        argument.dest: argument.help
+        for argument in arguments_of(COMMANDS[command])
+        if not argument.help or re.match(HALF, argument.help, re.IGNORECASE)
+    }
+    assert halves == {}
 
 
 @pytest.mark.parametrize('command', COMMANDS)

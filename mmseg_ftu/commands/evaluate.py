@@ -12,7 +12,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     layouts = 'folder of predictions, masks or prepared data, or a CSV of run lengths'
     add('prediction', type=Path, metavar='PRED', help=layouts)
-    add('truth', type=Path, metavar='GT', help='the same kinds')
+    add('truth', type=Path, metavar='GT', help='ground truth, in the same layouts')
     add('--out', type=Path, help='folder for evaluation.csv, evaluation_groups.csv')
     add(
         '--missing',
@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--pixel-size',
         type=float,
         metavar='UM',
-        help="um/px of all images (the tables' by default)",
+        help="pixel size of all images, um/px (the tables' by default)",
     )
     add('--fold', type=int, help='score this fold of a prepared folder only')
     add_label_options(parser, 'GT')

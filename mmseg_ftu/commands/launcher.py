@@ -16,5 +16,5 @@ def add_launcher(parser: argparse.ArgumentParser) -> None:
         '--local-rank',
         type=int,
         default=0,
-        help='given by old launchers of PyTorch',
+        help='rank of the process, as old launchers of PyTorch say it',
     )

@@ -13,21 +13,37 @@ from typing import Any
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     add = parser.add_argument
-    add('source', type=Path, metavar='SRC')
-    add('target', type=Path, metavar='OUT', help='with or without .png or .json')
+    add(
+        'source',
+        type=Path,
+        metavar='SRC',
+        help='competition folder, prepared folder or folder of images',
+    )
+    add(
+        'target',
+        type=Path,
+        metavar='OUT',
+        help='files to write, with or without .png or .json',
+    )
     add(
         '--method',
         choices=('vahadane', 'macenko', 'reinhard'),
         default='vahadane',
-        help='(%(default)s)',
+        help='method of normalisation (%(default)s)',
     )
-    add('--size', type=int, default=768, help='longer side, px (%(default)s)')
+    add(
+        '--size',
+        type=int,
+        default=768,
+        help='longer side that images are brought to, px (%(default)s)',
+    )
     add('--tiles', type=int, default=8, help='tiles a side (%(default)s)')
     add(
         '--tile-size',
         type=int,
         default=32,
-        help='px, no more than --size; the mosaic at most 4096 px a side (%(default)s)',
+        help='side of a tile, px, no more than --size; the mosaic has at most 4096 px '
+        'a side (%(default)s)',
     )
     add(
         '--compatible',

@@ -28,39 +28,58 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add('config', help='path of the config, or mmseg_ftu::ftu/NAME.py of the package')
     add('checkpoints', nargs='+', help='paths or URLs of the weights')
-    add('--input', required=True, metavar='PATH', help='what to predict')
-    add('--output', required=True, type=Path, metavar='DIR', help='where files go')
+    add('--input', required=True, metavar='PATH', help='images or slides to predict')
+    add('--output', required=True, type=Path, metavar='DIR', help='folder to write')
     add(
         '--save',
         nargs='+',
         choices=KINDS,
         default=['masks', 'overlays'],
-        help='what to write (default: masks overlays)',
+        help='kinds of files to write (default: masks overlays)',
     )
     add(
         '--mask-format',
         choices=MASK_FORMATS,
         default='auto',
-        help='auto is png up to 8192 px a side, else tif',
+        help='format of the masks; auto (default): png up to 8192 px a side, else tif',
     )
     add('--overwrite', action='store_true', help='replace results of other settings')
     add('--strict', action='store_true', help='stop at the first image that fails')
+    _add_images(parser)
+    _add_views(parser)
+    _add_masks(parser)
+    _add_machine(parser)
+    add_cfg_options(parser)
 
+
+def _add_images(parser: argparse.ArgumentParser) -> None:
+    """Add what the images are."""
     add = parser.add_argument_group('what the images are').add_argument
     add(
         '--organ',
-        help='names the objects; chooses the pixel size of training that tiles are '
-        'brought to and, with --data-source, the threshold',
+        help='organ of all images: names the objects; chooses the pixel size of '
+        'training that tiles are brought to and, with --data-source, the threshold',
     )
-    add('--data-source', help='e.g. HPA or Hubmap; chooses the threshold')
-    add('--pixel-size', type=float, metavar='UM', help='um/px (default: of the file)')
-    add('--fold', type=int, help='of a prepared folder: predict this held-out fold')
+    add(
+        '--data-source',
+        help='source of all images, such as HPA or Hubmap; chooses the threshold',
+    )
+    add(
+        '--pixel-size',
+        type=float,
+        metavar='UM',
+        help='pixel size of all images, um/px (default: what each file says)',
+    )
+    add('--fold', type=int, help='predict this held-out fold of a prepared folder')
     add(
         '--allow-other-fold',
         action='store_true',
         help='accept a fold that the checkpoint was trained on',
     )
 
+
+def _add_views(parser: argparse.ArgumentParser) -> None:
+    """Add how the network sees the images."""
     add = parser.add_argument_group('how they are seen').add_argument
     add(
         '--mode',
@@ -68,49 +87,117 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default='auto',
         help='whole image, or tiles at the pixel size of training (default: auto)',
     )
-    add('--size', type=int, help='longer side to resize to, px (default: of training)')
+    add(
+        '--size',
+        type=int,
+        help='longer side to resize to, px (default: that of training)',
+    )
     add(
         '--training-pixel-size',
         type=float,
         metavar='UM',
-        help='that tiles are brought to, um/px (default: of training)',
+        help='pixel size that tiles are brought to, um/px (default: that of training)',
     )
-    add('--tile', type=int, help='side of a tile, px (default: size of training)')
-    add('--overlap', type=int, help='of tiles, px (default: a quarter)')
+    add('--tile', type=int, help='side of a tile, px (default: the size of training)')
+    add(
+        '--overlap',
+        type=int,
+        help='overlap of tiles, px (default: a quarter of a tile)',
+    )
     add(
         '--min-tissue',
         type=float,
         default=LEAST_TISSUE,
         help='share of a tile below which it counts as empty (default: %(default)s)',
     )
-    add('--views', nargs='+', choices=list(VIEWS), help='averaged (default: config)')
-    add('--scales', nargs='+', type=float, help='averaged (default: of the config)')
-    add('--weights', nargs='+', type=float, help='of the checkpoints (default: equal)')
-    add('--stain-target', metavar='FILE', help="or 'none' (default: as in training)")
+    add(
+        '--views',
+        nargs='+',
+        choices=list(VIEWS),
+        help="views of an image to average over (default: the config's)",
+    )
+    add(
+        '--scales',
+        nargs='+',
+        type=float,
+        help="factors of the size to average over (default: the config's)",
+    )
+    add(
+        '--weights',
+        nargs='+',
+        type=float,
+        help='weights of the checkpoints, one each (default: all equal)',
+    )
+    add(
+        '--stain-target',
+        metavar='FILE',
+        help="target of stain normalisation, or 'none' (default: that of training)",
+    )
     add(
         '--allow-other-stain',
         action='store_true',
         help='accept a prepared folder with other stains than those of training',
     )
 
+
+def _add_masks(parser: argparse.ArgumentParser) -> None:
+    """Add how masks are made of probabilities."""
     add = parser.add_argument_group('from probability to mask').add_argument
     add(
-        '--upsample', choices=UPSAMPLINGS, help='to the original size (default: config)'
+        '--upsample',
+        choices=UPSAMPLINGS,
+        help="way to bring probabilities to the original size (default: the config's)",
     )
-    add('--thresholds', metavar='FILE', help='of fit_thresholds.py (default: config)')
-    add('--threshold', type=float, help='one for all images, 0..1')
-    add('--fill-holes', action='store_true')
-    add('--max-hole-um2', type=float, help='leave larger holes open')
-    add('--min-area-um2', type=float, help='drop smaller objects')
-    add('--min-area-px', type=float, help='the same in px of the original')
-    add('--simplify', type=float, default=0.0, help='outlines in GeoJSON, px')
-    add('--object-type', choices=OBJECT_TYPES, default='annotation', help='in QuPath')
+    add(
+        '--thresholds',
+        metavar='FILE',
+        help="file of thresholds by fit_thresholds.py (default: the config's)",
+    )
+    add('--threshold', type=float, help='one threshold for all images, 0..1')
+    add('--fill-holes', action='store_true', help='fill the holes of objects')
+    add(
+        '--max-hole-um2',
+        type=float,
+        help='area of the largest hole that --fill-holes fills, um2 (default: any)',
+    )
+    add(
+        '--min-area-um2',
+        type=float,
+        help='area below which objects are dropped, um2',
+    )
+    add(
+        '--min-area-px',
+        type=float,
+        help='area below which objects are dropped, px of the original',
+    )
+    add(
+        '--simplify',
+        type=float,
+        default=0.0,
+        help='distance within which outlines in GeoJSON leave out points, px '
+        '(default: %(default)s)',
+    )
+    add(
+        '--object-type',
+        choices=OBJECT_TYPES,
+        default='annotation',
+        help='type that objects have in QuPath (default: %(default)s)',
+    )
 
+
+def _add_machine(parser: argparse.ArgumentParser) -> None:
+    """Add what the images are computed on."""
     add = parser.add_argument_group('the machine').add_argument
-    add('--device', help='e.g. cpu, cuda, cuda:1 (default: an accelerator if any)')
-    add('--amp', action='store_true', help='half precision')
-    add('--batch-size', type=int, help='images and views at once (default: 1, GPU 8)')
-    add_cfg_options(parser)
+    add(
+        '--device',
+        help='device, such as cpu or cuda:1 (default: an accelerator if any)',
+    )
+    add('--amp', action='store_true', help='compute in half precision')
+    add(
+        '--batch-size',
+        type=int,
+        help='images and views that are computed at once (default: 1, on a GPU 8)',
+    )
 
 
 def run(**options: Any) -> int:

@@ -55,13 +55,19 @@ def add_meaning(group: argparse._ArgumentGroup) -> None:
     )
     add('--ignore', type=int, metavar='LABEL', help='label that is ignored')
     add('--index', default='', help='csv table with one row an image')
-    add('--id-column', default='id', help='its column of names (%(default)s)')
-    add('--group-column', default='', help='its column of patients, kept together')
+    add('--id-column', default='id', help='column of names in the table (%(default)s)')
+    add(
+        '--group-column',
+        default='',
+        help='column of patients, whose images stay in one fold',
+    )
     organ = group.add_mutually_exclusive_group(required=True)
     organ.add_argument('--organ', default='', help='organ of all images')
-    organ.add_argument('--organ-column', default='', help='column of organs')
+    organ.add_argument(
+        '--organ-column', default='', help='column of organs in the table'
+    )
     add('--data-source', default='own', help='name of the data set (%(default)s)')
-    add('--pixel-size', default='', help='um/px, if known')
+    add('--pixel-size', default='', help='pixel size of all images, um/px, if known')
 
 
 def run(**options: Any) -> None:

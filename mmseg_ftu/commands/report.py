@@ -10,15 +10,19 @@ from mmseg_ftu.commands.label_options import add_label_options
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.add_argument(
-        'folder', type=Path, help='made by predict.py or test.py --out, or any masks'
+        'folder',
+        type=Path,
+        help='folder made by predict.py or test.py --out, or any masks',
     )
     parser.add_argument(
         '--gt', type=Path, help='ground truth: prepared folder, masks, or train.csv'
     )
     parser.add_argument(
-        '--run', type=Path, help='--work-dir of the training, for learning curves'
+        '--run', type=Path, help='work dir of the training, for learning curves'
     )
-    parser.add_argument('--out', type=Path, help='default: report.html in the folder')
+    parser.add_argument(
+        '--out', type=Path, help='page to write (default: report.html in the folder)'
+    )
     parser.add_argument(
         '--images',
         type=int,

@@ -33,8 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--thresholds',
         metavar='FILE',
-        help="made by tools/fit_thresholds.py (the config's, that is the paper's, by "
-        'default); --cfg-options test_evaluator.thresholds.HPA.lung=0.2 goes over it',
+        help="file made by tools/fit_thresholds.py (default: the config's, that is the "
+        "paper's); --cfg-options test_evaluator.thresholds.HPA.lung=0.2 goes over it",
     )
     add_cfg_options(parser)
     add_launcher(parser)
