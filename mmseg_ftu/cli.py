@@ -152,3 +152,7 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 def _raised_here(error: BaseException) -> bool:
     frames = traceback.extract_tb(error.__traceback__)
     return bool(frames) and Path(frames[-1].filename).is_relative_to(PACKAGE)
+
+
+if __name__ == '__main__':
+    raise SystemExit(main())

@@ -17,7 +17,7 @@ FLOORS = [
     {'switched_aux_loss', 'models', 'datasets', 'engine'},
     {'evaluation'},
     {'inference', 'preparation', 'report', 'export', 'sample_tissue'},
-    {'plugin', 'commands', 'cli', '__init__'},
+    {'plugin', 'commands', 'cli', '__init__', '__main__'},
 ]
 FLOOR_OF = {room: number for number, floor in enumerate(FLOORS) for room in floor}
 HEAVY = {'torch', 'mmengine', 'mmcv', 'mmseg', 'mmpretrain', 'timm', 'albumentations'}

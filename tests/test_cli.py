@@ -222,3 +222,15 @@ def test_other_errors_of_the_program_are_raised(monkeypatch):
     monkeypatch.setattr(cli, 'import_module', raising(RuntimeError('a bug')))
     with pytest.raises(RuntimeError, match='a bug'):
         run_command('train', [])
+
+
+@pytest.mark.parametrize('module', ['mmseg_ftu', 'mmseg_ftu.cli'])
+def test_the_package_runs_as_a_module(module):
+    done = subprocess.run(
+        [sys.executable, '-W', 'error::RuntimeWarning', '-m', module, '--version'],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+    )
+    assert done.stdout.startswith('mmseg_ftu ')
