@@ -7,6 +7,7 @@ own registries; configs name it in ``custom_imports``. The idea of the paper is 
 
 import os
 import sys
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from mmseg_ftu.version import __version__
@@ -18,17 +19,28 @@ if TYPE_CHECKING:
 os.environ.setdefault('NO_ALBUMENTATIONS_UPDATE', '1')
 
 __all__ = ['FTUPredictor', '__version__']
+ROOMS = (
+    'datasets',
+    'evaluation',
+    'inference',
+    'models',
+    'preparation',
+    'report',
+    'stain',
+)
 
 
 def __getattr__(name: str) -> Any:
-    """Import the predictor, and with it torch, when it is asked for."""
+    """Import the predictor, and with it torch, or a room when it is asked for."""
     if name == 'FTUPredictor':
         from mmseg_ftu.inference import FTUPredictor
 
         return FTUPredictor
+    if name in ROOMS:
+        return import_module(f'{__name__}.{name}')
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
 
 
-# Configs and scripts of before `plugin` name the package alone, with mmengine there.
-if 'mmengine.config' in sys.modules:
+# Configs and scripts of before `plugin` name the package alone, with OpenMMLab there.
+if {'mmseg', 'mmengine.config'} & set(sys.modules):
     from mmseg_ftu import plugin  # noqa: F401

@@ -57,9 +57,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if words and words[0] == '--version':
         print(f'mmseg_ftu {__version__}')
         return 0
-    if words and words[0] in ('-h', '--help'):
-        print(overview())
-        return 0
+    if words and words[-1] in ('-h', '--help'):
+        found = overview(' '.join(words[:-1]))
+        if found:
+            print(found)
+            return 0
     given = f'{" ".join(words[:2])!r} is not a command' if words else 'no command'
     print(f'error: {given}\n\n{overview()}', file=sys.stderr)
     return WRONG_INPUT
@@ -121,10 +123,20 @@ def make_parser(command: ModuleType, program: str | None) -> argparse.ArgumentPa
     return parser
 
 
-def overview() -> str:
-    """Return a line for each command: its name and the first line of its docstring."""
+def overview(group: str = '') -> str:
+    """Return a line for each command: its name and the first line of its docstring.
+
+    Args:
+        group: First word of the commands, such as ``prepare``; '' lists all.
+
+    Returns:
+        The text, '' if there is no such command.
+    """
     lines = ['usage: mmseg-ftu COMMAND ..., and COMMAND --help for its options', '']
-    for command, module in COMMANDS.items():
+    listed = {c: m for c, m in COMMANDS.items() if group in ('', c.split()[0])}
+    if not listed:
+        return ''
+    for command, module in listed.items():
         text = import_module(f'mmseg_ftu.commands.{module}').__doc__ or ''
         summary = text.splitlines()[0].partition(': ``')[0].rstrip('.')
         lines.append(f'  {command:16} {summary}')

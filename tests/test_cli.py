@@ -29,6 +29,14 @@ def test_overview_and_version(capsys):
     assert capsys.readouterr().out.startswith('mmseg_ftu ')
 
 
+@pytest.mark.parametrize('group', ['prepare', 'export'])
+def test_a_group_lists_its_commands(capsys, group):
+    assert main([group, '--help']) == 0
+    listed = capsys.readouterr().out
+    for command in COMMANDS:
+        assert (f'  {command} ' in listed) is command.startswith(group)
+
+
 @pytest.mark.parametrize('words', [[], ['predit'], ['prepare'], ['prepare', 'x']])
 def test_words_that_are_no_command(words, capsys):
     assert main(words) == 2

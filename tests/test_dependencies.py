@@ -78,3 +78,19 @@ with quiet_imports():
     assert done.stdout == 'something else\n'
     assert 'another' in done.stderr
     assert 'MultiScale' not in done.stderr
+
+
+@pytest.mark.parametrize(
+    'imports',
+    ['mmseg, mmseg_ftu', 'mmengine.config, mmseg_ftu', 'mmseg_ftu, mmseg_ftu.plugin'],
+)
+def test_everything_is_registered_where_openmmlab_is_there(imports):
+    code = f'import {imports}\nfrom mmseg.registry import HOOKS, MODELS\n'
+    code += "print(None in [MODELS.get('CoaT'), HOOKS.get('CheckStainHook')])"
+    done = run_python(code)
+    assert done.stdout.strip() == 'False', done.stderr
+
+
+def test_rooms_are_found_by_attribute():
+    code = 'import mmseg_ftu\nprint(mmseg_ftu.evaluation.FTUDiceMetric.__name__)'
+    assert run_python(code).stdout.strip() == 'FTUDiceMetric'
