@@ -42,5 +42,5 @@ def __getattr__(name: str) -> Any:
 
 
 # Configs and scripts of before `plugin` name the package alone, with OpenMMLab there.
-if {'mmseg', 'mmengine.config'} & set(sys.modules):
+if any(sys.modules.get(name) for name in ('mmseg', 'mmengine.config')):
     from mmseg_ftu import plugin  # noqa: F401
