@@ -56,3 +56,9 @@ def test_each_promise_names_tests_that_exist():
         for file, name in names:
             tree = ast.parse((ROOT / file).read_text(encoding='utf-8'))
             assert name in {getattr(node, 'name', None) for node in tree.body}, name
+
+
+@pytest.mark.parametrize('page', PAGES, ids=NAMES)
+def test_nothing_is_left_to_fill_in(page):
+    text = page.read_text('utf-8')
+    assert re.findall(r'^[A-Z_]{6,}$|TODO|FIXME', text, re.MULTILINE) == []
