@@ -16,7 +16,7 @@ from tiny_run import build, hook_of, tiny_config
 from mmseg_ftu.engine.check_finite_loss_hook import CheckFiniteLossHook, NonFiniteError
 from mmseg_ftu.engine.safe_checkpoints import load_local
 
-TESTS = Path(__file__).parent
+TESTS = Path(__file__).resolve().parents[1]
 HOT = {'optim_wrapper.optimizer.lr': 1e30}
 EMA = dict(type='EMAHook', momentum=0.5)
 

@@ -16,7 +16,7 @@ from tiny_run import build, tiny_config
 
 from mmseg_ftu.engine.resume import ResumableCheckpointHook
 
-TESTS = Path(__file__).resolve().parent
+TESTS = Path(__file__).resolve().parents[1]
 
 
 def test_atomic_backend_leaves_the_old_file_when_writing_fails(tmp_path, monkeypatch):

@@ -15,7 +15,7 @@ from slim_models import CONFIGS, SEVEN, build_slim, slim_config
 from mmseg_ftu.export import onnx as export_onnx
 from mmseg_ftu.io.own_files import is_own_onnx, require_own
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 onnx = pytest.importorskip('onnx', reason='the extra [onnx] is not installed')
 onnxruntime = pytest.importorskip('onnxruntime', reason='extra [onnx] not installed')
 
