@@ -36,8 +36,8 @@ from mmseg_ftu.evaluation.score_table import mean_interval
 ROOT = Path(__file__).resolve().parents[1]
 CALIBRATION = Path(__file__).with_name('accuracy_calibration.json')
 OURS = {
-    'ours, small': 'configs/tissue/small.py',
-    'ours, small, switched': 'configs/tissue/small_switch.py',
+    'ours, slim CoaT': 'configs/tissue/coat_slim_daformer.py',
+    'ours, slim CoaT, switched': 'configs/tissue/coat_slim_daformer_switch.py',
 }
 COLUMNS = ['set', 'contestant', 'minutes', 'fold', 'steps']
 COLUMNS += ['image', 'group', 'dice', 'dice_flips']
