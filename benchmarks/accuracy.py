@@ -1,6 +1,6 @@
 """Dice on small tissue at equal training time: our recipes against peers.
 
-    python benchmarks/accuracy.py --calibrate --out calibration.json
+    python benchmarks/accuracy.py --calibrate
     python benchmarks/accuracy.py --minutes 10 --out accuracy.csv [--folds 1 2 3 4]
     python benchmarks/accuracy.py --table accuracy.csv
 
@@ -92,6 +92,8 @@ def run(
     )
     if (done[list(key)] == pd.Series(key)).all(axis=1).any():
         return
+    if not CALIBRATION.is_file():
+        raise SystemExit('run --calibrate on an idle machine first')
     seconds = json.loads(CALIBRATION.read_text())['seconds'][contestant]
     steps = round(60 * args.minutes / seconds)
     started = time.time()
@@ -205,7 +207,7 @@ def calibrate(args: argparse.Namespace, work: Path) -> str:
     text = json.dumps(
         dict(threads=args.threads, torch=torch.__version__, seconds=seconds), indent=2
     )
-    args.out.write_text(text + '\n')
+    CALIBRATION.write_text(text + '\n')
     return text
 
 

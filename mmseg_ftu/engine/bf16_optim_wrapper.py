@@ -20,7 +20,7 @@ class Bf16OptimWrapper(OptimWrapper):
 
     mmengine's ``AmpOptimWrapper`` needs an accelerator. bfloat16 has the range of
     float32, so losses need no scaling, and CPUs with AMX (Intel since Sapphire Rapids)
-    multiply it several times faster. Weights, the optimizer's state and the losses stay
+    multiply it faster. Weights, the optimizer's state and the losses stay
     in float32, and so do validation and prediction.
 
     Args:
@@ -60,7 +60,7 @@ def computes_bf16(device_type: str) -> bool:
         device_type: ``'cpu'``, ``'cuda'`` or another of torch's.
     """
     if device_type == 'cpu':
-        # torch.cpu.get_capabilities() came later; both are of torch's own dispatch
+        # what torch's own dispatch asks; get_capabilities() came later
         has_amx = getattr(torch.cpu, '_is_amx_tile_supported', lambda: False)
         return bool(has_amx())
     if device_type == 'cuda':

@@ -211,6 +211,8 @@ def use_amp(cfg: Config) -> None:
     if get_device() == 'cpu' or wrapper == 'Bf16OptimWrapper':
         cfg.optim_wrapper.type = 'Bf16OptimWrapper'
         cfg.optim_wrapper.when = 'always'
+        for name in ('loss_scale', 'dtype', 'use_fsdp'):  # of AmpOptimWrapper
+            cfg.optim_wrapper.pop(name, None)
         return
     cfg.optim_wrapper.type = 'AmpOptimWrapper'
     cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')

@@ -43,6 +43,11 @@ def scale_epochs(cfg: Config, epochs: int) -> None:
     for entry in entries(cfg.get('param_scheduler')):
         if entry.get('by_epoch', True):
             move(entry, scaled)
+            if entry.get('begin', 0) >= entry.get('end', epochs + 1):
+                raise ValueError(
+                    f'--epochs {epochs}: {entry["type"]} would begin and end in one '
+                    'epoch; take more epochs or set param_scheduler yourself'
+                )
     for entry in entries(cfg.get('custom_hooks')):
         phases = entry.get('schedule') or []
         for item in (entry, *phases):

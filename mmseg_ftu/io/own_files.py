@@ -236,11 +236,21 @@ class ListedFolder:
                 )
             path.parent.mkdir(parents=True, exist_ok=True)
             self._note(name)
-        elif is_there and self._digests[name] not in ('', digest_of(path)):
+        elif is_there and self._is_changed(name):
             kept = set_aside(self.path, name)
             print(f'{path} had been changed: kept as {kept}', file=sys.stderr)
         write(path)
         self._note(name, digest_of(path))
+
+    def _is_changed(self, name: str) -> bool:
+        """Tell whether somebody has changed a file since it was written."""
+        path = self.path / name
+        if path.is_symlink() or not path.is_file():
+            return True
+        found = digest_of(path)
+        if self._digests[name] not in ('', found):
+            self._read_list()  # another process may just have written it
+        return self._digests[name] not in ('', found)
 
     def _read_list(self) -> None:
         """Read names and digests; the later of two entries of a name counts."""

@@ -9,6 +9,7 @@ from tiny_run import build, tiny_config
 from torch import nn
 
 from mmseg_ftu.engine.bf16_optim_wrapper import Bf16OptimWrapper, computes_bf16
+from mmseg_ftu.engine.runner import use_amp
 
 
 def wrapped(**options):
@@ -80,3 +81,14 @@ def test_training_learns_and_resumes_to_the_bit(tmp_path):
     resumed = run('stopped', resume=True)
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
     assert {w.dtype for w in whole.values() if w.is_floating_point()} == {torch.float32}
+
+
+def test_amp_on_a_cpu_takes_the_place_of_loss_scaling(tmp_path):
+    if torch.cuda.is_available():
+        pytest.skip('this machine has an accelerator')
+    cfg = tiny_config(tmp_path)
+    cfg.optim_wrapper.update(type='AmpOptimWrapper', loss_scale='dynamic')
+    use_amp(cfg)
+    wrapper = build(cfg).build_optim_wrapper(cfg.optim_wrapper)
+    assert isinstance(wrapper, Bf16OptimWrapper)
+    assert wrapper.enabled

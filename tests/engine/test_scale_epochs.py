@@ -77,6 +77,8 @@ def test_what_can_not_be_scaled_is_named():
         scaled(0)
     with pytest.raises(ValueError, match=r'counts iterations.*train_cfg\.max_iters'):
         scaled(5, train_cfg=dict(type='IterBasedTrainLoop', max_iters=100))
+    with pytest.raises(ValueError, match='CosineAnnealingLR would begin and end in'):
+        scaled(1, custom_hooks=None)
     late = dict(
         type='SwitchAuxHook',
         schedule=[dict(begin=i, in_index=0) for i in (0, 4, 5)],

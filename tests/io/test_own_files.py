@@ -103,7 +103,21 @@ def test_what_somebody_edited_in_a_listed_folder_is_kept(tmp_path, capsys):
         'a.png.changed2': 'again',
     }
     (tmp_path / 'out' / 'a.png').unlink()
+    (tmp_path / 'out' / 'a.png').symlink_to(tmp_path / 'nowhere')
     ListedFolder(tmp_path / 'out').write('a.png', Path.touch)
+    assert (tmp_path / 'out' / 'a.png.changed3').is_symlink()
+    assert not (tmp_path / 'nowhere').exists()
+
+
+def test_what_another_process_writes_at_the_same_time_is_not_an_edit(tmp_path):
+    out = tmp_path / 'out'
+    ListedFolder(out).write('a.png', lambda path: path.write_text('before'))
+    one, other = ListedFolder(out), ListedFolder(out)
+    for folder in (one, other):
+        folder.write('b.png', Path.touch)  # both have read the list
+    one.write('a.png', lambda path: path.write_text('new'))
+    other.write('a.png', lambda path: path.write_text('new'))
+    assert sorted(path.name for path in out.glob('*.png*')) == ['a.png', 'b.png']
 
 
 def test_a_listed_folder_knows_its_files(tmp_path):
