@@ -41,7 +41,7 @@ OURS = {
 }
 COLUMNS = ['set', 'contestant', 'minutes', 'fold', 'steps']
 COLUMNS += ['image', 'group', 'dice', 'dice_flips']
-CALIBRATION_STEPS = 40  # of which the first quarter is left out
+CALIBRATION_STEPS = 80  # of which the first quarter is left out
 
 
 def main() -> None:
