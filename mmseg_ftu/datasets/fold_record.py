@@ -61,7 +61,7 @@ def trained_on(meta: Mapping[str, Any], ids: Mapping[str, str]) -> list[str] | N
     return sorted(ids[key] for key in ids.keys() & set(meta['train_images']))
 
 
-def describe(record: Mapping[str, Any]) -> str:
+def training_in_words(record: Mapping[str, Any]) -> str:
     """Say in words what a record of `fold_record` holds."""
     text = f'{len(record.get("train_images", ()))} images'
     if 'fold' not in record:

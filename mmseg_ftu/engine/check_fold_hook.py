@@ -10,10 +10,10 @@ from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
 from mmseg_ftu.datasets.fold_record import (
-    describe,
     fold_record,
     image_ids,
     trained_on,
+    training_in_words,
 )
 from mmseg_ftu.engine.safe_checkpoints import dataset_meta_of, load_local
 from mmseg_ftu.io.listing import some_of
@@ -111,8 +111,9 @@ class CheckFoldHook(Hook):
             return  # nothing that a run could be compared with
         if 'train_images' in there and _differ(there, record):
             self._object(
-                f'{work_dir} holds checkpoints trained on {describe(there)}, this run '
-                f'trains on {describe(record)} and would replace them',
+                f'{work_dir} holds checkpoints trained on {training_in_words(there)}, '
+                f'this run trains on {training_in_words(record)} and would replace '
+                'them',
                 'give another --work-dir, or',
             )
 
@@ -124,7 +125,7 @@ class CheckFoldHook(Hook):
         elif known:
             self._object(
                 f'the checkpoint was trained on {len(known)} of these {len(ids)} '
-                f'images ({some_of(known)}): on {describe(meta)}',
+                f'images ({some_of(known)}): on {training_in_words(meta)}',
                 f'{_advice(meta)}, or',
             )
 
@@ -134,8 +135,8 @@ class CheckFoldHook(Hook):
                 _warn('the checkpoint does not say which fold it was trained with')
         elif _differ(meta, record):
             self._object(
-                f'the run was trained on {describe(meta)}, and would go on with '
-                f'{describe(record)}',
+                f'the run was trained on {training_in_words(meta)}, and would go on '
+                f'with {training_in_words(record)}',
                 'set FOLD and FTU_DATA as before, train in another --work-dir, or',
             )
 

@@ -45,7 +45,7 @@ class CheckWeightsHook(Hook):
         state = model.state_dict()
         if testing:
             weights, state = without_auxiliary(weights), without_auxiliary(state)
-        faults, fitting = compare(weights, state)
+        faults, fitting = match_weights(weights, state)
         if testing and not faults:
             fault = finite_fault(weights, model)
             faults = [fault] if fault else []
@@ -62,7 +62,7 @@ class CheckWeightsHook(Hook):
         print_log(f'CheckWeightsHook: {text}', 'current', logging.WARNING)
 
 
-def compare(
+def match_weights(
     weights: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor]
 ) -> tuple[list[str], int]:
     """Say what does not fit, and count what does.

@@ -55,7 +55,7 @@ class KeepPreparationHook(Hook):
         self, runner: Runner, checkpoint: dict[str, Any]
     ) -> None:
         """Add the entry."""
-        found = merge(list(preparations(runner.train_dataloader.dataset)))
+        found = common_recipe(list(preparations(runner.train_dataloader.dataset)))
         if found:
             meta = checkpoint['meta'].get('dataset_meta') or {}
             kept = {**meta, 'preparation': found.to_dict()}
@@ -110,7 +110,7 @@ def _compare_resumed(runner: Runner, checkpoint: dict[str, Any]) -> None:
         return
     dataset = runner.train_dataloader.dataset
     here = getattr(dataset, 'metainfo', None) or {}
-    changed = differences(saved, here, merge(list(preparations(dataset))))
+    changed = differences(saved, here, common_recipe(list(preparations(dataset))))
     if changed:
         text = f'the data differ from those of the checkpoint: {", ".join(changed)}'
         print_log(f'KeepPreparationHook: {text}', 'current', logging.WARNING)
@@ -160,7 +160,7 @@ def preparations(dataset: object) -> Iterator[Recipe]:
             yield from preparations(inner)
 
 
-def merge(found: Sequence[Recipe]) -> Recipe | None:
+def common_recipe(found: Sequence[Recipe]) -> Recipe | None:
     """Return what several folders have in common; mmengine sees to their stains."""
     if not found:
         return None

@@ -169,7 +169,7 @@ def evaluate_colour_baseline(data_root: str | Path, fold: int = 0) -> pd.DataFra
         tested = [image for image in members if image.fold == fold]
         rule = fit_colour_rule(read_samples(folder, training))
         dice = [rule_dice(rule, *sample) for sample in read_samples(folder, tested)]
-        rows.append(describe(organ, rule, dice))
+        rows.append(score_rule(organ, rule, dice))
         scores += dice
     mean = {'organ': 'all', 'images': len(scores), 'dice': float(np.mean(scores))}
     return pd.DataFrame([*rows, mean])
@@ -227,7 +227,7 @@ def format_cell(value: object) -> str:
     return str(value)
 
 
-def describe(organ: str, rule: ColourRule, dice: Sequence[float]) -> dict[str, Any]:
+def score_rule(organ: str, rule: ColourRule, dice: Sequence[float]) -> dict[str, Any]:
     """Return the table row of one organ."""
     step = 256 // LEVELS
     return {

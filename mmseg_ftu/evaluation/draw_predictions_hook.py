@@ -88,7 +88,7 @@ class DrawPredictionsHook(SegVisualizationHook):
         """Draw an image, and show or keep it."""
         content = get(sample.img_path, backend_args=self.backend_args)
         image = mmcv.imfrombytes(content, channel_order='rgb')
-        picture = draw_sample(image, sample, threshold)
+        picture = draw_prediction(image, sample, threshold)
         if self.show:
             self._visualizer.show(picture, win_name=name, wait_time=self.wait_time)
         if folder is not None:
@@ -104,7 +104,7 @@ def threshold_of(sample: SegDataSample, evaluator: Evaluator) -> float | None:
     return metric and metric.threshold_of(sample)
 
 
-def draw_sample(
+def draw_prediction(
     image: np.ndarray, sample: SegDataSample, threshold: float | None = None
 ) -> np.ndarray:
     """Outline mask (green) and prediction (yellow) on an image.

@@ -19,7 +19,7 @@ from mmseg_ftu.evaluation.dice_curve import dice_curve
 from mmseg_ftu.evaluation.held_out import refuse_training_images
 from mmseg_ftu.evaluation.mask_sources import MaskSource, open_masks
 from mmseg_ftu.evaluation.pairing import image_details, refuse_other_sizes
-from mmseg_ftu.evaluation.threshold_fit import Fit, fit_group
+from mmseg_ftu.evaluation.threshold_fit import ThresholdFit, fit_group
 from mmseg_ftu.io.atomic_files import write_bytes
 from mmseg_ftu.io.listing import some_of
 from mmseg_ftu.io.own_files import is_own_json, require_own
@@ -33,7 +33,7 @@ def fit_thresholds(
     predictions: Iterable[Path],
     foreground: Iterable[int] | str = 'auto',
     ignore: int | None = None,
-) -> tuple[dict[tuple[str, str], Fit], list[str]]:
+) -> tuple[dict[tuple[str, str], ThresholdFit], list[str]]:
     """Fit the threshold of each group.
 
     Args:
@@ -114,7 +114,7 @@ def group_of(row: Mapping[Hashable, Any]) -> tuple[str, str]:
     return (row['data_source'], row['organ']) if row['data_source'] else ('', '')
 
 
-def fill_thresholds(fits: dict[tuple[str, str], Fit]) -> dict[str, Any]:
+def fill_thresholds(fits: dict[tuple[str, str], ThresholdFit]) -> dict[str, Any]:
     """Return the paper's thresholds with the fitted ones put in."""
     thresholds: dict[str, Any] = deepcopy(PAPER_THRESHOLDS)
     for (source, organ), fit in fits.items():
@@ -127,7 +127,7 @@ def fill_thresholds(fits: dict[tuple[str, str], Fit]) -> dict[str, Any]:
 
 
 def write_thresholds(
-    fits: dict[tuple[str, str], Fit], path: Path, notes: list[str]
+    fits: dict[tuple[str, str], ThresholdFit], path: Path, notes: list[str]
 ) -> None:
     """Write the file of thresholds, with what they were fitted on; see the module."""
     rows = [
@@ -170,7 +170,7 @@ def fit_and_write(
     return '\n'.join([draw_fits(fits), *notes, f'wrote {out}'])
 
 
-def draw_fits(fits: dict[tuple[str, str], Fit]) -> str:
+def draw_fits(fits: dict[tuple[str, str], ThresholdFit]) -> str:
     """Draw one row a group."""
     drawn = PrettyTable(
         ['data source', 'organ', 'images', 'threshold', '95 % interval', 'Dice']

@@ -136,7 +136,7 @@ class FTUDiceMetric(BaseMetric):
             refuse_repeated_ids(rows, Path(self.csv_file))
         elif self.output:
             refuse_repeated_ids(rows, self.output.path)
-        metrics = summarise(rows)
+        metrics = mean_scores(rows)
         print_log('\n' + format_table(rows), 'current')
         if self.output:
             self.output.write(CSV_NAME, partial(write_csv, rows))
@@ -181,7 +181,7 @@ def group_rows(rows: Sequence[Row]) -> dict[str, list[Row]]:
     return groups
 
 
-def summarise(rows: Sequence[Row]) -> dict[str, float]:
+def mean_scores(rows: Sequence[Row]) -> dict[str, float]:
     """Average the per-image rows into the metrics of ``FTUDiceMetric``."""
     metrics = {'Dice': float(np.mean([row['dice'] for row in rows]))}
     for name, members in group_rows(rows).items():

@@ -19,7 +19,7 @@ from mmseg_ftu.evaluation.mask_tables import (
     SIZES,
     files_by_id,
     known_columns,
-    read_settings,
+    read_settings_file,
     refuse_missing,
     run_lengths,
 )
@@ -162,7 +162,7 @@ def _open_prediction(path: Path, labels: Labels) -> MaskSource:
         probabilities=files_by_id(path / 'probabilities'),
         images={str(name): Path(x) for name, x in table.get('path', {}).items() if x},
         absent=dict(reasons),
-        settings=read_settings(path / 'prediction.json'),
+        settings=read_settings_file(path / 'prediction.json'),
         labels=labels,
     )
     found = {*source.masks, *runs, *source.probabilities}

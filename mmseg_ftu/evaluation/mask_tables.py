@@ -61,7 +61,7 @@ def refuse_missing(path: Path, names: list[str]) -> None:
         )
 
 
-def read_settings(path: Path) -> dict[str, Any]:
+def read_settings_file(path: Path) -> dict[str, Any]:
     """Read a JSON object of settings; empty where there is no file."""
     if not path.is_file():
         return {}

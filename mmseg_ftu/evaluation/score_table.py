@@ -47,11 +47,11 @@ def summarise_groups(images: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for by in GROUPED_BY:
         named = images[images[by] != '']
-        rows += [summarise(by, str(name), part) for name, part in named.groupby(by)]
-    return pd.DataFrame([*rows, summarise('all', 'all', images)])
+        rows += [mean_row(by, str(name), part) for name, part in named.groupby(by)]
+    return pd.DataFrame([*rows, mean_row('all', 'all', images)])
 
 
-def summarise(by: str, name: str, images: pd.DataFrame) -> dict[str, Any]:
+def mean_row(by: str, name: str, images: pd.DataFrame) -> dict[str, Any]:
     """Summarise one group, see ``summarise_groups``."""
     low, high = mean_interval(images.dice.to_numpy())
     row: dict[str, Any] = {

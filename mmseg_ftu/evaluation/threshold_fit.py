@@ -21,7 +21,7 @@ ENDS = (2.5, 97.5)  # percentiles between which 95 % lie
 NO_INTERVAL = (np.nan, np.nan)
 
 
-class Fit(NamedTuple):
+class ThresholdFit(NamedTuple):
     """Threshold of one group.
 
     Attributes:
@@ -50,7 +50,7 @@ class Fit(NamedTuple):
     warning: str
 
 
-def fit_group(curves: np.ndarray, paper: float) -> Fit:
+def fit_group(curves: np.ndarray, paper: float) -> ThresholdFit:
     """Fit the threshold of one group.
 
     Args:
@@ -68,7 +68,7 @@ def fit_group(curves: np.ndarray, paper: float) -> Fit:
     low, high = np.percentile(thresholds[drawn], ENDS)
     gains = left_out_gains(curves, draws == 0, drawn, level_of(paper))
     gain_low, gain_high = np.percentile(gains, ENDS) if gains.size else NO_INTERVAL
-    return Fit(
+    return ThresholdFit(
         images=count,
         threshold=float(thresholds[best]),
         low=float(low),

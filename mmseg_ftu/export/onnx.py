@@ -101,9 +101,11 @@ def export_onnx(
     cfg = load_config(config, None, cfg_options)
     model = load_for_export(cfg, checkpoint)
     proto = make_graph(model)
-    onnx.helper.set_model_props(proto, describe(cfg, config, checkpoint, model.stain))
+    onnx.helper.set_model_props(
+        proto, properties_of(cfg, config, checkpoint, model.stain)
+    )
     content = proto.SerializeToString()
-    difference = compare(model, content)
+    difference = largest_difference(model, content)
     if not difference < TOLERANCE:
         raise ValueError(
             f'the ONNX graph of {config} differs from PyTorch by {difference:.1e} in '
@@ -122,7 +124,7 @@ def export_onnx(
 def make_graph(model: Probability) -> ModelProto:
     """Return the ONNX graph of a model, for any batch size and image size."""
     # A map of one cell would be captured as a special case, so the captured range
-    # begins above. The graph serves one cell too: `compare` tries `MIN_SIZE`.
+    # begins above. The graph serves one cell too: `largest_difference` tries one.
     least = max(MIN_SIZE, model.padding.divisor + 1)
     program = torch.onnx.export(
         model,
@@ -193,7 +195,7 @@ def example_image(shape: tuple[int, ...]) -> Tensor:
     return (image * 255).round()
 
 
-def compare(model: Probability, content: bytes) -> float:
+def largest_difference(model: Probability, content: bytes) -> float:
     """Return the largest difference between onnxruntime and PyTorch.
 
     Raises:
@@ -217,7 +219,9 @@ def compare(model: Probability, content: bytes) -> float:
     return float(np.max(differences))
 
 
-def describe(cfg: Config, config: str, checkpoint: str, stain: str) -> dict[str, str]:
+def properties_of(
+    cfg: Config, config: str, checkpoint: str, stain: str
+) -> dict[str, str]:
     """Return the metadata that goes into the file."""
     evaluator = cfg.get('test_evaluator') or {}
     return dict(

@@ -17,8 +17,8 @@ from mmseg.structures import SegDataSample
 from torch import Tensor
 
 from mmseg_ftu.engine.check_weights_hook import (
-    compare,
     finite_fault,
+    match_weights,
     plain,
     without_auxiliary,
 )
@@ -206,7 +206,7 @@ def load_model(cfg: Config, path: str | Path) -> tuple[BaseSegmentor, dict[str, 
     # tools/test.py --tta wraps the model in the config that it leaves in work_dir
     model_cfg = cfg.model.get('module', cfg.model)
     model = revert_sync_batchnorm(build_model(model_cfg))
-    faults, _ = compare(weights, without_auxiliary(model.state_dict()))
+    faults, _ = match_weights(weights, without_auxiliary(model.state_dict()))
     if faults:
         raise ValueError(
             f"{path}: not the weights of this config's model: {'; '.join(faults)}. "

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mmseg_ftu.datasets.fold_record import describe, trained_on
+from mmseg_ftu.datasets.fold_record import trained_on, training_in_words
 from mmseg_ftu.inference.jobs import Job
 from mmseg_ftu.io.listing import some_of
 from mmseg_ftu.prepared_table import image_key
@@ -43,7 +43,7 @@ def check_trained_images(
         elif known:
             text = (
                 f'{name} was trained on {len(known)} of these {len(ids)} images '
-                f'({some_of(known)}): on {describe(meta)}'
+                f'({some_of(known)}): on {training_in_words(meta)}'
             )
             if fold is not None and not allow_other:
                 raise ValueError(f'{text}. {_advice(meta)}, or say --allow-other-fold')

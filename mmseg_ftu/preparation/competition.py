@@ -57,7 +57,7 @@ def prepare_hubmap(
     Raises:
         PreparationError: With all faults of the source, before anything is written.
     """
-    records, faults = list_records(source)
+    records, faults = list_competition(source)
     settings = {
         'tool': 'prepare_hubmap',
         'source': source.resolve().name,
@@ -72,7 +72,7 @@ def prepare_hubmap(
     return prepare_folder(source, target, records, faults, settings, workers, overwrite)
 
 
-def list_records(source: Path) -> tuple[list[Record], list[Fault]]:
+def list_competition(source: Path) -> tuple[list[Record], list[Fault]]:
     """List the rows of ``train.csv`` with the faults seen without opening an image.
 
     Raises:

@@ -55,7 +55,7 @@ def prepare_pairs(
     Raises:
         PreparationError: With all faults of the source, before anything is written.
     """
-    records, faults = list_records(folders)
+    records, faults = list_pairs(folders)
     foreground = folders.foreground
     settings: dict[str, Any] = {
         'tool': 'prepare_pairs',
@@ -82,7 +82,7 @@ def prepare_pairs_of(source: Path, target: Path, **options: Any) -> str:
     return prepare_pairs(PairFolders(source, **meaning), target, **options)
 
 
-def list_records(folders: PairFolders) -> tuple[list[Record], list[Fault]]:
+def list_pairs(folders: PairFolders) -> tuple[list[Record], list[Fault]]:
     """List the pairs with the faults seen from names and headers.
 
     Raises:

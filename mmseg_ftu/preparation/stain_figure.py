@@ -12,7 +12,7 @@ from mmseg_ftu.io.images import read_image
 from mmseg_ftu.io.own_files import is_own_picture, mark_picture, require_own
 from mmseg_ftu.io.resizing import resize_image, target_shape
 from mmseg_ftu.preparation.number_limits import LARGEST_SIZE, require_between
-from mmseg_ftu.preparation.stain_target import list_sources
+from mmseg_ftu.preparation.stain_target import list_target_images
 from mmseg_ftu.stain import Normalizer, VahadaneNormalizer, load_target
 
 CAPTION = 26  # px
@@ -55,7 +55,7 @@ def draw_stains(
     require_own(output, is_own_picture)
     normalizer, reference = _read_target(target)
     groups: dict[str, list[Path]] = {}
-    for path, group in list_sources(source):
+    for path, group in list_target_images(source):
         groups.setdefault(group, []).append(path)
     rows, failed = [], 0
     for group, paths in sorted(groups.items()):

@@ -23,7 +23,7 @@ from mmseg_ftu.io.own_files import (
 from mmseg_ftu.io.pixel_budget import PixelBudget, pixels_of
 from mmseg_ftu.io.resizing import resize_image, target_shape
 from mmseg_ftu.io.threads import unordered_map
-from mmseg_ftu.preparation.competition import list_records
+from mmseg_ftu.preparation.competition import list_competition
 from mmseg_ftu.preparation.number_limits import LARGEST_SIZE, require_between
 from mmseg_ftu.preparation.records import PreparationError
 from mmseg_ftu.prepared_folder import FolderPaths, PreparedFolder
@@ -42,7 +42,7 @@ LARGEST_MOSAIC = 4096  # px a side, 50 MB
 MOST_TILES = 64  # a side
 
 
-class Source(NamedTuple):
+class TargetImage(NamedTuple):
     """An image and the group that it belongs to, such as organ and data source."""
 
     path: Path
@@ -87,7 +87,7 @@ def make_stain_target(
     png, state = (target.with_name(f'{target.name}{end}') for end in ('.png', '.json'))
     require_own(png, is_own_picture)
     require_own(state, is_own_target)
-    sources = list_sources(source)
+    sources = list_target_images(source)
     refuse_among(png, [image.path for image in sources])
     images = _Images(size)
     fits = dict(unordered_map(images.fit, sources, workers, 'fitting'))
@@ -121,7 +121,7 @@ def is_own_target(content: bytes) -> bool:
     return any(is_own_json(type=name)(content) for name in KINDS)
 
 
-def list_sources(folder: Path) -> list[Source]:
+def list_target_images(folder: Path) -> list[TargetImage]:
     """List the images of a folder in a fixed order.
 
     Raises:
@@ -129,11 +129,11 @@ def list_sources(folder: Path) -> list[Source]:
             prepared folder has faults.
     """
     if (folder / 'train.csv').is_file():
-        records, faults = list_records(folder)
+        records, faults = list_competition(folder)
         if faults:
             raise PreparationError('\n'.join(text for _, text in sorted(faults)))
         return [
-            Source(r.image, f'{r.details["organ"]} {r.details["data_source"]}')
+            TargetImage(r.image, f'{r.details["organ"]} {r.details["data_source"]}')
             for r in records
         ]
     if FolderPaths(folder).table_path.is_file():
@@ -144,12 +144,14 @@ def list_sources(folder: Path) -> list[Source]:
         except ValueError as error:
             raise PreparationError(str(error)) from error
         return [
-            Source(prepared.image_path(image.id), f'{image.organ} {image.data_source}')
+            TargetImage(
+                prepared.image_path(image.id), f'{image.organ} {image.data_source}'
+            )
             for image in prepared.images
         ]
     found = find_images(folder) if folder.is_dir() else {}
     sources = [
-        Source(path, 'all') for _, paths in sorted(found.items()) for path in paths
+        TargetImage(path, 'all') for _, paths in sorted(found.items()) for path in paths
     ]
     if not sources:
         raise PreparationError(
@@ -184,13 +186,13 @@ class _Images:
         self.normalizer = VahadaneNormalizer()
         self.budget = PixelBudget()
 
-    def read(self, source: Source) -> np.ndarray:
+    def read(self, source: TargetImage) -> np.ndarray:
         with self.budget.hold(pixels_of(source.path)):
             image = read_image(source.path)
             return resize_image(image, target_shape(image.shape[:2], self.size))
 
-    def fit(self, source: Source) -> StainFit:
+    def fit(self, source: TargetImage) -> StainFit:
         return self.normalizer.measure(self.read(source))
 
-    def tiles(self, source: Source, size: int, count: int) -> Sequence[np.ndarray]:
+    def tiles(self, source: TargetImage, size: int, count: int) -> Sequence[np.ndarray]:
         return typical_tiles(self.read(source), size, range(count))

@@ -122,11 +122,11 @@ def draw_panel(title: str, names: Sequence[str], curves: Curves) -> Panel:
             (place(switch.x - 0.5, y_low)[0], f'stage {switch.old} → {switch.new}')
             for switch in curves.switches
         ],
-        summarise(title, names, curves),
+        panel_in_words(title, names, curves),
     )
 
 
-def summarise(title: str, names: Sequence[str], curves: Curves) -> str:
+def panel_in_words(title: str, names: Sequence[str], curves: Curves) -> str:
     """Say in words what a panel shows, for those who cannot see it."""
     parts = []
     for name in names:

@@ -87,8 +87,8 @@ def write_report(
     scores = score_images(prediction, truth)
     groups = group_by_organ(scores.table, images)
     cards = draw_cards(scores, groups, prediction, truth, thumbnail)
-    html = render(
-        **describe(prediction, truth, scores, groups, cards),
+    html = render_page(
+        **page_context(prediction, truth, scores, groups, cards),
         curves=curves,
         panels=charts.draw_panels(curves) if curves else [],
     )
@@ -117,7 +117,7 @@ def draw_cards(
     }
 
 
-def describe(
+def page_context(
     prediction: MaskSource,
     truth: MaskSource | None,
     scores: Scores,
@@ -186,7 +186,7 @@ def count(number: int, noun: str) -> str:
     return f'{number} ' + ' or '.join(f'{part}s' for part in noun.split(' or '))
 
 
-def render(**context: Any) -> str:
+def render_page(**context: Any) -> str:
     """Fill the templates; every text is escaped, and no script but ours may run."""
     loader = jinja2.PackageLoader(__package__, 'templates')
     environment = jinja2.Environment(

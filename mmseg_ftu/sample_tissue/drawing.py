@@ -16,7 +16,7 @@ from mmseg_ftu.sample_tissue.lung import paint_lung
 from mmseg_ftu.sample_tissue.prostate import paint_prostate
 from mmseg_ftu.sample_tissue.shapes import FIELD_UM, draw_blob
 from mmseg_ftu.sample_tissue.spleen import paint_spleen
-from mmseg_ftu.sample_tissue.stains import Staining, draw_staining, render
+from mmseg_ftu.sample_tissue.stains import Staining, draw_staining, paint_stains
 
 PAINTERS = {
     'kidney': paint_kidney,
@@ -64,7 +64,7 @@ def draw_sample(index: int, size: int = 768, seed: int = 0) -> Sample:
     source = ('HPA', 'Hubmap')[(index % len(ORGANS) + index // len(ORGANS)) % 2]
     staining = draw_staining(rng, source)
     canvas = paint_specimen(Canvas(size, rng), organ, source, staining)
-    rgb, mask = render(canvas, staining), canvas.mask.astype(np.uint8)
+    rgb, mask = paint_stains(canvas, staining), canvas.mask.astype(np.uint8)
     pixel_size = HPA_PIXEL_SIZE if source == 'HPA' else HUBMAP_PIXEL_SIZE[organ]
     row = {
         'id': FIRST_ID + index,

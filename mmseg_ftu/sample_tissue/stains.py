@@ -113,7 +113,7 @@ def nuclei(canvas: Canvas) -> np.ndarray:
     return inside
 
 
-def concentrations(canvas: Canvas, staining: Staining) -> tuple[np.ndarray, np.ndarray]:
+def stain_amounts(canvas: Canvas, staining: Staining) -> tuple[np.ndarray, np.ndarray]:
     """Return the two stains' concentrations, float32 (S, S) each, >= 0."""
     solid = np.clip(1 - canvas.fields['hollow'], 0, 1)
     nuclear = nuclei(canvas) * np.clip(2.5 * solid, 0, 1)
@@ -124,13 +124,13 @@ def concentrations(canvas: Canvas, staining: Staining) -> tuple[np.ndarray, np.n
     return np.maximum(first, 0), np.maximum(second, 0)
 
 
-def render(canvas: Canvas, staining: Staining) -> np.ndarray:
+def paint_stains(canvas: Canvas, staining: Staining) -> np.ndarray:
     """Stain, illuminate and scan a canvas.
 
     Returns:
         RGB uint8 of shape (S, S, 3).
     """
-    first, second = concentrations(canvas, staining)
+    first, second = stain_amounts(canvas, staining)
     density = first[..., None] * staining.vectors[0].astype(np.float32)
     density += second[..., None] * staining.vectors[1].astype(np.float32)
     rng = canvas.rng

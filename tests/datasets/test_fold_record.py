@@ -5,10 +5,10 @@ from mmengine.dataset import ConcatDataset, RepeatDataset
 
 from mmseg_ftu.datasets import HuBMAPDataset
 from mmseg_ftu.datasets.fold_record import (
-    describe,
     fold_record,
     image_ids,
     trained_on,
+    training_in_words,
 )
 from mmseg_ftu.prepared_table import folds_id
 
@@ -45,6 +45,8 @@ def test_images_that_were_trained_on(make_prepared):
 
 def test_records_in_words():
     record = dict(fold=0, folds_id='abc', train_images=['x', 'y'])
-    assert describe(record) == 'the 2 images outside fold 0 of the split abc'
-    assert describe({**record, 'fold': None}) == 'all 2 images of the split abc'
-    assert describe(dict(train_images=['x'])) == '1 images'
+    assert training_in_words(record) == 'the 2 images outside fold 0 of the split abc'
+    assert (
+        training_in_words({**record, 'fold': None}) == 'all 2 images of the split abc'
+    )
+    assert training_in_words(dict(train_images=['x'])) == '1 images'

@@ -14,8 +14,8 @@ from tiny_run import Squares, build, tiny_config
 from mmseg_ftu.datasets import HuBMAPDataset
 from mmseg_ftu.engine.keep_preparation_hook import (
     KeepPreparationHook,
+    common_recipe,
     differences,
-    merge,
     preparations,
 )
 from mmseg_ftu.recipe import Recipe, StainStep
@@ -45,7 +45,7 @@ def prepared(size, pixel_size, stain=None, **by_organ):
     ],
 )
 def test_what_folders_have_in_common(found, expected):
-    assert merge(found) == expected
+    assert common_recipe(found) == expected
 
 
 def test_datasets_in_wrappers_are_found(make_prepared):

@@ -14,7 +14,7 @@ from mmseg.structures import SegDataSample
 from small_models import constant, save, small_config
 
 from mmseg_ftu.engine.runner import build_runner, evaluate, load_config
-from mmseg_ftu.evaluation.draw_predictions_hook import draw_sample
+from mmseg_ftu.evaluation.draw_predictions_hook import draw_prediction
 
 ROOT = Path(__file__).resolve().parents[2]
 BASE = ROOT / 'configs/tissue/coat_slim_daformer.py'
@@ -51,16 +51,16 @@ def test_a_sample_without_a_mask_and_with_one_of_another_size():
         seg_logits=PixelData(data=probability),
         pred_sem_seg=PixelData(data=torch.zeros(1, 20, 20)),
     )
-    assert (draw_sample(image, sample) == 90).all()
+    assert (draw_prediction(image, sample) == 90).all()
     yellow = outline(2, 4, 38, 18)
-    picture = draw_sample(image, sample, 0.3)
+    picture = draw_prediction(image, sample, 0.3)
     assert (picture[yellow] == YELLOW).all()
     assert (picture[~yellow] == 90).all()
     mask = torch.zeros(1, 120, 120, dtype=torch.int64)
     mask[:, 30:90, 30:90] = 1
     mask[:, :6] = 255
     sample.gt_sem_seg = PixelData(data=mask)
-    picture = draw_sample(image, sample, 0.3)
+    picture = draw_prediction(image, sample, 0.3)
     green = outline(10, 10, 30, 30) & ~yellow
     assert (picture[green] == GREEN).all()
     assert (picture[~green & ~yellow] == 90).all()

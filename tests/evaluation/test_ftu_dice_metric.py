@@ -9,7 +9,7 @@ import torch
 from mmengine.evaluator import Evaluator
 from mmseg.registry import METRICS
 
-from mmseg_ftu.evaluation.ftu_dice_metric import format_table, summarise
+from mmseg_ftu.evaluation.ftu_dice_metric import format_table, mean_scores
 
 
 def sample(name, organ, source, probability, mask, loss=None):
@@ -163,7 +163,7 @@ def test_table_shows_every_group_and_the_worst_image():
     }
     assert cells['lung'] == ['2', '0.5000', '0.5000', '0.2500', 'a']
     assert cells['all'] == ['3', '0.6667', '0.7500', '0.2500', 'a']
-    assert 'val_loss_bce' not in summarise(rows)
+    assert 'val_loss_bce' not in mean_scores(rows)
 
 
 def test_in_an_evaluator_with_data_samples(tmp_path):

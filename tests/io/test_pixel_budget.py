@@ -10,7 +10,7 @@ from mmseg_ftu.io.images import read_size
 from mmseg_ftu.io.pixel_budget import PixelBudget, pixels_of
 from mmseg_ftu.io.raster import MAX_PIXELS
 from mmseg_ftu.preparation.pair_files import PairFolders
-from mmseg_ftu.preparation.pairs import list_records
+from mmseg_ftu.preparation.pairs import list_pairs
 from mmseg_ftu.preparation.prepare_folder import prepare_folder
 
 
@@ -131,7 +131,7 @@ def test_preparation_keeps_the_budget(tmp_path):
         image = np.full((side, side, 3), 200, np.uint8)
         Image.fromarray(image).save(source / 'images' / f'{i}.png')
         Image.fromarray(image[..., 0] // 200).save(source / 'masks' / f'{i}.png')
-    records, faults = list_records(PairFolders(source, organ='kidney'))
+    records, faults = list_pairs(PairFolders(source, organ='kidney'))
     budget = CountingBudget(64 * 64)
     settings = dict(size=16, folds=2, seed=0, resized=False, empty='refuse')
     prepare_folder(

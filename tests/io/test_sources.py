@@ -6,6 +6,7 @@ import openslide
 import pytest
 import tifffile
 from opened_files import counting
+from random_boxes import boxes
 from small_models import noise
 
 from mmseg_ftu.io.sources import ArraySource, Limits, SlideSource, open_source
@@ -28,15 +29,6 @@ COMPRESSIONS = {
 }
 
 
-def boxes(shape, count=12):
-    rng = np.random.default_rng(0)
-    yield 0, 0, *shape
-    yield shape[0] - 1, shape[1] - 1, 1, 1
-    for _ in range(count):
-        (y0, y1), (x0, x1) = (np.sort(rng.integers(0, n, 2)) for n in shape)
-        yield int(y0), int(x0), int(y1 + 1 - y0), int(x1 + 1 - x0)
-
-
 @pytest.mark.parametrize('layout', LAYOUTS)
 @pytest.mark.parametrize('compression', COMPRESSIONS)
 @pytest.mark.parametrize('bigtiff', [False, True])
@@ -49,7 +41,7 @@ def test_large_tiffs_are_read_by_regions(tmp_path, layout, compression, bigtiff)
     assert isinstance(source, TiffRegions)
     assert (source.shape, source.levels) == (SHAPE, [SHAPE])
     assert not source.is_slide
-    for top, left, h, w in boxes(SHAPE):
+    for top, left, h, w in boxes(SHAPE, 12):
         region = source.read(0, top, left, h, w)
         assert (region == expected[top : top + h, left : left + w]).all()
     source.close()
@@ -105,7 +97,7 @@ def test_one_piece_that_is_not_compressed_is_mapped(tmp_path):
     source = open_source(path, Limits(100, strip_pixels=30_000))
     assert isinstance(source, TiffRegions)
     assert source.by_rows
-    for top, left, h, w in boxes(SHAPE):
+    for top, left, h, w in boxes(SHAPE, 12):
         region = source.read(0, top, left, h, w)
         assert (region == image[top : top + h, left : left + w]).all()
     source.close()

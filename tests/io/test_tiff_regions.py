@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 import tifffile
+from random_boxes import boxes
 from small_models import noise
 
 from mmseg_ftu.inference.jobs import Job
@@ -62,15 +63,6 @@ def write_pyramid(path, image, stored='pixels', *, kind='ome', levels=2, **optio
             file.write(arranged(level), subfiletype=1, metadata=None, **options)
 
 
-def boxes(shape, count=8):
-    rng = np.random.default_rng(0)
-    yield 0, 0, *shape
-    yield shape[0] - 1, shape[1] - 1, 1, 1
-    for _ in range(count):
-        (y0, y1), (x0, x1) = (np.sort(rng.integers(0, n, 2)) for n in shape)
-        yield int(y0), int(x0), int(y1 + 1 - y0), int(x1 + 1 - x0)
-
-
 @pytest.mark.parametrize('segments', SEGMENTS)
 @pytest.mark.parametrize(
     ('stored', 'compression'),
@@ -97,7 +89,7 @@ def test_levels_of_an_ome_tiff(tmp_path, stored, segments, compression):
     if compression != 'jpeg':
         assert (expected[0] == image).all()
     for i, pixels in enumerate(expected):
-        for top, left, h, w in boxes(pixels.shape[:2]):
+        for top, left, h, w in boxes(pixels.shape[:2], 8):
             region = source.read(i, top, left, h, w)
             assert (region == pixels[top : top + h, left : left + w]).all()
     source.close()
@@ -167,7 +159,7 @@ def test_rows_of_a_strip_that_is_not_compressed(tmp_path):
         write_pyramid(path, image, stored, rowsperstrip=SHAPE[0])
         source = open_source(path, Limits(strip_pixels=1000))
         assert isinstance(source, TiffRegions)
-        for top, left, h, w in boxes(SHAPE):
+        for top, left, h, w in boxes(SHAPE, 8):
             region = source.read(0, top, left, h, w)
             assert (region == image[top : top + h, left : left + w]).all()
         source.close()

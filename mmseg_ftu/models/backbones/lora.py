@@ -24,7 +24,7 @@ ATTENTION = 'attn'
 
 
 class LoRALinear(nn.Linear):
-    """A linear layer with a low-rank change; made by `adapt`, undone by `merge`.
+    """A linear layer with a low-rank change; made by `adapt`, undone by `merge_lora`.
 
     Attributes:
         lora_scale: Factor of the change, ``alpha / rank``.
@@ -94,7 +94,7 @@ def _adapt_layer(layer: nn.Linear, rank: int, alpha: float) -> None:
 
 
 @torch.no_grad()
-def merge(net: nn.Module) -> int:
+def merge_lora(net: nn.Module) -> int:
     """Add the changes to the weights for good and make plain linear layers of them.
 
     Returns:

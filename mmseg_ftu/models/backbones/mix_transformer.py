@@ -216,7 +216,7 @@ class Stage(nn.Module):
                 x = checkpoint(block, x, use_reentrant=False)
             else:
                 x = block(x)
-        return to_map(self.norm(x))
+        return to_channels_first(self.norm(x))
 
 
 class PatchEmbed(nn.Module):
@@ -302,7 +302,7 @@ class Attention(nn.Module):
     def _reduce(self, x: Tensor) -> Tensor:
         if self.sr is None:
             return x
-        x = to_map(x)
+        x = to_channels_first(x)
         if self.linear:
             x = F.adaptive_avg_pool2d(x, POOLED_SIZE)
         x = self.norm(to_tokens(self.sr(x)))
@@ -324,12 +324,12 @@ class MixFFN(nn.Module):
         x = self.fc1(x)
         if self.relu:
             x = F.relu(x)
-        x = to_tokens(self.dwconv(to_map(x)))
+        x = to_tokens(self.dwconv(to_channels_first(x)))
         tokens: Tensor = self.fc2(F.gelu(x))
         return tokens
 
 
-def to_map(tokens: Tensor) -> Tensor:
+def to_channels_first(tokens: Tensor) -> Tensor:
     """View ``(N, h, w, C)`` as ``(N, C, h, w)`` in channels-last memory."""
     return tokens.permute(0, 3, 1, 2)
 

@@ -263,7 +263,7 @@ class TimmEncoder(PretrainedBackbone):
         Returns:
             Number of layers that had a change.
         """
-        return low_rank.merge(self.net)
+        return low_rank.merge_lora(self.net)
 
     def init_random(self) -> None:
         """Keep timm's initialisation, which was drawn when the network was built."""

@@ -39,7 +39,7 @@ class TokenPyramid(nn.Module):
         steps = [round(math.log2(patch / stride)) for stride in STRIDES]
         self.divisor = patch * 2 ** max(0, *(-step for step in steps))
         self.levels = nn.ModuleList(
-            Level(in_channels, channels, step, stride / (patch / 2**step))
+            PyramidLevel(in_channels, channels, step, stride / (patch / 2**step))
             for stride, step in zip(STRIDES, steps, strict=True)
         )
 
@@ -61,7 +61,7 @@ class TokenPyramid(nn.Module):
         ]
 
 
-class Level(nn.Module):
+class PyramidLevel(nn.Module):
     """One level of the pyramid.
 
     Args:
