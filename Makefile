@@ -7,10 +7,10 @@ QS := quickstart
 QS_CONFIG := configs/tissue/coat_slim_daformer_switch.py
 export NO_ALBUMENTATIONS_UPDATE := 1
 
-.PHONY: help env quickstart test lint format docs dist bench clean
+.PHONY: help env quickstart test test-slow lint format docs dist bench clean
 
 help:  ## list the targets
-	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
 
 env: $(VENV)/installed  ## make the environment in .venv and install the package
 
@@ -40,8 +40,11 @@ quickstart: env  ## sample data, stains, training, prediction, evaluation, repor
 	$(PY) tools/report.py $(QS)/predictions --gt $(QS)/prepared --run $(QS)/run \
 	  --out $(QS)/report.html
 
-test: env lint  ## environment, lint, all tests
-	$(PY) -m pytest --numprocesses 2 --dist loadfile
+test: env lint  ## environment, lint, all quick tests
+	$(PY) -m pytest --numprocesses 2 --dist loadfile -m 'not slow'
+
+test-slow: env  ## the slow tests: processes, killed runs, ONNX of each model
+	$(PY) -m pytest --numprocesses 2 --dist loadfile -m slow
 
 lint: env  ## style and types, as in CI
 	$(PY) -m ruff check .

@@ -7,6 +7,7 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+from quick_and_slow import mostly_slow
 
 from mmseg_ftu import cli
 from mmseg_ftu.cli import COMMANDS, main, run_command
@@ -187,9 +188,10 @@ QUIET = {
     'train': ['no.py'],
     'test': ['no.py', 'no.pth'],
 }
+QUICK = ['prepare_pairs', 'evaluate', 'report', 'make_sample_data', 'train']
 
 
-@pytest.mark.parametrize('command', QUIET)
+@pytest.mark.parametrize('command', mostly_slow(QUIET, QUICK))
 def test_a_mistake_is_one_line_and_nothing_else(command, tmp_path):
     done = subprocess.run(
         [sys.executable, ROOT / 'tools' / f'{command}.py', *QUIET[command]],

@@ -89,6 +89,7 @@ print(base.filename)
     assert done.stdout.strip() == str(configs / 'ftu' / 'coat_daformer_switch.py')
 
 
+@pytest.mark.slow
 def test_an_installed_package_predicts_from_anywhere(installed):
     run, _, elsewhere = installed
     cv2.imwrite(str(elsewhere / 'a.png'), np.full((64, 64, 3), 200, np.uint8))

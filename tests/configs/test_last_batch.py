@@ -6,6 +6,7 @@ import pytest
 from mmengine.config import Config
 from mmengine.runner import Runner
 from one_step import build
+from quick_and_slow import mostly_slow
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs' / 'ftu'
 SIZE = 64
@@ -29,9 +30,13 @@ def last_batch(cfg, data, images):
     return last
 
 
-@pytest.mark.parametrize('path', sorted(CONFIGS.glob('*.py')), ids=lambda p: p.stem)
-def test_a_last_batch_of_one_image_trains(path, data):
-    cfg = Config.fromfile(path)
+NAMES = sorted(path.stem for path in CONFIGS.glob('*.py'))
+QUICK = ['enetb5_dlv3plus_aux', 'mit_daformer_switch', 'r101_dlv3plus_switch']
+
+
+@pytest.mark.parametrize('name', mostly_slow(NAMES, QUICK))
+def test_a_last_batch_of_one_image_trains(name, data):
+    cfg = Config.fromfile(CONFIGS / f'{name}.py')
     batch = last_batch(cfg, data, images=5)
     model = build(cfg).train()
     losses = model.forward(**model.data_preprocessor(batch, True), mode='loss')

@@ -6,6 +6,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from one_step import batch, build
+from quick_and_slow import mostly_slow
 
 VARIANTS = Path(__file__).resolve().parents[2] / 'configs' / 'variants'
 NAMES = [
@@ -24,11 +25,14 @@ def load(name):
     return Config.fromfile(VARIANTS / f'{name}.py')
 
 
+QUICK = ['efficientnet_lite0_unet_switch', 'pvtv2_b4_conv3x3_switch']
+
+
 def test_these_files_are_there():
     assert sorted(p.stem for p in VARIANTS.glob('*.py')) == NAMES
 
 
-@pytest.mark.parametrize('name', NAMES)
+@pytest.mark.parametrize('name', mostly_slow(NAMES, QUICK))
 def test_builds_and_takes_a_step(name):
     model = build(load(name))
     losses = model.forward(**model.data_preprocessor(batch(), True), mode='loss')

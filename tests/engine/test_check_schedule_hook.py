@@ -40,6 +40,7 @@ def plateau(**options):
     return [one]
 
 
+@pytest.mark.slow
 def test_a_longer_run_goes_on_as_one_that_was_so_from_the_start(data, tmp_path):
     whole, _ = train(tmp_path / 'whole', data, 5, plateau())
     train(tmp_path / 'parts', data, 3, plateau())
@@ -90,6 +91,7 @@ def test_a_run_without_a_schedule_for_its_new_part_is_refused_unless_told(data, 
     assert 'all its learning-rate schedules have ended' in log_of(cfg)
 
 
+@pytest.mark.slow
 def test_resuming_within_the_same_length_is_no_extension(data, tmp_path):
     """A tail at a constant rate that was planned from the start."""
     options = {'param_scheduler.1.end': 2}
@@ -101,6 +103,7 @@ def test_resuming_within_the_same_length_is_no_extension(data, tmp_path):
     assert rates == [rate_in(tmp_path / 'epoch_3.pth')]
 
 
+@pytest.mark.slow
 def test_other_schedules_than_before_are_refused(data, tmp_path):
     train(tmp_path, data, 2, plateau())
     with pytest.raises(ValueError, match=r'factor=0.7 -> 0.5; epochs'):

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.fileio import get_file_backend
+from quick_and_slow import mostly_slow
 from shipped_run import build as build_shipped
 from shipped_run import end_workers, shipped_config
 from tiny_run import build, tiny_config
@@ -98,7 +99,7 @@ EXTRAS = {
 }
 
 
-@pytest.mark.parametrize('extra', EXTRAS)
+@pytest.mark.parametrize('extra', mostly_slow(EXTRAS, ['as it ships']))
 def test_resuming_is_exact_with_the_shipped_settings(data, tmp_path, extra):
     """Persistent workers, augmentation, dropout, drop path, batch norm, the switch."""
 

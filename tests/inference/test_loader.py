@@ -108,6 +108,7 @@ print(json.dumps([len(kept), peak() - before]))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != 'linux', reason='ru_maxrss has other units')
 def test_memory_of_large_pngs(tmp_path):
     """Four PNGs of 81 million px, of which two fit the default budget at once."""

@@ -141,6 +141,7 @@ def test_touching_runs_decode_and_are_merged_by_encode():
     assert rle.encode(mask) == '2 5'
 
 
+@pytest.mark.slow
 def test_all_real_rows_round_trip(shared_data):
     frame = pd.read_csv(shared_data('hubmap2022') / 'train.csv.gz')
     assert len(frame) == 351

@@ -7,6 +7,7 @@ import timm
 import torch
 import torch.nn.functional as F
 from mmseg.registry import MODELS
+from quick_and_slow import mostly_slow
 from timm.models.coat import CoaT as TimmCoaT
 
 from mmseg_ftu.models.backbones.coat import CoaT, mix_scales
@@ -20,6 +21,7 @@ TINY = dict(embed_dims=(16, 24, 24, 24), serial_depths=(1, 1, 1, 1), parallel_de
 TINY5 = dict(embed_dims=(16,) + (24,) * 4, serial_depths=(1,) * 5, parallel_depth=2)
 LITE = dict(embed_dims=(16, 24, 32, 40), serial_depths=(1, 2, 1, 1))
 TIMM_ARCHS = [name for name in ARCHS if name != 'small_plus1']
+QUICK = ['tiny', 'lite_tiny']
 # Published, with classification norms and head: timm and the official README.
 COUNTS = {
     'tiny': 5_498_540,
@@ -59,7 +61,7 @@ def images(*shape: int) -> torch.Tensor:
 
 
 @pytest.mark.parametrize('size', [(224, 224), (96, 160)])
-@pytest.mark.parametrize('arch', TIMM_ARCHS)
+@pytest.mark.parametrize('arch', mostly_slow(TIMM_ARCHS, QUICK))
 def test_maps_equal_timms(arch, size):
     reference = randomize(timm_maps(arch, size)).eval()
     ours = CoaT(arch).eval()
@@ -90,7 +92,7 @@ def test_small_plus1_has_as_many_parameters_as_the_authors():
         assert sum(p.numel() for p in CoaT().parameters()) == 26_733_864
 
 
-@pytest.mark.parametrize('arch', list(ARCHS))
+@pytest.mark.parametrize('arch', mostly_slow(ARCHS, [*QUICK, 'small_plus1']))
 def test_every_parameter_gets_a_gradient(arch):
     model = randomize(CoaT(arch))
     model = model.train()
