@@ -7,7 +7,7 @@ import torch
 from tiny_run import build, tiny_config
 
 from mmseg_ftu.cli import run_command
-from mmseg_ftu.engine.check_weights_hook import compare, finite_fault
+from mmseg_ftu.engine.check_weights_hook import finite_fault, match_weights
 from mmseg_ftu.engine.runner import refuse_other_run
 
 
@@ -119,8 +119,8 @@ def test_a_resumed_run_needs_all(trained):
 
 def test_names_and_shapes():
     one, two = torch.zeros(1), torch.zeros(2)
-    assert compare({'a': one}, {'a': one}) == ([], 1)
-    faults, fitting = compare({'a': one, 'c': one}, {'a': two, 'b': one})
+    assert match_weights({'a': one}, {'a': one}) == ([], 1)
+    faults, fitting = match_weights({'a': one, 'c': one}, {'a': two, 'b': one})
     assert fitting == 0
     assert faults == [
         '1 are missing (b)',
