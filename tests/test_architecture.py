@@ -27,11 +27,11 @@ LIGHT = [
 ]
 
 
-def room_of(path: Path) -> str:
-    return path.relative_to(PACKAGE).with_suffix('').parts[0]
+def room_of(path: Path, package: Path = PACKAGE) -> str:
+    return path.relative_to(package).with_suffix('').parts[0]
 
 
-def imported_rooms(path: Path) -> set[str]:
+def imported_rooms(path: Path, package: Path = PACKAGE) -> set[str]:
     """List the rooms of the package that a file imports, also inside functions."""
     rooms = set()
     for node in ast.walk(ast.parse(path.read_text())):
@@ -41,12 +41,35 @@ def imported_rooms(path: Path) -> set[str]:
             names = [f'{node.module}.{alias.name}' for alias in node.names]
         elif isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
-        for name in names:
+        elif isinstance(node, ast.Call) and 'import' in ast.unparse(node.func):
+            names = [a.value for a in node.args if isinstance(a, ast.Constant)]
+        for name in map(str, names):
             first, *rest = name.split('.')
-            if first == 'mmseg_ftu' and rest:
-                is_room = (PACKAGE / rest[0]).is_dir() or rest[0] in FLOOR_OF
+            if first == 'mmseg_ftu':
+                is_room = rest and ((package / rest[0]).is_dir() or rest[0] in FLOOR_OF)
                 rooms.add(rest[0] if is_room else '__init__')
-    return rooms - {room_of(path)}
+    return rooms - {room_of(path, package)}
+
+
+@pytest.mark.parametrize(
+    ('line', 'room'),
+    [
+        ('from mmseg_ftu.inference.predictor import FTUPredictor', 'inference'),
+        ('    import mmseg_ftu.inference', 'inference'),
+        ('from mmseg_ftu import FTUPredictor', '__init__'),
+        ('import mmseg_ftu', '__init__'),
+        ("importlib.import_module('mmseg_ftu.inference')", 'inference'),
+        ("x = __import__('mmseg_ftu')", '__init__'),
+    ],
+)
+def test_each_way_to_import_is_seen(tmp_path, line, room):
+    folder = tmp_path / 'mmseg_ftu' / 'masks'
+    folder.mkdir(parents=True)
+    for name in ('inference', 'masks'):
+        (tmp_path / 'mmseg_ftu' / name).mkdir(exist_ok=True)
+    indent = 'def run():\n' if line.startswith(' ') else ''
+    (folder / 'hole.py').write_text(f'{indent}{line}\n')
+    assert imported_rooms(folder / 'hole.py', tmp_path / 'mmseg_ftu') == {room}
 
 
 @pytest.fixture(scope='module')
@@ -73,7 +96,7 @@ def test_a_floor_imports_from_its_own_and_lower_floors_only(imports):
         f'{FLOOR_OF[other]}'
         for room, others in imports.items()
         for other, files in others.items()
-        if other not in ('version', '__init__') and FLOOR_OF[other] > FLOOR_OF[room]
+        if FLOOR_OF[other] > FLOOR_OF[room]
     ]
     assert not upward
 

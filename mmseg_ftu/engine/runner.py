@@ -18,6 +18,7 @@ from mmseg_ftu.engine.override_config import override_config
 from mmseg_ftu.engine.read_config import read_config
 from mmseg_ftu.engine.scale_epochs import scale_epochs
 from mmseg_ftu.engine.work_dir import (
+    alone_in,
     dataset_configs,
     default_work_dir,
     refuse_unheard,
@@ -56,8 +57,8 @@ def train(
 
     Raises:
         ValueError: If the work dir holds checkpoints and ``resume`` is not given, none
-            of them is intact, the data are not prepared, or the config cannot be
-            scaled to ``epochs``.
+            of them is intact, another process trains there, the data are not prepared,
+            or the config cannot be scaled to ``epochs``.
         FloatingPointError: If the loss or the weights become infinite or NaN.
     """
     cfg = load_config(config, work_dir, cfg_options, launcher)
@@ -70,8 +71,11 @@ def train(
     if amp:
         use_amp(cfg)
     cfg.resume = resume
-    runner = build_runner(cfg)
-    runner.train()
+    with alone_in(Path(cfg.work_dir), launcher):
+        if not resume:
+            refuse_other_run(cfg.work_dir)  # of a process that has ended just now
+        runner = build_runner(cfg)
+        runner.train()
     return runner
 
 

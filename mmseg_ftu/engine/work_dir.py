@@ -1,10 +1,16 @@
-"""Where a run goes by default, by the data that its config names."""
+"""Where a run goes: by default by the data that its config names; one run a folder."""
 
+import fcntl
+import logging
+import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from mmengine.config import Config, ConfigDict
+from mmengine.logging import print_log
 
+from mmseg_ftu.io.launched_as import launched_as
 from mmseg_ftu.prepared_table import parse_fold
 
 
@@ -21,6 +27,42 @@ def default_work_dir(cfg: Config, config: str) -> str:
     }
     folder = Path('work_dirs') / Path(config).stem
     return str(folder / names.pop() if len(names) == 1 else folder)
+
+
+@contextmanager
+def alone_in(work_dir: Path, launcher: str = 'none') -> Iterator[None]:
+    """Keep other runs out of a work dir until this one has ended, however it ends.
+
+    Of several processes of a launcher the first speaks for all. A disk without locks
+    is worth a warning.
+
+    Args:
+        work_dir: The folder; made if it is not there.
+        launcher: ``none``, ``pytorch``, ``slurm`` or ``mpi``.
+
+    Raises:
+        ValueError: If another process trains there.
+    """
+    rank, _, _ = launched_as()
+    if launcher == 'mpi':
+        rank = int(os.environ.get('OMPI_COMM_WORLD_RANK', 0))
+    if rank:
+        yield
+        return
+    work_dir.mkdir(parents=True, exist_ok=True)
+    with open(work_dir / '.lock', 'a') as file:
+        try:
+            # of this process alone: workers that outlive it for seconds do not hold it
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):
+            raise ValueError(
+                f'{work_dir}: another process trains there and writes its checkpoints: '
+                'wait for it, or name another --work-dir'
+            ) from None
+        except OSError as error:
+            text = f'{work_dir}: two runs there would not notice each other: no locks'
+            print_log(f'{text} on this disk ({error})', 'current', logging.WARNING)
+        yield
 
 
 def refuse_unheard(cfg: Config, name: str, variable: str) -> None:

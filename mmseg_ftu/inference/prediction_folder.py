@@ -41,7 +41,7 @@ from mmseg_ftu.inference.prediction_tables import (
 )
 from mmseg_ftu.io.atomic_files import remove_leftovers, write_bytes
 from mmseg_ftu.io.locks import locked
-from mmseg_ftu.io.own_files import set_aside
+from mmseg_ftu.io.own_files import followed, set_aside
 from mmseg_ftu.io.tables import id_fault
 
 MINE, DONE, ELSEWHERE = 'mine', 'done', 'elsewhere'
@@ -194,7 +194,7 @@ class PredictionFolder:
     def _is_of_other_image(self, record: dict[str, Any], job: Job) -> bool:
         if self.overwrite or record.get('status') != 'done':
             return False
-        return record.get('path') != str(job.path.resolve())
+        return record.get('path') != str(followed(job.path))
 
     def take(self, job: Job, names: Sequence[str]) -> str:
         """Claim an image for this process; `keep` gives it back.
@@ -260,7 +260,7 @@ class PredictionFolder:
         record = dict(
             of=self._key(job),
             id=job.id,
-            path=str(job.path.resolve()),
+            path=str(followed(job.path)),
             organ=job.organ,
             data_source=job.data_source,
             status=status,
@@ -307,7 +307,7 @@ class PredictionFolder:
             file = (stat.st_size, stat.st_mtime_ns)
         except OSError:
             file = None
-        known = {**asdict(job), 'path': str(job.path.resolve()), 'file': file}
+        known = {**asdict(job), 'path': str(followed(job.path)), 'file': file}
         return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
 
     @staticmethod

@@ -67,7 +67,7 @@ def refuse_nesting(
     for file in files:
         places = {file.parent}
         if file.is_symlink():
-            places.add(file.resolve().parent)
+            places.add(followed(file).parent)
         for place in places - checked:
             checked.add(place)
             if lies_in(place, output):
@@ -97,9 +97,17 @@ def refuse_among(output: Path, files: Iterable[Path]) -> None:
         )
 
 
+def followed(path: Path) -> Path:
+    """Return where a path leads, links followed; itself where they lead in a circle."""
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError):  # the latter for a circle, before Python 3.13
+        return path.absolute()
+
+
 def lies_in(path: Path, folder: Path) -> bool:
     """Tell whether a path is a folder or lies in it, links followed."""
-    path, folder = path.resolve(), folder.resolve()
+    path, folder = followed(path), followed(folder)
     return path.is_relative_to(folder) or (
         folder.exists()
         and any(p.exists() and p.samefile(folder) for p in (path, *path.parents))

@@ -16,6 +16,7 @@ from mmseg_ftu.preparation.records import PreparationError
 from mmseg_ftu.prepared_folder import FolderPaths
 
 PROGRESS = 'progress.jsonl'
+LOCK = '.lock'  # of the process that is writing
 MADE_BY = 'mmseg_ftu'
 
 
@@ -52,11 +53,19 @@ class Journal:
             self._read_progress()
         elif self._paths.manifest_path.is_file():
             self._read_manifest()
-        elif not is_empty(folder):
+        elif not is_empty(folder, also=[LOCK]):
             raise PreparationError(
                 f'{folder} is not empty and was not made by this tool; name another '
                 'folder, or empty this one'
             )
+
+    def is_as(self, other: 'Journal') -> bool:
+        """Tell whether two journals say the same, so that nobody wrote in between."""
+        mine, theirs = (
+            (j.settings, j.fingerprints, j.sizes, j.begun, j.finished)
+            for j in (self, other)
+        )
+        return mine == theirs
 
     def require(self, settings: dict[str, Any], overwrite: bool) -> None:
         """Check that the folder was made with these settings.
@@ -140,7 +149,7 @@ class Journal:
         manifest = {'made_by': MADE_BY, **manifest, 'stain_failures': failures}
         manifest |= {'made_of': made_of, 'sizes': dict(sorted(self.sizes.items()))}
         self._paths.write_manifest(manifest)
-        self._progress.unlink()
+        self._progress.unlink(missing_ok=True)
         self.finished = True
 
     def _read_manifest(self) -> None:

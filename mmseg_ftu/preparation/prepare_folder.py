@@ -10,7 +10,7 @@ A run that is interrupted goes on where it was; see ``journal``.
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from mmseg_ftu.io.pixel_budget import PixelBudget
 from mmseg_ftu.io.resizing import INTERPOLATION, resize_mask, target_shape
 from mmseg_ftu.io.threads import unordered_map
 from mmseg_ftu.preparation.checking import add_folds, check_pixels, decoded_pixels
+from mmseg_ftu.preparation.folder_lock import held, require_free
 from mmseg_ftu.preparation.journal import Journal
 from mmseg_ftu.preparation.number_limits import LARGEST_SIZE, require_between
 from mmseg_ftu.preparation.records import Fault, PreparationError, Record, file_key
@@ -69,6 +70,7 @@ def prepare_folder(
         require_between('--size', settings['size'], 1, LARGEST_SIZE, 'px')
     require_between('--workers', workers, 0)
     _refuse_nesting(source, folder)
+    require_free(folder)
     journal, paths = Journal(folder), FolderPaths(folder)
     journal.require(settings, overwrite)
     made_of = {record.id: _fingerprint(record, settings) for record in records}
@@ -86,19 +88,22 @@ def prepare_folder(
     is_finished = journal.finished and journal.settings == settings
     if not todo and is_finished and paths.has_table(table):
         return f'{folder} is finished already, nothing to do.\n{_summary(table)}'
-    folder.mkdir(parents=True, exist_ok=True)
-    journal.begin(settings, current, outdated)
-    for name in FOLDERS:
-        (folder / name).mkdir(exist_ok=True)
-        remove_leftovers(folder / name)
-    remove_leftovers(folder)
-    write = budget.limit(_writer(paths, settings), decoded_pixels)
-    for record, failure in unordered_map(write, todo, workers, 'writing'):
-        sizes = [path.stat().st_size for path in paths.files_of(record.id)]
-        journal.add(record.id, made_of[record.id], sizes, failure)
-    _remove_strays(folder, journal, set(table['id']))
-    paths.write_table(table)
-    journal.finish(_manifest(table, len(records), settings))
+    strays = _strays(paths, journal, set(table['id']))
+    _refuse_edited(strays, overwrite)
+    with held(folder, journal):
+        journal.begin(settings, current, outdated)
+        for name in FOLDERS:
+            (folder / name).mkdir(exist_ok=True)
+            remove_leftovers(folder / name)
+        remove_leftovers(folder)
+        write = budget.limit(_writer(paths, settings), decoded_pixels)
+        for record, failure in unordered_map(write, todo, workers, 'writing'):
+            sizes = [path.stat().st_size for path in paths.files_of(record.id)]
+            journal.add(record.id, made_of[record.id], sizes, failure)
+        for path in strays:
+            path.unlink(missing_ok=True)
+        paths.write_table(table)
+        journal.finish(_manifest(table, len(records), settings))
     summary = f'{folder}: wrote {len(todo)} of {len(table)} images.\n{_summary(table)}'
     stain = stain_of(settings, str(paths.manifest_path))
     return summary + stain_summary(stain, journal.stain_failures)
@@ -208,12 +213,30 @@ def _writer(
     return write
 
 
-def _remove_strays(folder: Path, journal: Journal, ids: set[str]) -> None:
-    """Remove the tool's own files of images that are no longer listed."""
-    for kind in FOLDERS:
-        for path in (folder / kind).glob(f'*{SUFFIX}'):
+def _strays(
+    paths: FolderPaths, journal: Journal, ids: set[str]
+) -> dict[Path, int | None]:
+    """Return the tool's own files of images that are no longer listed.
+
+    Each with the size on record (bytes), None where there is none.
+    """
+    found: dict[Path, int | None] = {}
+    for i, kind in enumerate(FOLDERS):
+        for path in sorted((paths.path / kind).glob(f'*{SUFFIX}')):
             if path.stem not in ids and journal.is_own(path.stem):
-                path.unlink()
+                sizes = journal.sizes.get(path.stem)
+                found[path] = sizes[i] if sizes else None
+    return found
+
+
+def _refuse_edited(strays: Mapping[Path, int | None], overwrite: bool) -> None:
+    """Raise where a file would be removed that somebody has worked on."""
+    for path, size in strays.items():
+        if size not in (None, path.stat().st_size) and not overwrite:
+            raise PreparationError(
+                f'{path} was edited since it was prepared, and its image is no longer '
+                'listed, so it would be removed: move it away, or pass --overwrite'
+            )
 
 
 def _manifest(

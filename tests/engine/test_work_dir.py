@@ -1,5 +1,7 @@
 """Where a run goes by default: folds stay apart."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from mmseg_ftu.engine.runner import (
     refuse_unprepared_data,
     train,
 )
-from mmseg_ftu.engine.work_dir import default_work_dir
+from mmseg_ftu.engine.work_dir import alone_in, default_work_dir
 
 CONFIG = str(
     Path(__file__).resolve().parents[2] / 'configs/ftu/coat_daformer_switch.py'
@@ -119,3 +121,36 @@ def test_data_of_other_data_sets_are_not_looked_at(tmp_path):
     )
     with pytest.raises(ValueError, match='nowhere'):
         refuse_unprepared_data(cfg, 'a', 'b')
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from mmseg_ftu.engine.work_dir import alone_in
+with alone_in(Path(sys.argv[1])):
+    print('here', flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_second_run_in_a_work_dir_is_refused_until_the_first_is_dead(
+    tmp_path, monkeypatch
+):
+    command = [sys.executable, '-c', HOLD, str(tmp_path)]
+    first = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        while first.stdout.readline() != 'here\n':  # mmengine greets
+            assert first.poll() is None
+        with pytest.raises(ValueError, match='trains there'), alone_in(tmp_path):
+            pass
+        monkeypatch.setenv('OMPI_COMM_WORLD_RANK', '1')
+        with alone_in(tmp_path, 'mpi'):  # the first process speaks for all
+            pass
+    finally:
+        first.kill()
+        first.communicate()
+    for _ in range(2):
+        with alone_in(tmp_path):
+            pass

@@ -739,14 +739,15 @@ def test_odd_names_fail_alone(run, images, tmp_path):
     for name in odd:
         write(images / name, draw(9))
     (images / 'gone.png').symlink_to(tmp_path / 'nowhere.png')
+    (images / 'circle.png').symlink_to(images / 'circle.png')
     summary = run(list_jobs(str(images)), kinds=('masks',))
     assert summary.done == 5
-    assert {*summary.failed} == {*(name[:-4] for name in odd), 'gone'}
+    assert {*summary.failed} == {*(name[:-4] for name in odd), 'gone', 'circle'}
     assert 'rename it' in summary.failed['a b ']
     rows = table(tmp_path / 'out')
-    assert (rows.status == 'failed').sum() == 4
+    assert (rows.status == 'failed').sum() == 5
     again = run(list_jobs(str(images)), kinds=('masks',))
-    assert (again.done, again.kept, len(again.failed)) == (0, 5, 4)
+    assert (again.done, again.kept, len(again.failed)) == (0, 5, 5)
 
 
 def test_patterns_leave_out_results(run, images, tmp_path):

@@ -16,6 +16,7 @@ from mmseg_ftu.evaluation.fit_thresholds import fit_and_write
 from mmseg_ftu.export.onnx import export_onnx
 from mmseg_ftu.io.own_files import (
     ListedFolder,
+    followed,
     is_empty,
     is_own_json,
     is_own_picture,
@@ -218,3 +219,15 @@ def test_an_export_does_not_replace_a_checkpoint(tmp_path):
         export_onnx('no config', 'no checkpoint', str(tmp_path / 'best.pth'))
     with pytest.raises(ValueError, match='is a folder'):
         require_own(tmp_path, is_own_picture)
+
+
+def test_a_link_in_a_circle_lies_where_it_is(tmp_path):
+    (tmp_path / 'in').mkdir()
+    circle = tmp_path / 'in' / 'a.png'
+    circle.symlink_to(circle)
+    assert followed(circle) == circle
+    assert lies_in(circle, tmp_path / 'in')
+    assert not lies_in(circle, tmp_path / 'out')
+    refuse_nesting(tmp_path / 'out', [], [circle])
+    with pytest.raises(ValueError, match='lies in the output folder'):
+        refuse_nesting(tmp_path / 'in', [], [circle])

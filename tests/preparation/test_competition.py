@@ -604,3 +604,16 @@ def test_real_copies(shared_data, target):
         mask = cv2.imread(target / 'masks' / path.name, -1)
         share = cv2.imread(path, -1).mean()
         assert mask.mean() == pytest.approx(share, abs=0.005)
+
+
+def test_an_edited_file_of_a_removed_row_is_named_before_it_goes(source, target):
+    prepare(source, target)
+    (target / 'masks' / '0009.png').write_text('corrected')
+    before = contents(target)
+    frame = pd.read_csv(source / 'train.csv', dtype={'id': str})
+    frame[:-1].to_csv(source / 'train.csv', index=False)
+    with pytest.raises(PreparationError, match=r'0009\.png was edited .* no longer'):
+        prepare(source, target)
+    assert contents(target) == before
+    prepare(source, target, overwrite=True)
+    assert not (target / 'masks' / '0009.png').exists()
