@@ -8,7 +8,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_run import NO_DROPOUT, RecordHook, build, hook_of, tiny_config
+from tiny_run import (
+    NO_DROPOUT,
+    RecordHook,
+    build,
+    gradient_norms,
+    hook_of,
+    tiny_config,
+)
 
 from mmseg_ftu.engine.aux_stages import as_scalar, stages_of
 from mmseg_ftu.switched_aux_loss import supervision_at
@@ -148,12 +155,13 @@ def test_two_processes_train_as_one(tmp_path):
     (tmp_path / 'two').mkdir()
     command = [sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node=2']
     command += ['--standalone', str(TESTS / 'tiny_run.py'), str(tmp_path / 'two')]
-    command += [json.dumps(OPTIONS)]
+    norms = {'default_hooks.norms': dict(type='GradientNormHook', interval=1)}
+    command += [json.dumps(OPTIONS | norms)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
     two = torch.load(tmp_path / 'two' / 'result.pt', weights_only=False)
 
-    one = trained(config(tmp_path / 'one', **{NO_DROPOUT: 0.0}))
+    one = trained(config(tmp_path / 'one', **{NO_DROPOUT: 0.0}, **norms))
     assert two['stages'] == hook_of(one, RecordHook).stages == STAGES
     for name, value in one.model.state_dict().items():
         torch.testing.assert_close(two['state'][name], value, rtol=1e-4, atol=1e-5)
@@ -161,3 +169,6 @@ def test_two_processes_train_as_one(tmp_path):
     keys = {'Dice', 'Dice/HPA', 'Dice/kidney', 'Dice/lung', 'val_loss_bce'}
     assert two['metrics'].keys() == expected.keys() == keys
     assert two['metrics'] == pytest.approx(expected, abs=1e-3)
+    assert len(two['norms']) == 12  # two losses and their ratios in three stages
+    for name, values in gradient_norms(one).items():
+        assert two['norms'][name] == pytest.approx(values, rel=1e-2, abs=1e-5), name

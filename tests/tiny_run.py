@@ -223,6 +223,12 @@ def hook_of(runner: Runner, kind: type):
     return next(hook for hook in runner.hooks if isinstance(hook, kind))
 
 
+def gradient_norms(runner: Runner) -> dict[str, list[float]]:
+    """Return what `GradientNormHook` logged, by name."""
+    scalars = runner.message_hub.log_scalars.items()
+    return {k: v.data[0].tolist() for k, v in scalars if k.startswith('train/grad_')}
+
+
 if __name__ == '__main__':
     folder = Path(sys.argv[1])
     options = json.loads(sys.argv[2]) if sys.argv[2:] else {}
@@ -239,6 +245,7 @@ if __name__ == '__main__':
                 state=run.model.module.state_dict(),
                 stages=record.stages,
                 metrics=metrics,
+                norms=gradient_norms(run),
             ),
             folder / 'result.pt',
         )
