@@ -130,10 +130,16 @@ class AuxiliaryHead(BaseModule):
         super().__init__(init_cfg or dict(type='Normal', std=0.01, layer='Conv2d'))
         if target not in TARGETS:
             raise ValueError(f'target={target!r}: choose from {TARGETS}')
-        self.stems = nn.ModuleList(nn.Conv2d(width, 1, 1) for width in in_channels)
+        with torch.random.fork_rng([]):  # the weights of all else are as without it
+            self.stems = nn.ModuleList(nn.Conv2d(width, 1, 1) for width in in_channels)
         self.supervise(in_index, loss_weight)
         self.target = target
         self.ignore_index = ignore_index
+
+    def init_weights(self) -> None:
+        """Initialise as ``init_cfg`` says, leaving torch's random numbers in place."""
+        with torch.random.fork_rng([]):
+            super().init_weights()
 
     def supervise(self, in_index: Index, loss_weight: Weight) -> None:
         """Choose the active stages and the weights of their losses."""

@@ -5,13 +5,15 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
+from mmseg.registry import MODELS
 from shipped_run import WIDTHS, build, shipped_config
+from slim_models import slim_config
 
 from mmseg_ftu.engine.scale_epochs import scale_epochs
 from mmseg_ftu.switched_aux_loss import AuxiliaryHead, SwitchAuxHook, supervision_at
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
-MODELS = ['ftu/coat_daformer', 'ftu/enetb5_unet', 'tissue/coat_slim_daformer']
+CONFIG_NAMES = ['ftu/coat_daformer', 'ftu/enetb5_unet', 'tissue/coat_slim_daformer']
 HALVES = [0.2 * 8 / 15, 0.2 * 4 / 15, 0.2 * 2 / 15, 0.2 / 15]
 # What is active in each of four epochs, and with which weight.
 SUPERVISION = {
@@ -42,7 +44,7 @@ def test_these_files_are_there():
     assert sorted(p.stem for p in (CONFIGS / '_base_/arms').glob('*.py')) == ARMS
 
 
-@pytest.mark.parametrize('model', MODELS)
+@pytest.mark.parametrize('model', CONFIG_NAMES)
 @pytest.mark.parametrize('arm', ARMS)
 def test_only_the_hooks_differ(tmp_path, model, arm):
     base, composed = compose(tmp_path, model, arm)
@@ -55,7 +57,7 @@ def test_only_the_hooks_differ(tmp_path, model, arm):
 @pytest.mark.parametrize('epochs', [4, 120])
 @pytest.mark.parametrize('arm', SUPERVISION)
 def test_what_an_arm_supervises_at_any_length(tmp_path, arm, epochs):
-    _, cfg = compose(tmp_path, MODELS[0], arm)
+    _, cfg = compose(tmp_path, CONFIG_NAMES[0], arm)
     scale_epochs(cfg, epochs)
     schedule = SwitchAuxHook(**_arguments(cfg)).schedule
     head = AuxiliaryHead([8] * 5, 1, loss_weight=cfg.aux_head.loss_weight)
@@ -77,7 +79,7 @@ def _arguments(cfg):
 
 def test_the_papers_files_are_arms(tmp_path):
     """The switch of ``ftu`` and ``tissue`` is that arm at the length of the config."""
-    for model in MODELS:
+    for model in CONFIG_NAMES:
         _, arm = compose(tmp_path, model, 'switch_1_to_0')
         theirs = Config.fromfile(CONFIGS / f'{model}_switch.py').custom_hooks[0]
         length = arm.train_cfg.max_epochs
@@ -85,6 +87,24 @@ def test_the_papers_files_are_arms(tmp_path):
             assert supervision_at(epoch, theirs.schedule, length) == supervision_at(
                 epoch, arm.custom_hooks[0].schedule, length
             )
+
+
+@pytest.mark.parametrize('name', ['quickstart', 'r101_unet', 'mit_daformer'])
+def test_all_arms_begin_from_the_same_weights(name):
+    cfg = slim_config(name)
+    with_head = weights_of(cfg)
+    cfg.model.auxiliary_head = None
+    without = weights_of(cfg)
+    assert without.keys() < with_head.keys()
+    for key, value in without.items():
+        assert torch.equal(value, with_head[key]), key
+
+
+def weights_of(cfg):
+    torch.manual_seed(3)
+    model = MODELS.build(cfg.model)
+    model.init_weights()
+    return model.state_dict()
 
 
 @pytest.fixture(scope='module')
@@ -96,7 +116,7 @@ def data(make_prepared_once):
 @pytest.mark.parametrize('arm', ['all_stages', 'restart_only', 'switch_restart'])
 def test_arms_train(tmp_path, data, arm):
     """The quickstart made small, with the hooks of the arm."""
-    _, composed = compose(tmp_path, MODELS[2], arm)
+    _, composed = compose(tmp_path, CONFIG_NAMES[2], arm)
     cfg = shipped_config(tmp_path / 'run', data, workers=False)
     cfg.custom_hooks = composed.custom_hooks
     if arm in WITHOUT_HEAD:
