@@ -1,10 +1,7 @@
 """The idea: auxiliary head and switch, in a real Runner wherever one is involved."""
 
 import re
-import subprocess
-import sys
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,16 +10,14 @@ from mmengine.optim import OptimWrapper
 from mmengine.structures import PixelData
 from mmseg.registry import MODELS, OPTIM_WRAPPERS
 from mmseg.structures import SegDataSample
-from tiny_run import NO_DROPOUT, WIDTHS, RecordHook, build, hook_of, tiny_config
+from tiny_run import WIDTHS, RecordHook, build, hook_of, tiny_config
 
 from mmseg_ftu.switched_aux_loss import (
     AuxiliaryHead,
-    SwitchAuxHook,
     downsample_mask,
+    supervision_at,
     weighted_bce,
 )
-
-TESTS = Path(__file__).resolve().parent
 
 
 def samples_of(masks):
@@ -91,7 +86,8 @@ def pyramid(requires_grad=False):
 def test_logits_have_the_resolution_of_the_active_stage(index):
     maps = pyramid()
     head = AuxiliaryHead(WIDTHS, index)
-    assert head(maps).shape == (2, 1, *maps[index].shape[-2:])
+    (logits,) = head(maps)
+    assert logits.shape == (2, 1, *maps[index].shape[-2:])
 
 
 @pytest.mark.parametrize('target', ['nearest', 'area'])
@@ -128,6 +124,40 @@ def test_only_the_active_stem_gets_a_gradient(index):
     assert learns == [k == index for k in range(3)]
 
 
+@pytest.mark.parametrize('weight', [0.2, [0.3, 0.1]])
+def test_several_stages_add_their_losses_up(weight):
+    masks = samples_of((torch.rand(2, 32, 32) < 0.3).long())
+    maps = pyramid(requires_grad=True)
+    head = AuxiliaryHead(WIDTHS, [2, 0], weight)
+    loss = head.loss(maps, masks)['loss_bce']
+    loss.backward()
+    assert [x.grad is not None for x in maps] == [True, False, True]
+    stems = [stem.weight.grad is not None for stem in head.stems]
+    assert stems == [True, False, True]
+
+    alone = pyramid(requires_grad=True)
+    factors = weight if isinstance(weight, list) else [weight] * 2
+    total = 0
+    for stage, factor in zip([2, 0], factors, strict=True):
+        head.supervise(stage, factor)
+        one = head.loss(alone, masks)['loss_bce']
+        one.backward()
+        total += one.item()
+    assert loss.item() == pytest.approx(total, 1e-6)
+    for stage in (0, 2):
+        torch.testing.assert_close(maps[stage].grad, alone[stage].grad)
+
+
+def test_off_computes_nothing():
+    def fail(*_):
+        raise AssertionError('a stem was run')
+
+    head = AuxiliaryHead(WIDTHS, None, [0.2, 0.1])  # weights of phases that are on
+    for stem in head.stems:
+        stem.register_forward_hook(fail)
+    assert head.loss(pyramid(), samples_of(torch.ones(2, 32, 32).long())) == {}
+
+
 @pytest.mark.parametrize('arch', ['lite_tiny', 'tiny'])
 @pytest.mark.parametrize('index', [0, 1, 2, 3])
 def test_gradient_reaches_the_stages_up_to_the_active_one(arch, index):
@@ -150,7 +180,7 @@ def test_gradient_reaches_the_stages_up_to_the_active_one(arch, index):
     assert reached == set(range(deepest + 1))
 
 
-@pytest.mark.parametrize('index', [-1, 3, 1.0, None, '1'])
+@pytest.mark.parametrize('index', [-1, 3, 1.0, True, '1', [], [0, 3], [1, 1], [None]])
 def test_a_stage_that_is_not_there_is_refused(index):
     with pytest.raises(ValueError, match=r'in_index=.* has stages 0\.\.2'):
         AuxiliaryHead(WIDTHS, index)
@@ -158,6 +188,19 @@ def test_a_stage_that_is_not_there_is_refused(index):
     with pytest.raises(ValueError, match='in_index'):
         head.in_index = index
     assert head.in_index == 0
+
+
+@pytest.mark.parametrize(
+    ('index', 'weight'),
+    [(0, -0.1), (0, '1'), (0, float('nan')), ([0, 1], [0.2]), (0, [0.2, 0.1]), (1, [])],
+)
+def test_weights_that_do_not_fit_are_refused(index, weight):
+    with pytest.raises(ValueError, match=r'loss_weight=.* does not fit in_index='):
+        AuxiliaryHead(WIDTHS, index, weight)
+    head = AuxiliaryHead(WIDTHS, index)
+    with pytest.raises(ValueError, match='loss_weight'):
+        head.loss_weight = weight
+    assert head.loss_weight == 1.0
 
 
 def test_unknown_target_is_refused():
@@ -168,34 +211,78 @@ def test_unknown_target_is_refused():
 # --- the schedule -------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ('schedule', 'message'),
-    [
-        ([], 'empty'),
-        ([dict(begin=1, in_index=0)], 'must begin at epoch 0'),
-        ([dict(begin=0, in_index=0), dict(begin=0, in_index=1)], 'phases begin at'),
-        (
-            [dict(begin=0, in_index=0), dict(begin=9, in_index=1)]
-            + [dict(begin=5, in_index=0)],
-            'phases begin at',
-        ),
-        ([dict(begin=-1, in_index=0)], 'phases begin at'),
-        ([dict(begin=0, index=0)], 'has the keys'),
-        ([dict(begin=0.0, in_index=0)], 'needs integers'),
-        ([dict(begin=0, in_index='1')], 'needs integers'),
-        ([dict(begin=0, in_index=True)], 'needs integers'),
-    ],
-)
-def test_unusable_schedule_is_refused(schedule, message):
-    with pytest.raises(ValueError, match=message):
-        SwitchAuxHook(schedule)
+def supervision(schedule, epochs, **options):
+    return [supervision_at(e, schedule, epochs, **options) for e in range(epochs)]
 
 
 def test_stage_is_a_function_of_the_epoch():
-    begins = [(0, 1), (60, 0), (100, 2)]
-    hook = SwitchAuxHook([dict(begin=b, in_index=i) for b, i in begins])
-    stages = [hook.stage_at(epoch) for epoch in range(120)]
+    schedule = [dict(begin=b, in_index=i) for b, i in [(0, 1), (60, 0), (100, 2)]]
+    stages = [index for index, _ in supervision(schedule, 120)]
     assert stages == [1] * 60 + [0] * 40 + [2] * 20
+
+
+@pytest.mark.parametrize(
+    ('phases', 'stages', 'weights'),
+    [
+        # weights by hand; 1.0 is the head's
+        ([dict(in_index=1), dict(begin=0.5, in_index=0)], [1, 1, 0, 0], [1.0] * 4),
+        (
+            [dict(in_index=[0, 2], loss_weight=[0.2, 0.1]), dict(begin=3, in_index=2)],
+            [[0, 2]] * 3 + [2],
+            [[0.2, 0.1]] * 3 + [1.0],
+        ),
+        (
+            [dict(in_index=1, loss_weight=0.4), dict(begin=1, in_index=None)],
+            [1, None, None, None],
+            [0.4, 1.0, 1.0, 1.0],
+        ),
+        (
+            [dict(in_index=1, loss_weight=0.8, decay='linear')],
+            [1] * 4,
+            [[0.8], [0.6], [0.4], [0.2]],
+        ),
+        (
+            [
+                dict(in_index=1, loss_weight=0.2, decay='linear', end_weight=0.6),
+                dict(begin=0.5, in_index=0, loss_weight=0.3),
+            ],
+            [1, 1, 0, 0],
+            [[0.2], [0.4], 0.3, 0.3],
+        ),
+        (
+            [
+                dict(
+                    in_index=[1, 0],
+                    loss_weight=[16, 1],
+                    decay='geometric',
+                    end_weight=[1, 16],
+                )
+            ],
+            [[1, 0]] * 4,
+            [[16, 1], [8, 2], [4, 4], [2, 8]],
+        ),
+        (
+            [dict(in_index=[0, 1], loss_weight=0.4, decay='linear', end_weight=[0, 2])],
+            [[0, 1]] * 4,
+            [[0.4, 0.4], [0.3, 0.8], [0.2, 1.2], [0.1, 1.6]],
+        ),
+    ],
+)
+def test_stages_and_weights_of_each_epoch(phases, stages, weights):
+    found = supervision([dict(begin=0) | phase for phase in phases], 4)
+    assert [index for index, _ in found] == stages
+    for (_, weight), expected in zip(found, weights, strict=True):
+        assert weight == pytest.approx(expected)
+
+
+def test_a_random_stage_depends_on_seed_and_epoch_only():
+    schedule = [dict(begin=0, in_index='random', stages=[0, 2])]
+    runs = {s: [i for i, _ in supervision(schedule, 400, seed=s)] for s in range(4)}
+    assert runs[3][7] == supervision_at(7, schedule, 10, seed=3)[0]
+    for stages in runs.values():
+        assert set(stages) == {0, 2}
+        assert 150 < stages.count(0) < 250  # five standard deviations
+    assert len({tuple(stages) for stages in runs.values()}) == 4
 
 
 # --- in a run -----------------------------------------------------------------------
@@ -331,26 +418,6 @@ def test_switch_under_mixed_precision(tmp_path, wrapper):
     losses = runner.message_hub.get_scalar('train/aux.loss_bce').data[0]
     assert np.isfinite(losses).all()
     assert len(losses) == 8
-
-
-def test_two_processes_train_as_one(tmp_path):
-    """Two processes on gloo, across the switch, against one on the same batches."""
-    (tmp_path / 'two').mkdir()
-    command = [sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node=2']
-    command += ['--standalone', str(TESTS / 'tiny_run.py'), str(tmp_path / 'two')]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr[-3000:]
-    two = torch.load(tmp_path / 'two' / 'result.pt', weights_only=False)
-
-    one = build(tiny_config(tmp_path / 'one', **{NO_DROPOUT: 0.0}))
-    one.train()
-    assert two['stages'] == hook_of(one, RecordHook).stages == [1, 1, 0, 0]
-    for name, value in one.model.state_dict().items():
-        torch.testing.assert_close(two['state'][name], value, rtol=1e-4, atol=1e-5)
-    expected = one.val_loop.run()
-    keys = {'Dice', 'Dice/HPA', 'Dice/kidney', 'Dice/lung', 'val_loss_bce'}
-    assert two['metrics'].keys() == expected.keys() == keys
-    assert two['metrics'] == pytest.approx(expected, abs=1e-3)
 
 
 def test_distributed_run_must_know_of_idle_stems():

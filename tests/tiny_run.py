@@ -1,9 +1,10 @@
 """A real Runner on a tiny model, for tests of what happens during training.
 
 Also a script, so that torchrun can start it:
-``torchrun --nproc_per_node=2 tests/tiny_run.py WORK_DIR``.
+``torchrun --nproc_per_node=2 tests/tiny_run.py WORK_DIR [OPTIONS]``, options as JSON.
 """
 
+import json
 import sys
 from pathlib import Path
 
@@ -98,12 +99,12 @@ class InterruptHook(Hook):
 
 @HOOKS.register_module(force=True)
 class RecordHook(Hook):
-    """Note the stems' weights at the start and, with the stage, after each epoch."""
+    """Note the stems' weights at the start and, with the stages, after each epoch."""
 
     priority = 'LOWEST'
 
     def __init__(self):
-        self.stages, self.stems, self.logged = [], [], []
+        self.stages, self.stems, self.logged, self.weights = [], [], [], []
 
     def before_train(self, runner):
         self.note_stems(runner)
@@ -113,6 +114,7 @@ class RecordHook(Hook):
         self.stages.append(find_auxiliary_head(runner.model).in_index)
         scalar = runner.message_hub.get_scalar('train/aux_in_index')
         self.logged.append(scalar.current())
+        self.weights.append(runner.message_hub.get_scalar('train/aux_weight').current())
 
     def note_stems(self, runner):
         stems = find_auxiliary_head(runner.model).stems
@@ -221,9 +223,16 @@ def hook_of(runner: Runner, kind: type):
     return next(hook for hook in runner.hooks if isinstance(hook, kind))
 
 
+def gradient_norms(runner: Runner) -> dict[str, list[float]]:
+    """Return what `GradientNormHook` logged, by name."""
+    scalars = runner.message_hub.log_scalars.items()
+    return {k: v.data[0].tolist() for k, v in scalars if k.startswith('train/grad_')}
+
+
 if __name__ == '__main__':
     folder = Path(sys.argv[1])
-    config = tiny_config(folder, launcher='pytorch', **{NO_DROPOUT: 0.0})
+    options = json.loads(sys.argv[2]) if sys.argv[2:] else {}
+    config = tiny_config(folder, launcher='pytorch', **{NO_DROPOUT: 0.0}, **options)
     config.train_dataloader.batch_size = 2
     config.default_hooks.checkpoint = None
     run = build(config)
@@ -236,6 +245,7 @@ if __name__ == '__main__':
                 state=run.model.module.state_dict(),
                 stages=record.stages,
                 metrics=metrics,
+                norms=gradient_norms(run),
             ),
             folder / 'result.pt',
         )

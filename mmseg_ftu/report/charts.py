@@ -14,6 +14,7 @@ STRIP_EDGE = 20  # so that dots and labels at both ends are whole
 WIDTH, HEIGHT = 420, 230  # view box of a panel
 LEFT, RIGHT, TOP, BOTTOM = 46, 12, 22, 38  # its margins: labels of the axes
 MOST_MARKERS = 40  # with more points, a line says it better
+MOST_MARKS = 6  # with more moves of the auxiliary head, their labels hide one another
 
 
 class Strip(NamedTuple):
@@ -121,6 +122,7 @@ def draw_panel(title: str, names: Sequence[str], curves: Curves) -> Panel:
         [
             (place(switch.x - 0.5, y_low)[0], f'stage {switch.old} → {switch.new}')
             for switch in curves.switches
+            if len(curves.switches) <= MOST_MARKS
         ],
         panel_in_words(title, names, curves),
     )

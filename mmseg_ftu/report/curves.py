@@ -18,11 +18,14 @@ LOSSES = {'loss': 'all losses', 'decode.loss_bce': 'main head', 'aux.loss_bce': 
 
 
 class Switch(NamedTuple):
-    """A move of the auxiliary head: stages are 0-based, ``x`` the first on the new."""
+    """A move of the auxiliary head, ``x`` the first on the new stages.
+
+    Stages are 0-based, in words: ``1``, ``0+1+2`` or ``off``.
+    """
 
     x: float
-    old: int
-    new: int
+    old: str
+    new: str
 
 
 class Curves(NamedTuple):
@@ -133,9 +136,17 @@ def collect_series(
 def find_switches(lines: Sequence[dict[str, Any]], unit: str) -> list[Switch]:
     """Return where ``aux_in_index`` differs from the training line before."""
     stages = [
-        (position(line, unit), int(line['aux_in_index']))
+        (position(line, unit), stages_in_words(int(line['aux_in_index'])))
         for line in lines
         if 'aux_in_index' in line
     ]
     moves = pairwise(stages)
     return [Switch(x, old, new) for (_, old), (x, new) in moves if old != new]
+
+
+def stages_in_words(scalar: int) -> str:
+    """Return the stages that ``aux_in_index`` says.
+
+    It is the stage; -1 for none; of several their digits, the deepest first.
+    """
+    return 'off' if scalar < 0 else '+'.join(str(scalar)[::-1])

@@ -102,7 +102,8 @@ def test_the_auxiliary_head_reads_every_stage_at_its_width(model):
         maps = built.eval().extract_feat(torch.randn(1, 3, 64, 96))
         for index, stride in enumerate(built.backbone.strides):
             head.in_index = index
-            assert head(maps).shape == (1, 1, -(-64 // stride), -(-96 // stride))
+            (logits,) = head(maps)
+            assert logits.shape == (1, 1, -(-64 // stride), -(-96 // stride))
 
 
 def test_what_all_models_share_stands_in_one_file():

@@ -58,6 +58,20 @@ def test_schedules_keep_their_share(epochs, warm_up, switch, average, steps):
     assert cfg.train_cfg.val_interval == 4
 
 
+def test_shares_stay_and_mix_with_epochs():
+    phases = [dict(begin=b, in_index=0) for b in (0, 10, 0.5, 30)]
+    hooks = [
+        dict(type='SwitchAuxHook', schedule=phases),
+        dict(type='RestartOptimizerHook', at=20),
+        dict(type='RestartOptimizerHook', at=0.25),
+    ]
+    switch, at_epoch, at_share = scaled(8, custom_hooks=hooks).custom_hooks
+    assert [p.begin for p in switch.schedule] == [0, 2, 0.5, 6]
+    assert (at_epoch.at, at_share.at) == (4, 0.25)
+    with pytest.raises(ValueError, match=r'would begin in epochs \[0, 1, 2, 2\]'):
+        scaled(3, custom_hooks=hooks)
+
+
 def test_the_paper_recipe():
     cfg = Config.fromfile(CONFIG)
     scale_epochs(cfg, 12)
@@ -77,7 +91,7 @@ def test_what_can_not_be_scaled_is_named():
         scaled(0)
     with pytest.raises(ValueError, match=r'counts iterations.*train_cfg\.max_iters'):
         scaled(5, train_cfg=dict(type='IterBasedTrainLoop', max_iters=100))
-    with pytest.raises(ValueError, match='CosineAnnealingLR would begin and end in'):
+    with pytest.raises(ValueError, match='1 epochs CosineAnnealingLR would begin and'):
         scaled(1, custom_hooks=None)
     late = dict(
         type='SwitchAuxHook',

@@ -6,8 +6,9 @@ import time
 import pytest
 from tiny_run import build, tiny_config
 
+from mmseg_ftu.engine.aux_stages import as_scalar, in_words
 from mmseg_ftu.report.charts import draw_panels, round_ticks
-from mmseg_ftu.report.curves import Switch, read_curves
+from mmseg_ftu.report.curves import Switch, read_curves, stages_in_words
 
 
 @pytest.fixture(scope='module')
@@ -49,7 +50,7 @@ def test_a_resumed_run_is_one_curve(resumed):
     assert curves.unit == 'epoch'
     assert curves.sessions == 2
     assert curves.left_out == 0
-    assert curves.switches == [Switch(3, 1, 0)]
+    assert curves.switches == [Switch(3, '1', '0')]
     names = ['loss', 'decode.loss_bce', 'aux.loss_bce', 'Dice', 'val_loss_bce']
     assert sorted(curves.series) == sorted(names)
     for points in curves.series.values():
@@ -71,7 +72,7 @@ def test_later_sessions_replace_what_they_repeat(tmp_path):
     curves = read_curves(tmp_path)
     assert curves.series['loss'] == [(1, 4), (2, 2)]
     assert curves.series['Dice'] == [(1, 0.1), (2, 0.3)]
-    assert curves.switches == [Switch(2, 1, 0)]
+    assert curves.switches == [Switch(2, '1', '0')]
     assert curves.sessions == 2
 
 
@@ -92,7 +93,30 @@ def test_runs_that_count_iterations(tmp_path):
     curves = read_curves(write_log(tmp_path, lines))
     assert curves.unit == 'iteration'
     assert curves.series == {'loss': [(50, 2), (100, 1)], 'Dice': [(100, 0.5)]}
-    assert curves.switches == [Switch(100, 1, 0)]
+    assert curves.switches == [Switch(100, '1', '0')]
+
+
+@pytest.mark.parametrize('in_index', [0, 3, [1, 0], [0, 1, 2, 3], [2, 0], [1, 2], None])
+def test_stages_are_read_as_the_hook_logs_them(in_index):
+    assert stages_in_words(as_scalar(in_index)) == in_words(in_index)
+
+
+def test_phases_of_all_kinds_are_marked(tmp_path):
+    stages = [1, 1, 10, -1, 0]
+    lines = [train(i, 1, stage) for i, stage in enumerate(stages, start=1)]
+    curves = read_curves(write_log(tmp_path, lines))
+    moves = [(3, '1', '0+1'), (4, '0+1', 'off'), (5, 'off', '0')]
+    assert curves.switches == [Switch(*move) for move in moves]
+    (panel,) = draw_panels(curves)
+    labels = [label for _, label in panel.marks]
+    assert labels == ['stage 1 → 0+1', 'stage 0+1 → off', 'stage off → 0']
+
+
+def test_a_stage_that_moves_in_each_epoch_is_not_marked(tmp_path):
+    lines = [train(i, 1, i % 2) for i in range(1, 9)]
+    curves = read_curves(write_log(tmp_path, lines))
+    assert len(curves.switches) == 7
+    assert draw_panels(curves)[0].marks == []
 
 
 @pytest.mark.parametrize(

@@ -171,9 +171,14 @@ def test_settings_are_shown(make_predictions):
     assert 'HPA default 0.5 lung 0.15 default 0.5' in words(section)
 
 
-def test_curves_and_the_switch_are_drawn(make_predictions, tmp_path):
-    log = tmp_path / 'run' / '20260101_000000' / 'vis_data' / '20260101_000000.json'
+def written_log(folder, lines):
+    log = folder / 'run' / '20260101_000000' / 'vis_data' / '20260101_000000.json'
     log.parent.mkdir(parents=True)
+    log.write_text('\n'.join(json.dumps(line) for line in lines))
+    return folder / 'run'
+
+
+def test_curves_and_the_switch_are_drawn(make_predictions, tmp_path):
     losses = {'loss': 2, 'decode.loss_bce': 1, 'aux.loss_bce': 1}
     lines = [
         {**losses, 'aux_in_index': 1, 'epoch': 1},
@@ -181,9 +186,8 @@ def test_curves_and_the_switch_are_drawn(make_predictions, tmp_path):
         {**losses, 'aux_in_index': 0, 'epoch': 2},
         {'Dice': 0.6, 'val_loss_bce': 0.6, 'step': 2},
     ]
-    log.write_text('\n'.join(json.dumps(line) for line in lines))
     folder, _ = make_predictions(n=1)
-    page = parse(write_report(folder, work_dir=tmp_path / 'run'))
+    page = parse(write_report(folder, work_dir=written_log(tmp_path, lines)))
     section = page.get_element_by_id('training')
     assert 'moved from encoder stage 1 to stage 0 (0-based) at epoch 2' in words(
         section
@@ -192,6 +196,24 @@ def test_curves_and_the_switch_are_drawn(make_predictions, tmp_path):
     assert [len(panel.xpath('.//path')) for panel in panels] == [3, 1, 1]
     assert [words(x) for x in section.find_class('switch-label')] == ['stage 1 → 0'] * 3
     assert all(re.match(r'M[\d.]+ [\d.]+L', d) for d in section.xpath('.//path/@d'))
+
+
+@pytest.mark.parametrize(
+    ('stages', 'sentence'),
+    [
+        ([10, -1], 'moved from encoder stage 0+1 to off (0-based) at epoch 2'),
+        ([-1, 3], 'moved from off to stage 3 (0-based) at epoch 2'),
+        ([0, 1] * 4, 'moved 7 times from one encoder stage to another'),
+    ],
+)
+def test_phases_are_told(make_predictions, tmp_path, stages, sentence):
+    lines = [
+        {'loss': 1, 'aux_in_index': stage, 'epoch': epoch}
+        for epoch, stage in enumerate(stages, start=1)
+    ]
+    folder, _ = make_predictions(n=1)
+    page = parse(write_report(folder, work_dir=written_log(tmp_path, lines)))
+    assert sentence in words(page.get_element_by_id('training'))
 
 
 def test_a_folder_of_masks_of_another_system(make_predictions):

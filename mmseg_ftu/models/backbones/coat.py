@@ -216,6 +216,20 @@ class CoaT(PretrainedBackbone):
             out = function(*args)
         return out
 
+    def stage_of(self, param_name: str) -> int | None:
+        """Return the stage (0-based) that a parameter belongs to.
+
+        Args:
+            param_name: Name of the parameter in this module.
+
+        Returns:
+            The scale whose serial part it is in; None for the parallel blocks, in which
+            the scales mix.
+        """
+        if param_name.startswith('parallel_blocks.'):
+            return None
+        return int(param_name.split('.')[0][-1]) - 1  # published names count from 1
+
     def map_pretrained(self, state: StateDict) -> StateDict:
         """Drop the classification parts; start a fifth scale from the fourth.
 
