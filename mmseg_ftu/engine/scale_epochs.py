@@ -1,5 +1,6 @@
 """Make a recipe longer or shorter: its epoch numbers move in proportion."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from mmengine.config import Config
@@ -11,6 +12,8 @@ EPOCH_KEYS = (
     *('begin', 'end', 'T_max', 'milestones'),
     *('begin_epoch', 'switch_epoch', 'at'),
 )
+#: Further keys of schedulers: of StepLR, OneCycleLR and CosineRestartLR.
+SCHEDULER_KEYS = ('step_size', 'total_steps', 'periods')
 
 
 def scale_epochs(cfg: Config, epochs: int) -> None:
@@ -64,7 +67,14 @@ def scale_schedulers(given: Any, before: int, epochs: int) -> None:
     """
     for entry in entries(given):
         if entry.get('by_epoch', True):
-            move(entry, before, epochs)
+            end = min(entry.get('end', before), before)
+            whole = entry.get('T_max') == end - entry.get('begin', 0)
+            move(entry, before, epochs, (*EPOCH_KEYS, *SCHEDULER_KEYS))
+            if whole:  # a cosine over all of its span still is, however it is rounded
+                end = min(entry.get('end', epochs), epochs)
+                entry['T_max'] = end - entry.get('begin', 0)
+            if 'gamma' in entry and entry['type'] == 'ExponentialLR':  # in each epoch
+                entry['gamma'] **= before / epochs
             if entry.get('begin', 0) >= entry.get('end', epochs + 1):
                 raise ValueError(
                     f'param_scheduler: in {epochs} epochs {entry["type"]} would begin '
@@ -79,9 +89,11 @@ def entries(given: Any) -> list[dict[str, Any]]:
     return [given] if isinstance(given, dict) else list(given)
 
 
-def move(entry: dict[str, Any], before: int, epochs: int) -> None:
+def move(
+    entry: dict[str, Any], before: int, epochs: int, keys: Sequence[str] = EPOCH_KEYS
+) -> None:
     """Replace the epoch numbers of an entry."""
-    for key in EPOCH_KEYS:
+    for key in keys:
         if key in entry:
             entry[key] = scaled(entry[key], before, epochs)
 

@@ -1,9 +1,13 @@
 """A recipe keeps its proportions in another number of epochs."""
 
+import copy
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from mmengine.config import Config
+from mmengine.registry import PARAM_SCHEDULERS
 
 from mmseg_ftu.engine.scale_epochs import scale_epochs
 
@@ -99,3 +103,54 @@ def test_what_can_not_be_scaled_is_named():
     )
     with pytest.raises(ValueError, match=r'phases of SwitchAuxHook would begin in'):
         scaled(4, custom_hooks=[late])
+
+
+SCHEDULERS = {
+    'steps': [dict(type='StepLR', step_size=10)],
+    'milestones': [dict(type='MultiStepLR', milestones=[20, 30])],
+    'one cycle': [dict(type='OneCycleLR', total_steps=40, eta_max=1.0)],
+    'restarts': [
+        dict(
+            type='CosineRestartLR', periods=[20, 20], restart_weights=[1, 1], eta_min=0
+        )
+    ],
+    'exponential': [dict(type='ExponentialLR', gamma=0.9)],
+    'polynomial': [dict(type='PolyLR', power=0.9, eta_min=0, end=40)],
+    'warm-up and cosine': [
+        dict(type='LinearLR', start_factor=0.1, end=10),
+        dict(type='CosineAnnealingLR', begin=10, end=40, T_max=30),
+    ],
+    'cosine to the end of the run': [dict(type='CosineAnnealingLR', T_max=40)],
+}
+
+
+def rates(schedulers, epochs):
+    """Return the learning rate in each epoch, by mmengine's own schedulers."""
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], 1.0)
+    built = [
+        PARAM_SCHEDULERS.build({**entry, 'optimizer': optimizer})
+        for entry in schedulers
+    ]
+    found = []
+    for _ in range(epochs):
+        found.append(optimizer.param_groups[0]['lr'])
+        optimizer.step()
+        for scheduler in built:
+            scheduler.step()
+    return np.array(found)
+
+
+@pytest.mark.parametrize('name', SCHEDULERS)
+def test_the_learning_rate_has_the_same_course(name):
+    """Every second epoch of a run of twice the length, by what mmengine does."""
+    cfg = scaled(80, param_scheduler=copy.deepcopy(SCHEDULERS[name]))
+    short, long = rates(SCHEDULERS[name], 40), rates(cfg.param_scheduler, 80)
+    assert short.max() > 2 * short.min()
+    assert np.abs(short - long[::2]).max() < 0.06
+
+
+@pytest.mark.parametrize('epochs', [7, 10, 13, 80])
+def test_a_cosine_ends_at_its_least_rate_however_it_is_rounded(epochs):
+    cfg = scaled(epochs)
+    cosine = cfg.param_scheduler[1]
+    assert cosine.T_max == cosine.end - cosine.begin == epochs - cosine.begin
