@@ -50,7 +50,7 @@ def write_record(
     _write_csv(folder / f'{run.id}.csv', frame)
     means = {name: round(float(images[name].mean()), 5) for name in SCORES}
     content = {**note, 'run': run.identity, 'images': len(images), **means}
-    write_bytes(folder / f'{run.id}.json', json.dumps(content, indent=1).encode())
+    write_bytes(folder / f'{run.id}.json', json.dumps(content).encode())
 
 
 class Records:
