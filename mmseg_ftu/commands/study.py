@@ -31,6 +31,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     collect.add_argument(
         '--into', type=Path, required=True, metavar='DIR', help='folder of the tables'
     )
+    report = _add_action(actions, 'report', 'write report.html, report.md, results.csv')
+    report.add_argument(
+        '--figures', type=Path, metavar='DIR', help='folder for the pictures as SVG'
+    )
+    report.add_argument(
+        '--partial',
+        action='store_true',
+        help='report a study that is not finished, and say so',
+    )
 
 
 def _add_action(actions: Any, name: str, text: str) -> argparse.ArgumentParser:

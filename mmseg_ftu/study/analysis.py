@@ -246,7 +246,9 @@ def deviations(paired: Paired) -> dict[str, float]:
         run=fold * seeds + seed,
     )
     kept = {name: group[there] for name, group in groups.items()}
-    if seeds < 2:
-        del kept['image']  # nothing tells it from the rest
+    if len(np.unique(paired.patient)) == images:
+        del kept['patient']  # nothing tells it from the image
+    if seeds < 2:  # nor the image from the rest, nor the run from the fold
+        del kept['image'], kept['run']
     parts = variance_parts(paired.values.ravel()[there], kept)
     return {name: variance**0.5 for name, variance in parts.items()}

@@ -6,7 +6,7 @@ from typing import Any
 
 from mmseg_ftu.io.own_files import refuse_nesting
 from mmseg_ftu.prepared_folder import PreparedFolder
-from mmseg_ftu.study.plan import read_plan, write_plan
+from mmseg_ftu.study.plan import PLAN, find_plan, read_plan, write_plan
 from mmseg_ftu.study.progress import describe_study
 from mmseg_ftu.study.run_records import Records, collect
 from mmseg_ftu.study.run_study import run_study
@@ -62,8 +62,8 @@ def run_plan(
 
 def status_study(study: Path, out: Path, records: Sequence[Path]) -> int:
     """Print how far the study is."""
-    read_study(study)
-    print(describe_study(read_plan(out), out, records))
+    _, runs = find_plan(read_study(study), out, records)
+    print(describe_study(runs, out, records))
     return 0
 
 
@@ -71,10 +71,25 @@ def collect_study(study: Path, out: Path, records: Sequence[Path], into: Path) -
     """Merge the records into few tables."""
     runs = read_plan(out)
     counted = Records(out / 'records', [into, *records])
-    for path in collect(runs, counted, into):
+    for path in collect(runs, counted, into, out / PLAN):
         print(f'wrote {path} ({path.stat().st_size / 1e3:.0f} kB)')
     missing = sum(counted.note(run) is None for run in runs)
     print(f'{len(runs) - missing} of {len(runs)} runs collected')
+    return 0
+
+
+def report_study(
+    study: Path,
+    out: Path,
+    records: Sequence[Path],
+    figures: Path | None = None,
+    partial: bool = False,
+) -> int:
+    """Write the report."""
+    from mmseg_ftu.study.study_report import write_study_report
+
+    for path in write_study_report(read_study(study), out, records, figures, partial):
+        print(f'wrote {path}')
     return 0
 
 
@@ -95,4 +110,5 @@ ACTIONS: dict[str, Callable[..., int]] = dict(
     run=run_plan,
     status=status_study,
     collect=collect_study,
+    report=report_study,
 )

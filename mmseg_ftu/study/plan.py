@@ -22,7 +22,7 @@ from mmseg_ftu.study.code_version import describe_code
 from mmseg_ftu.study.study_file import Study
 from mmseg_ftu.version import __version__
 
-PLAN, ABOUT = 'plan.csv', 'plan.json'
+PLAN = 'plan.csv'  # and plan.json, a note about it
 SHOWN = 5  # changed rows in a message
 
 
@@ -203,6 +203,15 @@ def read_plan(out: Path) -> list[Run]:
             f'{out} holds no {PLAN}: write it first with '
             f'`mmseg-ftu study plan STUDY.py --out {out}`'
         )
+    return read_rows(path)
+
+
+def read_rows(path: Path) -> list[Run]:
+    """Read the rows of a plan, also of one that was collected.
+
+    Raises:
+        ValueError: If the file is damaged.
+    """
     frame = read_table(path)
     if missing := [name for name in COLUMNS if name not in frame]:
         raise ValueError(f'{path}: columns are missing: {", ".join(missing)}')
@@ -214,10 +223,32 @@ def read_plan(out: Path) -> list[Run]:
     return [Run(**{str(key): value for key, value in row.items()}) for row in rows]
 
 
-def read_about(out: Path) -> dict[str, Any]:
-    """Return what was noted when the plan was written; {} if nothing was."""
+def find_plan(
+    study: Study, out: Path, records: Sequence[Path]
+) -> tuple[Path, list[Run]]:
+    """Read the plan in the folder of a study, or one that was collected.
+
+    Returns:
+        The file of the plan, and its runs.
+
+    Raises:
+        ValueError: If there is none, or it is damaged.
+    """
+    collected = [folder / f'{study.name}_{PLAN}' for folder in records]
+    for path in collected if not (out / PLAN).is_file() else ():
+        if path.is_file():
+            return path, read_rows(path)
+    return out / PLAN, read_plan(out)
+
+
+def read_about(plan: Path) -> dict[str, Any]:
+    """Return what was noted when a plan was written; {} if nothing was.
+
+    Args:
+        plan: The file of the plan; the note lies beside it.
+    """
     try:
-        about = json.loads((out / ABOUT).read_text(encoding='utf-8'))
+        about = json.loads(plan.with_suffix('.json').read_text(encoding='utf-8'))
     except (OSError, ValueError):
         return {}
     return about if isinstance(about, dict) else {}
@@ -225,7 +256,7 @@ def read_about(out: Path) -> dict[str, Any]:
 
 def _write_about(study: Study, out: Path, new: int) -> None:
     """Note when and with which code rows were planned, and the study file itself."""
-    about = read_about(out)
+    about = read_about(out / PLAN)
     entry = dict(
         date=datetime.now(UTC).strftime('%Y-%m-%d %H:%M UTC'),
         runs=new,
@@ -233,7 +264,8 @@ def _write_about(study: Study, out: Path, new: int) -> None:
     )
     about['planned'] = [*about.get('planned', []), entry]
     about['study'] = study.path.read_text(encoding='utf-8')
-    write_bytes(out / ABOUT, json.dumps(about, indent=2).encode())
+    path = (out / PLAN).with_suffix('.json')
+    write_bytes(path, json.dumps(about, indent=2).encode())
 
 
 def _some(ids: Iterable[str]) -> str:

@@ -7,6 +7,8 @@ each run can be repeated by hand.
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +38,7 @@ def model_config(study: Study, model: str, arm: str) -> Config:
         FileNotFoundError: If a config file is missing.
         ValueError: If one cannot be read or does not fit the others.
     """
-    cfg = read_config(locate_config(study, study.models[model]))
+    cfg = deepcopy(_read_model(locate_config(study, study.models[model])))
     epochs = study.epochs[model]
     scale_epochs(cfg, epochs)
     override_config(cfg, study.options)
@@ -47,6 +49,19 @@ def model_config(study: Study, model: str, arm: str) -> Config:
     for name in LEFT_OVER:
         cfg.pop(name, None)
     return cfg
+
+
+@cache
+def _read_model(path: str) -> Config:
+    """Read the config of a model once; reading takes longer than all the rest."""
+    return read_config(path)
+
+
+@cache
+def _read_part(path: Path) -> dict[str, Any]:
+    """Read a config file of an arm once."""
+    cfg = Config.fromfile(path, import_custom_modules=False)
+    return dict(cfg._cfg_dict.to_dict())
 
 
 def _set_pace(cfg: Config, pace: int) -> None:
@@ -130,8 +145,7 @@ def lay_over(cfg: Config, arm: Arm, study: Study, epochs: int) -> None:
     """
     for file in arm.base:
         place = find_config(locate_config(study, file))
-        part = Config.fromfile(place, import_custom_modules=False)._cfg_dict.to_dict()
-        cfg.merge_from_dict(_at_length(part, arm, epochs))
+        cfg.merge_from_dict(_at_length(_read_part(place), arm, epochs))
     heads = {k: v for k, v in arm.options.items() if k.split('.')[0] == 'aux_head'}
     override_config(cfg, heads)
     _add_auxiliary_head(cfg, arm)
@@ -146,7 +160,7 @@ def _at_length(part: Mapping[str, Any], arm: Arm, epochs: int) -> dict[str, Any]
         ValueError: If two phases would begin in one epoch.
     """
     if arm.epochs is None or not {*EPOCH_LISTS} & {*part}:
-        return dict(part)
+        return deepcopy(dict(part))
     counted = {key: part[key] for key in EPOCH_LISTS if key in part}
     scaled = Config(dict(counted, train_cfg=dict(max_epochs=arm.epochs)))
     try:
@@ -154,7 +168,7 @@ def _at_length(part: Mapping[str, Any], arm: Arm, epochs: int) -> dict[str, Any]
     except ValueError as error:
         raise ValueError(f'arm {arm.name}: {error}') from None
     moved = scaled._cfg_dict.to_dict()
-    return {**part, **{key: moved[key] for key in counted}}
+    return deepcopy({**part, **{key: moved[key] for key in counted}})
 
 
 def _add_auxiliary_head(cfg: Config, arm: Arm) -> None:

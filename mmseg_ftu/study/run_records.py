@@ -6,7 +6,8 @@ tables that are small enough to be committed:
 
 - ``STUDY_MODEL.csv``: the rows of all runs of a model;
 - ``STUDY_runs.csv``: a row for each run;
-- ``STUDY_curves.csv``: learning curves and gradient norms, thinned out.
+- ``STUDY_curves.csv``: learning curves and gradient norms, thinned out;
+- ``STUDY_plan.csv``, ``STUDY_plan.json``: the plan.
 
 They count like records, so that a study goes on elsewhere and is reported from them.
 """
@@ -164,13 +165,16 @@ def read_scores(path: Path) -> pd.DataFrame:
     return frame
 
 
-def collect(runs: Sequence[Run], records: Records, folder: Path) -> list[Path]:
+def collect(
+    runs: Sequence[Run], records: Records, folder: Path, plan: Path
+) -> list[Path]:
     """Merge the records of a plan into few tables.
 
     Args:
         runs: The plan; its order is that of the rows.
         records: The records that count, those in ``folder`` among them.
         folder: Where to write; files of `collect` are replaced.
+        plan: The file of the plan, which is copied with the note beside it.
 
     Returns:
         The files that were written.
@@ -206,6 +210,8 @@ def collect(runs: Sequence[Run], records: Records, folder: Path) -> list[Path]:
         require_own(folder / name, is_own_csv(*list(table.columns)[:3]))
     for name, table in tables.items():
         _write_csv(folder / name, table)
+    for path in (plan, plan.with_suffix('.json')):
+        write_bytes(folder / f'{study}_{path.name}', path.read_bytes())
     return [folder / name for name in tables]
 
 

@@ -16,7 +16,14 @@ from types import FrameType
 
 from mmseg_ftu.prepared_folder import PreparedFolder
 from mmseg_ftu.study.code_version import describe_code
-from mmseg_ftu.study.plan import Run, list_runs, read_about, read_plan, refuse_changed
+from mmseg_ftu.study.plan import (
+    PLAN,
+    Run,
+    list_runs,
+    read_about,
+    read_plan,
+    refuse_changed,
+)
 from mmseg_ftu.study.run_records import Records
 from mmseg_ftu.study.study_file import Study
 from mmseg_ftu.study.study_folder import StudyFolder
@@ -107,7 +114,7 @@ def note_other_code(out: Path) -> None:
 
     A record keeps the digest of the sources that made it.
     """
-    planned = read_about(out).get('planned', [])
+    planned = read_about(out / PLAN).get('planned', [])
     known = {entry.get('sources') for entry in planned}
     if planned and describe_code()['sources'] not in known:
         print(

@@ -280,10 +280,10 @@ def minimum_detectable(interval: Interval, power: float = 0.8) -> float:
 
     def lack(size: float) -> float:
         found = stats.nct.sf(bound, interval.freedom, size)
-        found += stats.nct.cdf(-bound, interval.freedom, size)
-        return float(found - power)
+        wrong = stats.nct.cdf(-bound, interval.freedom, size)  # NaN where it vanishes
+        return float(found + np.nan_to_num(wrong) - power)
 
-    size: float = optimize.brentq(lack, 0.01, 100)
+    size: float = optimize.brentq(lack, 0.01, 2 * bound + 5)
     return interval.error * size
 
 

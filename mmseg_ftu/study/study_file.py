@@ -119,6 +119,10 @@ class Study:
         """Return what an arm is called in tables and pictures."""
         return self.arms[arm].label or arm if arm in self.arms else arm
 
+    def contrast_label(self, contrast: Contrast) -> str:
+        """Return what a comparison is called in tables and pictures."""
+        return f'{self.label(contrast.a)} minus {self.label(contrast.b)}'
+
 
 def read_study(path: str | Path) -> Study:
     """Read and check a study file.
