@@ -32,6 +32,7 @@ COMMANDS = {
     'evaluate': 'evaluate',
     'thresholds': 'fit_thresholds',
     'report': 'report',
+    'study': 'study',
     'export onnx': 'export_onnx',
     'colour-baseline': 'colour_baseline',
 }

@@ -1,0 +1,277 @@
+"""The study file: a config in Python that says which runs make a study.
+
+``docs/study.md`` lists its keys. Everything is checked when it is read, so that a
+mistake does not show after hours.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mmseg_ftu.inference.choices import VIEWS
+
+NAME = re.compile(r'[A-Za-z0-9]\w*(-\w+)*')
+ENDPOINTS = ('dice', 'dice_tta')
+TTA_VIEWS = ('identity', 'hflip', 'vflip')  # the paper's
+KEYS = {
+    *('name', 'data', 'models', 'arms', 'folds', 'seeds', 'epochs', 'views'),
+    *('options', 'hooks', 'matrix', 'endpoints', 'analysis', 'curve_points'),
+}
+ARM_KEYS = {'base', 'options', 'epochs', 'label'}
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One way of training, laid over the config of each model.
+
+    Attributes:
+        name: Name of the arm, part of the id of its runs.
+        base: Config files whose keys replace those of the model's config.
+        options: Settings by dotted key, laid over them, as for ``--cfg-options``.
+        epochs: The length of the run that the epoch numbers of files and options are
+            written for; None if they suit any length.
+        label: What tables and pictures call the arm.
+    """
+
+    name: str
+    base: tuple[str, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+    epochs: int | None = None
+    label: str = ''
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """A comparison planned beforehand: arm ``a`` minus arm ``b``."""
+
+    a: str
+    b: str
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """The plan of the analysis, written before the first run.
+
+    Attributes:
+        date: Day on which it was written, such as ``2026-11-26``.
+        contrasts: The comparisons that are planned. Others are explorative.
+        reference: The arm to which all others are compared.
+        margin: The least difference in Dice that would matter.
+        resamples: Number of bootstrap samples.
+        seed: Seed of the bootstrap and of random sign flips.
+        question: What the study is to answer, and what would count as a yes.
+    """
+
+    date: str
+    contrasts: tuple[Contrast, ...]
+    reference: str
+    margin: float = 0.01
+    resamples: int = 10000
+    seed: int = 0
+    question: str = ''
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study as its file says it.
+
+    Attributes:
+        name: Name of the study, a column of the records.
+        path: The study file.
+        data: The prepared folder.
+        models: Config of each model: a path, or ``mmseg_ftu::FOLDER/NAME.py``.
+        arms: The arms, by name.
+        folds: The folds that are held out in turn.
+        seeds: The seeds of each fold.
+        epochs: Length of the runs of each model.
+        views: Views that ``dice_tta`` averages over.
+        options: Settings laid over all models, before the arm.
+        hooks: Hooks that are added to those of each run.
+        matrix: Arms of each model; all where a model is not named.
+        endpoints: Columns that are analysed, the primary one first.
+        analysis: The plan of the analysis.
+        curve_points: How often a run is validated and saved.
+    """
+
+    name: str
+    path: Path
+    data: Path
+    models: Mapping[str, str]
+    arms: Mapping[str, Arm]
+    folds: tuple[int, ...]
+    seeds: tuple[int, ...]
+    epochs: Mapping[str, int]
+    analysis: Analysis
+    views: tuple[str, ...] = TTA_VIEWS
+    options: Mapping[str, Any] = field(default_factory=dict)
+    hooks: tuple[Mapping[str, Any], ...] = ()
+    matrix: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    endpoints: tuple[str, ...] = ENDPOINTS
+    curve_points: int = 10
+
+    def arms_of(self, model: str) -> tuple[str, ...]:
+        """Return the arms that a model gets."""
+        return self.matrix.get(model, tuple(self.arms))
+
+    def label(self, arm: str) -> str:
+        """Return what an arm is called in tables and pictures."""
+        return self.arms[arm].label or arm if arm in self.arms else arm
+
+    def contrast_label(self, contrast: Contrast) -> str:
+        """Return what a comparison is called in tables and pictures."""
+        return f'{self.label(contrast.a)} minus {self.label(contrast.b)}'
+
+
+def read_study(path: str | Path) -> Study:
+    """Read and check a study file.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it cannot be read, or a key is unknown, missing or wrong.
+    """
+    from mmengine.config import Config
+
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f'{path}: there is no such study file')
+    try:
+        given = Config.fromfile(path, import_custom_modules=False)
+    except Exception as error:  # it is a program: anything can go wrong in it
+        reason = ' '.join(str(error).split()) or type(error).__name__
+        raise ValueError(
+            f'{path}: can not be read as a study ({type(error).__name__}: {reason})'
+        ) from error
+    try:
+        return study_of(given.to_dict(), path)
+    except ValueError as error:
+        raise ValueError(f'{path}: {error}') from None
+
+
+def study_of(given: Mapping[str, Any], path: Path) -> Study:
+    """Return the study that the keys of a file describe.
+
+    Raises:
+        ValueError: If a key is unknown, missing or wrong.
+    """
+    known = {key: value for key, value in given.items() if not key.startswith('_')}
+    if unknown := sorted(set(known) - KEYS):
+        raise ValueError(
+            f'unknown keys {", ".join(unknown)}; a study has {", ".join(sorted(KEYS))} '
+            '(names of your own begin with an underscore)'
+        )
+    missing = {'name', 'data', 'models', 'arms', 'folds', 'seeds', 'epochs', 'analysis'}
+    if missing := missing - set(known):
+        raise ValueError(f'the keys {", ".join(sorted(missing))} are missing')
+    models = dict(known['models'])
+    arms = {name: _arm(name, value) for name, value in dict(known['arms']).items()}
+    for kind, names in (('model', models), ('arm', arms), ('study', [known['name']])):
+        _check_names(kind, list(names))
+    return Study(
+        name=known['name'],
+        path=path,
+        data=Path(str(known['data'])),
+        models=models,
+        arms=arms,
+        folds=_numbers('folds', known['folds']),
+        seeds=_numbers('seeds', known['seeds']),
+        epochs=_epochs(known['epochs'], models),
+        analysis=_analysis(dict(known['analysis']), arms),
+        views=_choices('views', known.get('views', TTA_VIEWS), VIEWS),
+        options=dict(known.get('options', {})),
+        hooks=tuple(known.get('hooks', ())),
+        matrix=_matrix(dict(known.get('matrix', {})), models, arms),
+        endpoints=_choices('endpoints', known.get('endpoints', ENDPOINTS), ENDPOINTS),
+        curve_points=_numbers('curve_points', [known.get('curve_points', 10)], 1)[0],
+    )
+
+
+def _arm(name: str, value: Any) -> Arm:
+    given = dict(value or {})
+    if unknown := sorted(set(given) - ARM_KEYS):
+        raise ValueError(
+            f'arms[{name!r}] has unknown keys {", ".join(unknown)}; an arm has '
+            + ', '.join(sorted(ARM_KEYS))
+        )
+    base = given.get('base', ())
+    return Arm(
+        name,
+        (base,) if isinstance(base, str) else tuple(base),
+        dict(given.get('options', {})),
+        given.get('epochs'),
+        given.get('label', ''),
+    )
+
+
+def _check_names(kind: str, names: list[str]) -> None:
+    if not names:
+        raise ValueError(f'there is no {kind}')
+    for name in names:
+        if not NAME.fullmatch(str(name)):
+            raise ValueError(
+                f'{kind} {name!r}: use letters, digits, underscores and single hyphens '
+                'between them, since files are named by it'
+            )
+
+
+def _numbers(key: str, values: Any, least: int = 0) -> tuple[int, ...]:
+    numbers = tuple(values) if isinstance(values, list | tuple | range) else ()
+    whole = all(type(n) is int and n >= least for n in numbers)
+    if not numbers or not whole or len({*numbers}) < len(numbers):
+        raise ValueError(f'{key}={values!r}: give different whole numbers from {least}')
+    return numbers
+
+
+def _epochs(given: Any, models: Mapping[str, str]) -> dict[str, int]:
+    epochs = dict(given) if isinstance(given, Mapping) else dict.fromkeys(models, given)
+    for model in models:
+        if model not in epochs:
+            raise ValueError(f'epochs has no entry for the model {model}')
+        _numbers(f'epochs of {model}', [epochs[model]], 1)
+    return {model: epochs[model] for model in models}
+
+
+def _choices(key: str, given: Any, known: Any) -> tuple[str, ...]:
+    values = (given,) if isinstance(given, str) else tuple(given)
+    if not values or set(values) - set(known) or len({*values}) < len(values):
+        raise ValueError(f'{key}={given!r}: choose from {", ".join(known)}')
+    return values
+
+
+def _matrix(
+    given: Mapping[str, Any], models: Mapping[str, str], arms: Mapping[str, Arm]
+) -> dict[str, tuple[str, ...]]:
+    if unknown := sorted(set(given) - set(models)):
+        raise ValueError(f'matrix names {", ".join(unknown)}, which is not in models')
+    return {m: _choices(f'matrix[{m!r}]', names, arms) for m, names in given.items()}
+
+
+def _analysis(given: dict[str, Any], arms: Mapping[str, Arm]) -> Analysis:
+    known = set(Analysis.__dataclass_fields__)
+    if unknown := sorted(set(given) - known):
+        raise ValueError(
+            f'analysis has unknown keys {", ".join(unknown)}; it has '
+            + ', '.join(sorted(known))
+        )
+    if missing := sorted({'date', 'contrasts'} - set(given)):
+        raise ValueError(f'analysis lacks {", ".join(missing)}')
+    contrasts = tuple(_contrast(pair, arms) for pair in given.pop('contrasts'))
+    reference = given.pop('reference', next(iter(arms)))
+    if reference not in arms:
+        raise ValueError(f'analysis.reference={reference!r} is not one of the arms')
+    plan = Analysis(contrasts=contrasts, reference=reference, **given)
+    if not 0 < plan.margin < 1:
+        raise ValueError(f'analysis.margin={plan.margin}: give a Dice above 0, below 1')
+    _numbers('analysis.resamples', [plan.resamples], 100)
+    return plan
+
+
+def _contrast(pair: Any, arms: Mapping[str, Arm]) -> Contrast:
+    names = tuple(pair) if isinstance(pair, list | tuple) else ()
+    if len(names) != 2 or set(names) - set(arms) or names[0] == names[1]:
+        raise ValueError(
+            f'analysis.contrasts: {pair!r} is not a pair of two different arms out of '
+            + ', '.join(arms)
+        )
+    return Contrast(*names)

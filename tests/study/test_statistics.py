@@ -1,0 +1,276 @@
+"""Each formula against an independent reference, and the methods on simulated data."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import linalg, stats
+
+from mmseg_ftu.study.statistics import (
+    Interval,
+    Paired,
+    bootstrap_means,
+    holm,
+    mean_difference,
+    minimum_detectable,
+    permutation_p,
+    probability_of_false_claim,
+    sign_flip_p,
+    variance_parts,
+)
+
+# Images of each patient, as unequal as those of GlaS, and the patients' folds.
+UNEQUAL = [16, 23, 16, 1, 3, 2, 20, 8, 20, 1, 16]
+FOLDS = [3, 0, 4, 1, 0, 2, 1, 0, 2, 3, 0]
+EVEN = [8] * 11
+# Standard deviation of differences by patient, image, run, and image in run.
+CHANCE = {
+    'all alike': (0.02, 0.05, 0.015, 0.08),
+    'runs only': (0.0, 0.0, 0.03, 0.05),
+    'patients only': (0.05, 0.02, 0.0, 0.02),
+}
+
+
+def rng(seed=0):
+    return np.random.default_rng(seed)
+
+
+def simulate(
+    generator, counts=UNEQUAL, chance=(0.02, 0.05, 0.015, 0.08), mean=0.0, s=3
+):
+    """Draw differences of a study with five folds and ``s`` seeds."""
+    of_patient, of_image, of_run, rest = chance
+    patient = np.repeat(np.arange(len(counts)), counts)
+    fold = np.array(FOLDS)[patient]
+    n = len(patient)
+    values = (
+        mean
+        + generator.normal(0, of_patient, len(counts))[patient, None]
+        + generator.normal(0, of_image, (n, 1))
+        + generator.normal(0, of_run, (5, s))[fold]
+        + generator.normal(0, rest, (n, s))
+    )
+    return Paired(values, patient, fold)
+
+
+def test_interval_of_one_seed_is_that_of_full_matrices():
+    """Bell and McCaffrey by the book: matrices of all images, none of it shortened."""
+    paired = simulate(rng(), s=1)
+    n = len(paired.patient)
+    ones, hat = np.ones((n, 1)), np.full((n, n), 1 / n)
+    residual = (np.eye(n) - hat) @ paired.values
+    variance, rows = 0.0, []
+    for number in range(len(UNEQUAL)):
+        mine = paired.patient == number
+        block = np.eye(mine.sum()) - hat[np.ix_(mine, mine)]
+        root = linalg.fractional_matrix_power(block, -0.5).real
+        vector = root @ ones[mine] / n
+        variance += (residual[mine].T @ vector).item() ** 2
+        rows.append((np.eye(n) - hat)[:, mine] @ vector)
+    spread = np.hstack(rows).T @ np.hstack(rows)
+    values = linalg.eigvalsh(spread)
+    interval = mean_difference(paired)
+    assert interval.error**2 == pytest.approx(variance, rel=1e-9)
+    freedom = values.sum() ** 2 / (values**2).sum()
+    assert interval.freedom == pytest.approx(freedom, rel=1e-9)
+    expected = stats.t.interval(0.95, freedom, paired.values.mean(), variance**0.5)
+    assert (interval.low, interval.high) == pytest.approx(expected)
+
+
+def test_even_patients_of_one_image_give_the_t_interval():
+    values = rng().normal(0.02, 0.1, (11, 1))
+    interval = mean_difference(Paired(values, np.arange(11), np.arange(11) % 5))
+    expected = stats.ttest_1samp(values[:, 0], 0).confidence_interval()
+    assert (interval.low, interval.high) == pytest.approx(tuple(expected))
+    assert interval.freedom == pytest.approx(10)
+    p = stats.ttest_1samp(values[:, 0], 0.01, alternative='greater').pvalue
+    assert interval.above(0.01) == pytest.approx(1 - p)
+    assert interval.within(0.01) == pytest.approx(
+        interval.above(-0.01) - interval.above(0.01)
+    )
+
+
+@pytest.mark.parametrize('counts', [UNEQUAL, EVEN])
+@pytest.mark.parametrize('chance', CHANCE)
+def test_intervals_and_tests_keep_their_word(counts, chance):
+    """Coverage of 95 % intervals is at least nominal, type-I error of p is nominal."""
+    generator, studies = rng(1), 400
+    true, within, found = 0.01, 0, 0
+    for _ in range(studies):
+        paired = simulate(generator, counts, CHANCE[chance], true)
+        interval = mean_difference(paired)
+        within += interval.low <= true <= interval.high
+        null = Paired(paired.values - true, paired.patient, paired.fold)
+        found += max(permutation_p(null, generator)) <= 0.05
+    assert within / studies >= 0.925  # nominal less two standard errors
+    assert 0.015 <= found / studies <= 0.075
+
+
+def test_a_test_over_patients_alone_takes_the_luck_of_runs_for_an_effect():
+    generator = rng(2)
+    draws = [simulate(generator, EVEN, CHANCE['runs only']) for _ in range(300)]
+    alone, both = np.array([permutation_p(d, generator) for d in draws]).T
+    assert (alone <= 0.05).mean() > 0.1
+    assert (np.maximum(alone, both) <= 0.05).mean() < 0.08
+
+
+def test_a_missing_run_is_left_out():
+    paired = simulate(rng())
+    paired.values[paired.fold == 2, 1] = np.nan
+    assert paired.estimate == pytest.approx(np.nanmean(paired.values, axis=1).mean())
+    assert 0 < mean_difference(paired).error < 0.05
+
+
+def test_one_patient_has_no_interval():
+    with pytest.raises(ValueError, match='at least two patients'):
+        mean_difference(Paired(np.zeros((3, 2)), np.zeros(3), np.zeros(3)))
+
+
+def test_bootstrap_is_that_of_a_plain_loop():
+    paired, generator = simulate(rng()), rng(3)
+    sums, counts, fold = paired.sums()
+    means = []
+    for _ in range(4000):
+        total = images = 0
+        drawn = {f: generator.integers(0, 3, 3) for f in range(5)}
+        for p in generator.integers(0, len(counts), len(counts)):
+            total += sums[p, drawn[fold[p]]].mean()
+            images += counts[p]
+        means.append(total / images)
+    found = bootstrap_means(paired, 20000, rng(4))
+    assert found.mean() == pytest.approx(np.mean(means), abs=0.0005)
+    assert found.std() == pytest.approx(np.std(means), rel=0.05)
+
+
+def test_sums_of_patients():
+    paired = Paired(
+        np.array([[1.0, 2], [3, np.nan], [5, 7]]),
+        np.array(['b', 'a', 'b']),
+        np.array([4, 1, 4]),
+    )
+    sums, counts, fold = paired.sums()
+    assert sums.tolist() == [[3, 3], [6, 9]]
+    assert counts.tolist() == [1, 2]
+    assert fold.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize('terms', [2, 7, 11])
+def test_exact_sign_flips_are_those_of_scipy(terms):
+    values = rng(terms).normal(0.4, 1, terms)
+    expected = stats.permutation_test(
+        (values,),
+        lambda x, axis: abs(x.sum(axis=axis)),
+        permutation_type='samples',
+        vectorized=True,
+        alternative='greater',
+        n_resamples=np.inf,
+    ).pvalue
+    assert sign_flip_p(values, rng()) == pytest.approx(expected)
+
+
+def test_random_sign_flips_come_near_the_exact_ones():
+    values = rng(5).normal(0.3, 1, 20)
+    signs = 1 - 2 * (np.arange(2**20)[:, None] >> np.arange(20) & 1).astype(np.int8)
+    exact = (abs(signs @ values) >= abs(values.sum()) - 1e-12).mean()
+    assert sign_flip_p(values, rng()) == pytest.approx(exact, abs=0.01)
+
+
+def test_no_difference_is_no_effect():
+    paired = Paired(np.zeros((6, 2)), np.arange(6), np.arange(6) % 2)
+    assert permutation_p(paired, rng()) == (1.0, 1.0)
+    interval = mean_difference(paired)
+    assert (interval.low, interval.high, minimum_detectable(interval)) == (0, 0, 0)
+    assert interval.within(0.01) == 1
+
+
+@pytest.mark.parametrize(
+    'p_values', [[0.01, 0.04, 0.03, 0.005], [0.5], [0.2, 0.2, 0.9], [1e-6, 1, 0.02]]
+)
+def test_holm_is_that_of_statsmodels(p_values):
+    multitest = pytest.importorskip('statsmodels.stats.multitest')
+    expected = multitest.multipletests(p_values, method='holm')[1]
+    assert holm(p_values) == pytest.approx(expected.tolist())
+
+
+def test_probability_of_false_claim_is_the_formula_and_the_paired_test():
+    generator = rng(6)
+    b = generator.uniform(0.5, 1, 60)
+    a = b + generator.normal(0.01, 0.05, 60)
+    r = np.corrcoef(a, b)[0, 1]
+    sd_a, sd_b = np.std(a, ddof=1), np.std(b, ddof=1)
+    spread = (sd_a**2 + sd_b**2 - 2 * sd_a * sd_b * r) ** 0.5
+    expected = stats.t.cdf(-(60**0.5) * abs(a.mean() - b.mean()) / spread, 59)
+    assert probability_of_false_claim(a, b) == pytest.approx(expected)
+    assert expected == pytest.approx(
+        stats.ttest_rel(
+            a, b, alternative='greater' if a.mean() > b.mean() else 'less'
+        ).pvalue
+    )
+    assert probability_of_false_claim(b, b) == 0.5
+    assert probability_of_false_claim(b + 0.1, b) == 0
+
+
+@pytest.mark.parametrize(('n', 'power'), [(8, 0.8), (11, 0.8), (30, 0.9)])
+def test_minimum_detectable_is_that_of_statsmodels(n, power):
+    module = pytest.importorskip('statsmodels.stats.power')
+    effect = module.TTestPower().solve_power(nobs=n, alpha=0.05, power=power)
+    interval = Interval(0.0, 0.02 / n**0.5, n - 1)
+    assert minimum_detectable(interval, power) == pytest.approx(0.02 * effect, rel=1e-4)
+
+
+def balanced(generator):
+    """Draw scores of 12 patients with 4 images each, each seen in 5 runs."""
+    rows = [(p, 4 * p + i, r) for p in range(12) for i in range(4) for r in range(5)]
+    frame = pd.DataFrame(rows, columns=['patient', 'image', 'run'])
+    frame['y'] = (
+        generator.normal(0, 0.3, 12)[frame.patient]
+        + generator.normal(0, 0.2, 48)[frame.image]
+        + generator.normal(0, 0.15, 5)[frame.run]
+        + generator.normal(0, 0.1, len(frame))
+    )
+    return frame
+
+
+def test_parts_of_variance_are_those_of_the_analysis_of_variance():
+    frame = balanced(rng(7))
+    y = frame.y.to_numpy()
+    total = y.mean()
+    cells = {
+        k: frame.groupby(k).y.transform('mean').to_numpy()
+        for k in ('patient', 'image', 'run')
+    }
+    squares = dict(
+        patient=((cells['patient'] - total) ** 2).sum() / 11,
+        image=((cells['image'] - cells['patient']) ** 2).sum() / 36,
+        run=((cells['run'] - total) ** 2).sum() / 4,
+        residual=((y - cells['image'] - cells['run'] + total) ** 2).sum() / (47 * 4),
+    )
+    expected = dict(
+        patient=(squares['patient'] - squares['image']) / 20,
+        image=(squares['image'] - squares['residual']) / 5,
+        run=(squares['run'] - squares['residual']) / 48,
+        residual=squares['residual'],
+    )
+    found = variance_parts(
+        y, {k: frame[k].to_numpy() for k in ('patient', 'image', 'run')}
+    )
+    assert found == pytest.approx(expected, rel=1e-6)
+
+
+def test_parts_of_variance_are_those_of_a_mixed_model():
+    formula = pytest.importorskip('statsmodels.formula.api')
+    frame = balanced(rng(8)).groupby(['patient', 'image'], as_index=False).y.mean()
+    fitted = formula.mixedlm('y ~ 1', frame, groups=frame.patient).fit(reml=True)
+    found = variance_parts(frame.y.to_numpy(), dict(patient=frame.patient.to_numpy()))
+    assert found['patient'] == pytest.approx(float(fitted.cov_re.iloc[0, 0]), rel=1e-3)
+    assert found['residual'] == pytest.approx(float(fitted.scale), rel=1e-3)
+
+
+def test_a_part_that_is_not_there_is_zero():
+    generator = rng(9)
+    frame = balanced(generator)
+    noise = generator.normal(0, 1, len(frame))
+    groups = {k: frame[k].to_numpy() for k in ('patient', 'image', 'run')}
+    found = variance_parts(noise, groups)
+    assert list(found) == ['patient', 'image', 'run', 'residual']
+    assert min(found.values()) >= 0
+    assert found['residual'] == pytest.approx(1, abs=0.2)
