@@ -3,7 +3,11 @@ PYTHON ?= python3
 TORCH ?= torch==2.14.1 torchvision==0.29.1
 VENV := .venv
 PY := $(VENV)/bin/python
-QS := quickstart
+# make quickstart DATA=folder: with images/ and masks/; see docs/data.md for PAIRS
+DATA ?=
+ORGAN ?= tissue
+PAIRS ?=
+QS := $(if $(DATA),quickstart_own,quickstart)
 QS_CONFIG := configs/tissue/coat_slim_daformer_switch.py
 export NO_ALBUMENTATIONS_UPDATE := 1
 
@@ -23,11 +27,18 @@ $(VENV)/installed: setup.py pyproject.toml
 	@touch $@
 
 quickstart: export FTU_DATA := $(QS)/prepared
-quickstart: env  ## sample data, stains, training, prediction, evaluation, report
+quickstart: env  ## the whole way, to a report: on synthetic tissue, or DATA=folder of pairs
+ifeq ($(DATA),)
 	$(PY) tools/make_sample_data.py $(QS)/raw --images 80 --size 512
 	$(PY) tools/make_stain_target.py $(QS)/raw $(QS)/stain_target --size 256
 	$(PY) tools/prepare_hubmap.py $(QS)/raw $(QS)/prepared --size 256 --stain vahadane \
 	  --stain-target $(QS)/stain_target.json --overwrite
+else
+	mkdir -p $(QS)
+	$(PY) tools/make_stain_target.py "$(DATA)/images" $(QS)/stain_target --size 512
+	$(PY) tools/prepare_pairs.py "$(DATA)" $(QS)/prepared --organ "$(ORGAN)" --stain vahadane \
+	  --stain-target $(QS)/stain_target.json --overwrite $(PAIRS)
+endif
 	rm -rf $(QS)/run
 	$(PY) tools/train.py $(QS_CONFIG) --work-dir $(QS)/run
 	$(PY) tools/test.py $(QS_CONFIG) $(QS)/run/best_Dice_epoch_*.pth --tta --out $(QS)/result \
@@ -39,6 +50,11 @@ quickstart: env  ## sample data, stains, training, prediction, evaluation, repor
 	$(PY) tools/evaluate.py $(QS)/predictions $(QS)/prepared --fold 0
 	$(PY) tools/report.py $(QS)/predictions --gt $(QS)/prepared --run $(QS)/run \
 	  --out $(QS)/report.html
+	@printf '%s\n' '' \
+	  'Made: $(QS)/prepared      images, masks and folds that training reads' \
+	  '      $(QS)/run           checkpoints, curves and the log' \
+	  '      $(QS)/predictions   masks, outlines for QuPath and probabilities of fold 0' \
+	  'Open: $(QS)/report.html   scores, curves and the best and worst images'
 
 test: env lint  ## environment, lint, all quick tests
 	$(PY) -m pytest --numprocesses 2 --dist loadfile -m 'not slow'
@@ -74,4 +90,4 @@ bench: env  ## side-by-side timings
 	$(PY) benchmarks/predict.py
 
 clean:  ## remove the environment and what the quickstart made
-	rm -rf $(VENV) $(QS) build dist
+	rm -rf $(VENV) quickstart quickstart_own build dist
