@@ -1,5 +1,5 @@
-# What all recipes for one's own tissue share: crops of 224 px, batches of 8, BCE + Dice,
-# one warm-up and one cosine.
+# What all recipes for one's own tissue share: crops of 224 px, batches of 8, BCE and
+# Dice, one warm-up and one cosine.
 _base_ = [
     './datasets/tissue_224x224.py',
     './schedules/schedule_tissue.py',
