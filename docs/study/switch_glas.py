@@ -43,9 +43,9 @@ models = dict(
 matrix = {model: _main for model in models if model != 'slim_coat'}
 folds = [0, 1, 2, 3, 4]
 seeds = [0, 1, 2]
-epochs = dict(slim_coat=40, mit_b0=40, pvtv2_b0=40, resnet18_unet=40, lite0_unet=40)
+epochs = dict(slim_coat=24, mit_b0=24, pvtv2_b0=24, resnet18_unet=24, lite0_unet=24)
 options = {'optim_wrapper.type': 'Bf16OptimWrapper'}
-hooks = [dict(type='GradientNormHook', interval=20)]
+hooks = [dict(type='GradientNormHook', interval=26)]
 endpoints = ['dice', 'dice_tta']
 analysis = dict(
     date='2026-11-26',
