@@ -37,7 +37,7 @@ models = dict(
     mit_b0=f'{_configs}/tissue/mit_b0_daformer.py',
     pvtv2_b0=f'{_configs}/tissue/pvtv2_b0_daformer.py',
     resnet18_unet=f'{_configs}/tissue/resnet18_unet.py',
-    lite0_unet=f'{_configs}/tissue/efficientnet_lite0_unet.py',
+    lite0_unet=f'{_configs}/tissue/lite0_unet.py',
 )
 # the primary model gets all arms, the others those of the main contrasts
 matrix = {model: _main for model in models if model != 'slim_coat'}
