@@ -352,7 +352,10 @@ def test_crops_that_the_largest_stride_does_not_divide_are_refused(name):
 def crops(cfg):
     """Return the sizes that the crops of a train pipeline have."""
     albu = next(t for t in cfg.train_pipeline if t['type'] == 'StrictAlbu')
-    return [t['size'] for t in albu['transforms'] if 'size' in t]
+    sizes = [t['size'] for t in albu['transforms'] if 'size' in t]
+    return sizes + [
+        (t['height'], t['width']) for t in albu['transforms'] if 'height' in t
+    ]
 
 
 @pytest.mark.parametrize(
