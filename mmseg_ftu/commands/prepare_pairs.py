@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from mmseg_ftu.commands.split_options import add_split_options
 from mmseg_ftu.commands.stain_options import add_stain_options
 
 STOPPED = 'stopped; run the same command again to go on'
@@ -36,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='change the settings of a folder that was prepared before',
     )
     add_meaning(parser.add_argument_group('images and masks (paths in the source)'))
+    add_split_options(parser, 'the table')
     add_stain_options(parser)
 
 

@@ -24,6 +24,7 @@ class PairFolders:
         index: Table with one row an image; '' for none.
         id_column: Column of the table with the images' names without extension.
         group_column: Column of the table with patients or other groups; '' for none.
+        fold_column: Column of the table with the fold of each image; '' for none.
         organ_column: Column of the table with organs; '' if all are of one ``organ``.
         organ: The organ of all images.
         data_source: The data set's name.
@@ -39,6 +40,7 @@ class PairFolders:
     index: str = ''
     id_column: str = 'id'
     group_column: str = ''
+    fold_column: str = ''
     organ_column: str = ''
     organ: str = ''
     data_source: str = 'own'
@@ -88,6 +90,7 @@ def read_index(folders: PairFolders) -> dict[str, dict[str, str]]:
         PreparationError: If the table is missing or lacks a column, or names repeat.
     """
     columns = {'group': folders.group_column, 'organ': folders.organ_column}
+    columns['fold'] = folders.fold_column
     columns = {name: column for name, column in columns.items() if column}
     if not folders.index:
         if columns:

@@ -6,12 +6,14 @@ an image is of, so that no patient is in two folds.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from mmseg_ftu.io.images import read_size
 from mmseg_ftu.io.tables import id_fault, number_fault, repeated_ids
+from mmseg_ftu.preparation.given_split import GivenSplit
 from mmseg_ftu.preparation.pair_files import (
     PairFolders,
     common_details,
@@ -35,6 +37,7 @@ def prepare_pairs(
     workers: int = 2,
     stain: StainStep | None = None,
     overwrite: bool = False,
+    val_ids: Sequence[str] = (),
 ) -> str:
     """Prepare a folder of pairs.
 
@@ -48,6 +51,8 @@ def prepare_pairs(
         workers: Threads; 0 works in the calling one.
         stain: Stain normalisation; None for none.
         overwrite: Accept a target begun with other settings.
+        val_ids: Names of the images of the validation set, or a file of them, instead
+            of ``folds``; see ``GivenSplit``.
 
     Returns:
         A summary for people.
@@ -55,13 +60,15 @@ def prepare_pairs(
     Raises:
         PreparationError: With all faults of the source, before anything is written.
     """
+    split = GivenSplit.of(folders.fold_column, val_ids)
     records, faults = list_pairs(folders)
+    records, of_split = split.apply(records)
     foreground = folders.foreground
     settings: dict[str, Any] = {
         'tool': 'prepare_pairs',
         'source': folders.source.resolve().name,
         'size': size,
-        'folds': folds,
+        **split.settings(folds),
         'seed': seed,
         'resized': False,
         'empty': empty,
@@ -70,6 +77,7 @@ def prepare_pairs(
     }
     if stain:
         settings['stain'] = stain.to_dict()
+    faults += of_split
     return prepare_folder(
         folders.source, target, records, faults, settings, workers, overwrite
     )

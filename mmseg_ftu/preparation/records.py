@@ -87,6 +87,18 @@ class Record:
     details: dict[str, str]
 
 
+def require_no_faults(faults: list[Fault]) -> None:
+    """Raise where there are faults.
+
+    Raises:
+        PreparationError: With all of them, in the order of rows.
+    """
+    if faults:
+        lines = [text for _, text in sorted(faults)]
+        count = f'{len(lines)} fault' + 's' * (len(lines) > 1)
+        raise PreparationError('\n'.join([*lines, f'{count}; nothing was written.']))
+
+
 def file_key(path: Path) -> str:
     """Return a text that changes when the file does, without reading it."""
     status = path.stat()
