@@ -24,6 +24,7 @@ COMMANDS = {
     'sample-data': 'make_sample_data',
     'prepare hubmap': 'prepare_hubmap',
     'prepare pairs': 'prepare_pairs',
+    'prepare slides': 'prepare_slides',
     'stain-target': 'make_stain_target',
     'draw-stains': 'draw_stains',
     'train': 'train',

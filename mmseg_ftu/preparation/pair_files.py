@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmseg_ftu.io.images import find_images
-from mmseg_ftu.io.tables import read_table
+from mmseg_ftu.preparation.index_table import IndexTable
 from mmseg_ftu.preparation.records import PreparationError
 
 
@@ -89,38 +89,14 @@ def read_index(folders: PairFolders) -> dict[str, dict[str, str]]:
     Raises:
         PreparationError: If the table is missing or lacks a column, or names repeat.
     """
-    columns = {'group': folders.group_column, 'organ': folders.organ_column}
-    columns['fold'] = folders.fold_column
-    columns = {name: column for name, column in columns.items() if column}
-    if not folders.index:
-        if columns:
-            raise PreparationError(
-                f'the columns {", ".join(columns.values())} need a table: pass --index'
-            )
-        return {}
-    path = folders.source / folders.index
-    try:
-        frame = read_table(path)
-    except FileNotFoundError:
-        raise PreparationError(f'{path}: no such file; see --index') from None
-    except ValueError as error:
-        raise PreparationError(str(error)) from None
-    missing = {folders.id_column, *columns.values()} - set(frame.columns)
-    if missing:
-        raise PreparationError(
-            f'{path} lacks the columns {", ".join(sorted(missing))}; it has '
-            + ', '.join(frame.columns)
-        )
-    names = frame[folders.id_column]
-    if names.duplicated().any():
-        twice = ', '.join(sorted(set(names[names.duplicated()])))
-        raise PreparationError(f'{path} names more than once: {twice}; keep one row')
-    rows = frame.to_dict('records')
-    return {
-        row[folders.id_column]: common_details(folders)
-        | {name: row[column] for name, column in columns.items()}
-        for row in rows
+    columns = {
+        'group': folders.group_column,
+        'organ': folders.organ_column,
+        'fold': folders.fold_column,
     }
+    path = folders.source / folders.index if folders.index else None
+    table = IndexTable(path, folders.id_column, columns, common_details(folders))
+    return table.read()
 
 
 def common_details(folders: PairFolders) -> dict[str, str]:

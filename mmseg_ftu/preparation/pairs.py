@@ -5,15 +5,15 @@ For people's own tissue: ``images/a.png`` belongs to ``masks/a.png`` (or to
 an image is of, so that no patient is in two folds.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from mmseg_ftu.io.images import read_size
-from mmseg_ftu.io.tables import id_fault, number_fault, repeated_ids
+from mmseg_ftu.io.tables import id_fault, repeated_ids
 from mmseg_ftu.preparation.given_split import GivenSplit
+from mmseg_ftu.preparation.index_table import detail_faults
 from mmseg_ftu.preparation.pair_files import (
     PairFolders,
     common_details,
@@ -23,8 +23,6 @@ from mmseg_ftu.preparation.pair_files import (
 from mmseg_ftu.preparation.prepare_folder import prepare_folder
 from mmseg_ftu.preparation.records import Fault, FileMask, Record
 from mmseg_ftu.recipe import StainStep
-
-PLAIN_WORD = re.compile(r'[A-Za-z][A-Za-z0-9_-]*')
 
 
 def prepare_pairs(
@@ -108,7 +106,7 @@ def list_pairs(folders: PairFolders) -> tuple[list[Record], list[Fault]]:
             texts.append('its name differs from another by case only; rename it')
         texts += _match_faults(folders, name, images, masks, index)
         details = index.get(name, common_details(folders))
-        texts += _detail_faults(details)
+        texts += detail_faults(details)
         if len(images.get(name, [])) == len(masks.get(name, [])) == 1:
             mask = FileMask(masks[name][0], folders.foreground, folders.ignore)
             try:
@@ -140,16 +138,4 @@ def _match_faults(
             texts.append(f'no {kind} in {folder}; add it, or remove what belongs to it')
     if folders.index and name not in index:
         texts.append(f'no row in {folders.index}; add it')
-    return texts
-
-
-def _detail_faults(details: dict[str, str]) -> list[str | None]:
-    """Check what becomes keys of metrics and thresholds."""
-    texts = [number_fault('pixel_size', details['pixel_size'])]
-    for name in ('organ', 'data_source'):
-        if not PLAIN_WORD.fullmatch(details[name]):
-            texts.append(
-                f'{name} is {details[name]!r}; give one word of letters, digits, _ '
-                'and - that begins with a letter'
-            )
     return texts
