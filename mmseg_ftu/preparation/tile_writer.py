@@ -97,13 +97,16 @@ class TileWriter:
         return painter.paint(read_tile(source, shape, box))
 
 
-def read_tile(source: Source, shape: tuple[int, int], box: Box) -> np.ndarray:
+def read_tile(
+    source: Source, shape: tuple[int, int], box: Box, side: int = READ_SIDE
+) -> np.ndarray:
     """Read a part of a slide as if the whole had been resized.
 
     Args:
         source: The open slide.
         shape: Height and width of the resized slide, px.
         box: Top, left, height and width of the part, in px of the resized slide.
+        side: Side of what is read at once from a level of the slide, px.
 
     Returns:
         RGB uint8 (height, width, 3); see ``read_scaled``. Memory stays flat however
@@ -111,9 +114,9 @@ def read_tile(source: Source, shape: tuple[int, int], box: Box) -> np.ndarray:
     """
     top, left, height, width = box
     scale = max(source.levels[best_level(source.levels, shape)]) / max(shape)
-    side = max(16, int(READ_SIDE / max(scale, 1)))
+    step = max(16, int(side / max(scale, 1)))
     image = np.empty((height, width, 3), np.uint8)
-    for y, x, rows, columns in blocks((height, width), side):
+    for y, x, rows, columns in blocks((height, width), step):
         part = read_scaled(source, shape, (top + y, left + x, rows, columns))
         image[y : y + rows, x : x + columns] = part
     return image
