@@ -7,13 +7,15 @@ import numpy as np
 import shapely
 
 from mmseg_ftu.masks.annotations import Annotation
-from mmseg_ftu.masks.draw_outlines import MASK_COLOUR
+from mmseg_ftu.masks.draw_outlines import (
+    IGNORED_COLOUR,
+    MASK_COLOUR,
+    REGION_COLOUR,
+)
 from mmseg_ftu.preparation.slide_outlines import SlideOutlines
 from mmseg_ftu.preparation.slide_tiles import SlideTile
 
-IGNORED_COLOUR = (255, 120, 0)  # RGB
-REGION_COLOUR = (0, 90, 255)
-WITH_UNITS, WITHOUT = (0, 0, 0), (140, 140, 140)  # tiles
+WITH_UNITS, WITHOUT = (0, 0, 0), (140, 140, 140)  # RGB of tiles
 THUMBNAIL_QUALITY, QUALITY = 95, 85
 SHIFT = 4  # binary digits behind the point of a coordinate, for OpenCV
 
