@@ -45,17 +45,27 @@ def add_meaning(group: argparse._ArgumentGroup) -> None:
     """Add where images and masks are and what they mean."""
     add = group.add_argument
     add('--images', default='images', help='folder of images (%(default)s)')
-    add('--masks', default='masks', help='folder of masks (%(default)s)')
+    add(
+        '--masks',
+        default='masks',
+        help="folder of masks, or a file of COCO's format, .json (%(default)s)",
+    )
     add('--mask-suffix', default='', help="end of the masks' names, such as _mask")
     add(
         '--foreground',
         nargs='+',
         default=['auto'],
         metavar='LABEL',
-        help='labels that are foreground; nonzero: all but 0; auto (default): the '
-        'same, but refuse masks that have 255 and other labels',
+        help='labels that are foreground; nonzero: all but 0, as in instance maps; '
+        'auto (default): the same, but refuse masks that have 255 and other labels; '
+        'of COCO, names or ids of categories (default: all)',
     )
-    add('--ignore', type=int, metavar='LABEL', help='label that is ignored')
+    add(
+        '--ignore',
+        type=int,
+        metavar='LABEL',
+        help='label that is ignored; of COCO, id of a category',
+    )
     add('--index', default='', help='csv table with one row an image')
     add('--id-column', default='id', help='column of names in the table (%(default)s)')
     add(

@@ -14,8 +14,8 @@ from mmseg_ftu.preparation.given_split import checked_folds
 from mmseg_ftu.preparation.records import (
     Fault,
     FileMask,
+    Mask,
     Record,
-    RleMask,
     records_table,
 )
 
@@ -75,11 +75,11 @@ def _split_of(record: Record) -> dict[str, str]:
 def decoded_pixels(record: Record) -> int:
     """Return the pixels of the image or the mask of a record, whichever is larger."""
     mask = record.mask
-    of_mask = pixels_of(mask.path) if isinstance(mask, FileMask) else prod(mask.shape)
+    of_mask = pixels_of(mask.path) if isinstance(mask, FileMask) else prod(record.shape)
     return max(pixels_of(record.image), of_mask)
 
 
-def mask_faults(mask: RleMask | FileMask, shape: tuple[int, int]) -> list[str]:
+def mask_faults(mask: Mask, shape: tuple[int, int]) -> list[str]:
     """Decode a mask and say what is wrong with it; ``EMPTY_MASK`` if it is empty."""
     try:
         labels = mask.read()

@@ -21,7 +21,7 @@ from mmseg_ftu.preparation.pair_files import (
     read_index,
 )
 from mmseg_ftu.preparation.prepare_folder import prepare_folder
-from mmseg_ftu.preparation.records import Fault, FileMask, Record
+from mmseg_ftu.preparation.records import Fault, Record
 from mmseg_ftu.recipe import StainStep
 
 
@@ -108,7 +108,7 @@ def list_pairs(folders: PairFolders) -> tuple[list[Record], list[Fault]]:
         details = index.get(name, common_details(folders))
         texts += detail_faults(details)
         if len(images.get(name, [])) == len(masks.get(name, [])) == 1:
-            mask = FileMask(masks[name][0], folders.foreground, folders.ignore)
+            mask = masks[name][0]
             try:
                 path = images[name][0]
                 shape = read_size(path)
@@ -128,7 +128,8 @@ def _match_faults(
 ) -> list[str]:
     """Say what an image, a mask or a row of the index lacks."""
     texts = []
-    for kind, found in (('image', images), ('mask', masks)):
+    paths = {key: [mask.path for mask in found] for key, found in masks.items()}
+    for kind, found in (('image', images), ('mask', paths)):
         files = found.get(name, [])
         if len(files) > 1:
             twice = ', '.join(path.name for path in files)

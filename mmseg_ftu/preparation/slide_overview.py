@@ -17,6 +17,7 @@ from mmseg_ftu.preparation.slide_tiles import SlideTile
 
 WITH_UNITS, WITHOUT = (0, 0, 0), (140, 140, 140)  # RGB of tiles
 THUMBNAIL_QUALITY, QUALITY = 95, 85
+FULL_COLOUR = cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444  # thin lines keep their colour
 SHIFT = 4  # binary digits behind the point of a coordinate, for OpenCV
 
 
@@ -37,7 +38,7 @@ def draw_annotations(
         (outlines.units, MASK_COLOUR),
     ):
         lines = _rings(annotations, shape, thumbnail.shape[:2])
-        thickness = max(1, round(min(thumbnail.shape[:2]) / 400))
+        thickness = max(2, round(min(thumbnail.shape[:2]) / 400))
         cv2.polylines(picture, lines, True, colour, thickness, cv2.LINE_AA, SHIFT)
     return _encode(picture, THUMBNAIL_QUALITY)
 
@@ -81,5 +82,7 @@ def _rings(
 
 def _encode(picture: np.ndarray, quality: int) -> bytes:
     bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
-    _, data = cv2.imencode('.jpg', bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    options = [cv2.IMWRITE_JPEG_QUALITY, quality]
+    options += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, FULL_COLOUR]
+    _, data = cv2.imencode('.jpg', bgr, options)
     return data.tobytes()
