@@ -24,6 +24,8 @@ COMMANDS = {
     'sample-data': 'make_sample_data',
     'prepare hubmap': 'prepare_hubmap',
     'prepare pairs': 'prepare_pairs',
+    'prepare slides': 'prepare_slides',
+    'draw-prepared': 'draw_prepared',
     'stain-target': 'make_stain_target',
     'draw-stains': 'draw_stains',
     'train': 'train',

@@ -4,6 +4,8 @@
 - ``masks/<id>.png``: 0 background, 1 unit, 255 ignored; as large as the image.
 - ``masks_original/<id>.png``: the same at the size of the original image.
 - ``folds.csv``: one row for each image; its columns are in ``prepared_table``.
+- ``tiles.csv``, ``slides.csv``, ``overviews/<slide>.jpg``, if images are tiles of
+  slides: where each lies, what each slide gave, and each slide with its annotations.
 - ``manifest.json``: how the folder was made. It is written last, so a folder that has
   it is complete.
 """
@@ -32,6 +34,7 @@ from mmseg_ftu.recipe import StainStep, stain_of
 IMAGES, MASKS, ORIGINAL_MASKS = 'images', 'masks', 'masks_original'
 FOLDERS = (IMAGES, MASKS, ORIGINAL_MASKS)
 TABLE, MANIFEST = 'folds.csv', 'manifest.json'
+TILES, SLIDES, OVERVIEWS = 'tiles.csv', 'slides.csv', 'overviews'
 SUFFIX = '.png'
 PREPARE = (
     'Prepare it with `python tools/prepare_hubmap.py SRC {path}` (the competition) or '

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from mmseg_ftu.commands.split_options import add_split_options
 from mmseg_ftu.commands.stain_options import add_stain_options
 
 STOPPED = 'stopped; run the same command again to go on'
@@ -34,12 +35,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action='store_true',
         help='change the settings of a folder that was prepared before',
     )
+    add_split_options(parser, 'train.csv')
     add_stain_options(parser)
 
 
 def run(**options: Any) -> None:
     """Run the command."""
     from mmseg_ftu.preparation.competition import prepare_hubmap
+    from mmseg_ftu.preparation.given_split import GivenSplit
     from mmseg_ftu.preparation.staining import take_stain_options
 
-    print(prepare_hubmap(**take_stain_options(options)))
+    names = ('fold_column', 'val_ids')
+    split = GivenSplit.of(**{name: options.pop(name) for name in names})
+    print(prepare_hubmap(**take_stain_options(options), split=split))

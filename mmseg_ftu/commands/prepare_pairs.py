@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from mmseg_ftu.commands.split_options import add_split_options
 from mmseg_ftu.commands.stain_options import add_stain_options
 
 STOPPED = 'stopped; run the same command again to go on'
@@ -36,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='change the settings of a folder that was prepared before',
     )
     add_meaning(parser.add_argument_group('images and masks (paths in the source)'))
+    add_split_options(parser, 'the table')
     add_stain_options(parser)
 
 
@@ -43,17 +45,27 @@ def add_meaning(group: argparse._ArgumentGroup) -> None:
     """Add where images and masks are and what they mean."""
     add = group.add_argument
     add('--images', default='images', help='folder of images (%(default)s)')
-    add('--masks', default='masks', help='folder of masks (%(default)s)')
+    add(
+        '--masks',
+        default='masks',
+        help="folder of masks, or a file of COCO's format, .json (%(default)s)",
+    )
     add('--mask-suffix', default='', help="end of the masks' names, such as _mask")
     add(
         '--foreground',
         nargs='+',
         default=['auto'],
         metavar='LABEL',
-        help='labels that are foreground; nonzero: all but 0; auto (default): the '
-        'same, but refuse masks that have 255 and other labels',
+        help='labels that are foreground; nonzero: all but 0, as in instance maps; '
+        'auto (default): the same, but refuse masks that have 255 and other labels; '
+        'of COCO, names or ids of categories (default: all)',
     )
-    add('--ignore', type=int, metavar='LABEL', help='label that is ignored')
+    add(
+        '--ignore',
+        type=int,
+        metavar='LABEL',
+        help='label that is ignored; of COCO, id of a category',
+    )
     add('--index', default='', help='csv table with one row an image')
     add('--id-column', default='id', help='column of names in the table (%(default)s)')
     add(

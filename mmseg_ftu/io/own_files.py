@@ -164,6 +164,11 @@ def is_own_report(content: bytes) -> bool:
     return b'<p class="kicker">mmseg_ftu</p>' in content
 
 
+def is_own_prepared_page(content: bytes) -> bool:
+    """Tell whether a page shows a prepared folder."""
+    return b'<p class="kicker">mmseg_ftu, prepared</p>' in content
+
+
 def is_own_onnx(content: bytes) -> bool:
     """Tell whether a graph was exported by this package."""
     return ONNX_MARK.search(content) is not None

@@ -53,10 +53,22 @@ def resize_mask(mask: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     if mask.shape == tuple(shape):
         return mask
     foreground = _share(mask == 1, shape)
-    ignored = _share(mask == IGNORE_LABEL, shape)
-    resized: np.ndarray = (2 * foreground + ignored >= 255).astype(np.uint8)
-    resized[ignored >= 128] = IGNORE_LABEL
-    return resized
+    return labels_by_majority(foreground, _share(mask == IGNORE_LABEL, shape))
+
+
+def labels_by_majority(foreground: np.ndarray, ignored: np.ndarray) -> np.ndarray:
+    """Return the labels of pixels by what covers them.
+
+    Args:
+        foreground: Share of the foreground in each pixel, 255ths, as int32.
+        ignored: The same of what is ignored.
+
+    Returns:
+        uint8 labels as `resize_mask` explains them.
+    """
+    labels: np.ndarray = (2 * foreground + ignored >= 255).astype(np.uint8)
+    labels[ignored >= 128] = IGNORE_LABEL
+    return labels
 
 
 def _share(area: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

@@ -5,7 +5,7 @@ everything else through the exact reader that preparation uses, so that a file i
 in the same way for training and for prediction, or refused with its name.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from math import prod
 from pathlib import Path
@@ -86,7 +86,11 @@ class ArraySource:
 
 
 class SlideSource:
-    """A slide, read through OpenSlide; see `Source`. What was not scanned is white."""
+    """A slide, read through OpenSlide; see `Source`. What was not scanned is white.
+
+    Attributes:
+        scanned_from: Row and column at which the scanned part begins, px.
+    """
 
     is_slide = True
     by_rows = False
@@ -102,6 +106,7 @@ class SlideSource:
         self.levels = [(h, w) for w, h in self.slide.level_dimensions]
         self.shape = self.levels[0]
         self.pixel_size, self.pixel_size_fault = slide_pixel_size(self.slide)
+        self.scanned_from = scanned_corner(self.slide.properties)
 
     def read(
         self, level: int, top: int, left: int, height: int, width: int
@@ -127,6 +132,23 @@ class SlideSource:
     def close(self) -> None:
         """Close the file."""
         self.slide.close()
+
+
+def scanned_corner(properties: Mapping[str, str]) -> tuple[int, int]:
+    """Return row and column at which the scanned part of a slide begins, px.
+
+    Some formats, such as MIRAX, have a large empty canvas around it. QuPath shows and
+    counts from this corner, OpenSlide from that of the canvas.
+
+    Args:
+        properties: Properties of OpenSlide.
+    """
+    names = openslide.PROPERTY_NAME_BOUNDS_Y, openslide.PROPERTY_NAME_BOUNDS_X
+    try:
+        row, column = (int(properties.get(name, 0)) for name in names)
+    except ValueError:
+        return 0, 0
+    return row, column
 
 
 class Plan(NamedTuple):

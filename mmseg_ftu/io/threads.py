@@ -47,6 +47,8 @@ def unordered_map(
     items: Sequence[Item],
     workers: int,
     title: str,
+    unit: str = 'image',
+    weight: Callable[[Item], int] = lambda _: 1,
 ) -> Iterator[tuple[Item, Result]]:
     """Yield items with ``function(item)`` as they are finished; a bar goes to stderr.
 
@@ -55,12 +57,14 @@ def unordered_map(
         items: What it is computed of.
         workers: How many threads compute; 0 works in the calling one.
         title: What stands before the bar.
+        unit: What the bar counts.
+        weight: How many of these an item is.
     """
     if not items:
         return
-    with tqdm(total=len(items), desc=title, unit='image') as bar:
+    with tqdm(total=sum(map(weight, items)), desc=title, unit=unit) as bar:
         for item, result in _finished(function, items, workers):
-            bar.update()
+            bar.update(weight(item))
             yield item, result
 
 

@@ -110,7 +110,7 @@ def read_scaled(
         ``cv2.resize`` of the level used (INTER_AREA down, INTER_LINEAR up).
     """
     top, left, height, width = box
-    level = _best_level(source.levels, shape)
+    level = best_level(source.levels, shape)
     full = source.levels[level]
     if full == shape:
         return source.read(level, top, left, height, width)
@@ -165,7 +165,7 @@ def resize_weights(
     return first, csr_array((weight.astype(np.float32), (row, pixel - first)), shape)
 
 
-def _best_level(levels: list[tuple[int, int]], shape: tuple[int, int]) -> int:
+def best_level(levels: list[tuple[int, int]], shape: tuple[int, int]) -> int:
     """Return the smallest level that is not smaller than the shape."""
     fitting = [i for i, (h, w) in enumerate(levels) if h >= shape[0] and w >= shape[1]]
     return fitting[-1] if fitting else 0

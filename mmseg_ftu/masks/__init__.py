@@ -1,1 +1,1 @@
-"""From pixels to units: run lengths, objects, outlines, GeoJSON; no OpenMMLab."""
+"""From pixels to units and back: runs, objects, outlines, GeoJSON, annotations."""

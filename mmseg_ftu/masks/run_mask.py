@@ -87,15 +87,21 @@ class RunMask:
 
     def dense(self, y0: int, y1: int) -> np.ndarray:
         """Return the rows ``y0 <= y < y1`` as pixels, (y1 - y0, W) uint8, 0 and 1."""
-        first, last = np.searchsorted(self.rows, [y0, y1])
-        width = self.shape[1]
-        pixels = np.zeros((y1 - y0) * width, np.uint8)
-        base = (self.rows[first:last] - np.int64(y0)) * width
-        starts, stops = base + self.starts[first:last], base + self.stops[first:last]
+        return self.part(y0, 0, y1 - y0, self.shape[1])
+
+    def part(self, top: int, left: int, height: int, width: int) -> np.ndarray:
+        """Return a part as pixels, (height, width) uint8, 0 and 1."""
+        first, last = np.searchsorted(self.rows, [top, top + height])
+        starts = (self.starts[first:last] - left).clip(0, width)
+        stops = (self.stops[first:last] - left).clip(0, width)
+        there = starts < stops
+        base = (self.rows[first:last][there] - np.int64(top)) * width
+        pixels = np.zeros(height * width, np.uint8)
         # Slices beat np.repeat and np.cumsum several-fold, as in masks.rle.
-        for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
-            pixels[start:stop] = 1
-        return pixels.reshape(y1 - y0, width)
+        begins, ends = base + starts[there], base + stops[there]
+        for begin, end in zip(begins.tolist(), ends.tolist(), strict=True):
+            pixels[begin:end] = 1
+        return pixels.reshape(height, width)
 
     def strips(self) -> Iterator[np.ndarray]:
         """Yield the pixels from top to bottom, (n, W) uint8, 0 and 1."""

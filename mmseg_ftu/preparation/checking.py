@@ -10,11 +10,12 @@ from mmseg_ftu.io.pixel_budget import PixelBudget, pixels_of
 from mmseg_ftu.io.resizing import is_resized_copy
 from mmseg_ftu.io.threads import unordered_map
 from mmseg_ftu.preparation.folds import assign_folds
+from mmseg_ftu.preparation.given_split import checked_folds
 from mmseg_ftu.preparation.records import (
     Fault,
     FileMask,
+    Mask,
     Record,
-    RleMask,
     records_table,
 )
 
@@ -53,23 +54,32 @@ def add_folds(records: list[Record], settings: dict[str, Any]) -> pd.DataFrame:
     """Return the rows of ``folds.csv``.
 
     Raises:
-        ValueError: If there are too few records or groups.
+        ValueError: If there are too few records or groups, or the split that was given
+            cannot be used.
     """
     if not records:
         raise ValueError('no image is left to prepare')
     table = records_table(records)
+    if settings['folds'] is None:  # they were given
+        named = pd.DataFrame([_split_of(record) for record in records])
+        return table.assign(fold=checked_folds(named))
     fold = assign_folds(table, settings['folds'], settings['seed'])
     return table.assign(fold=fold)
+
+
+def _split_of(record: Record) -> dict[str, str]:
+    """Return fold and group as the data set names them."""
+    return {name: record.details.get(name, '') for name in ('fold', 'group')}
 
 
 def decoded_pixels(record: Record) -> int:
     """Return the pixels of the image or the mask of a record, whichever is larger."""
     mask = record.mask
-    of_mask = pixels_of(mask.path) if isinstance(mask, FileMask) else prod(mask.shape)
+    of_mask = pixels_of(mask.path) if isinstance(mask, FileMask) else prod(record.shape)
     return max(pixels_of(record.image), of_mask)
 
 
-def mask_faults(mask: RleMask | FileMask, shape: tuple[int, int]) -> list[str]:
+def mask_faults(mask: Mask, shape: tuple[int, int]) -> list[str]:
     """Decode a mask and say what is wrong with it; ``EMPTY_MASK`` if it is empty."""
     try:
         labels = mask.read()

@@ -18,6 +18,7 @@ from mmseg_ftu.io.tables import (
     whole_number,
 )
 from mmseg_ftu.preparation.checking import mask_faults
+from mmseg_ftu.preparation.given_split import GivenSplit
 from mmseg_ftu.preparation.prepare_folder import prepare_folder
 from mmseg_ftu.preparation.records import Fault, PreparationError, Record, RleMask
 from mmseg_ftu.prepared_table import DATA_SOURCES, ORGANS
@@ -37,6 +38,7 @@ def prepare_hubmap(
     stain: StainStep | None = None,
     resized: bool = False,
     overwrite: bool = False,
+    split: GivenSplit | None = None,
 ) -> str:
     """Prepare the competition folder.
 
@@ -50,6 +52,7 @@ def prepare_hubmap(
         stain: Stain normalisation; None for none.
         resized: Accept images that are resized copies of those in ``train.csv``.
         overwrite: Accept a target begun with other settings.
+        split: Split that was given, instead of ``folds``; None for none.
 
     Returns:
         A summary for people.
@@ -57,29 +60,38 @@ def prepare_hubmap(
     Raises:
         PreparationError: With all faults of the source, before anything is written.
     """
-    records, faults = list_competition(source)
+    split = split or GivenSplit()
+    records, faults = list_competition(source, split.column)
+    records, of_split = split.apply(records)
     settings = {
         'tool': 'prepare_hubmap',
         'source': source.resolve().name,
         'size': size,
-        'folds': folds,
+        **split.settings(folds),
         'seed': seed,
         'resized': resized,
         'empty': 'refuse',
     }
     if stain:
         settings['stain'] = stain.to_dict()
+    faults += of_split
     return prepare_folder(source, target, records, faults, settings, workers, overwrite)
 
 
-def list_competition(source: Path) -> tuple[list[Record], list[Fault]]:
+def list_competition(
+    source: Path, fold_column: str = ''
+) -> tuple[list[Record], list[Fault]]:
     """List the rows of ``train.csv`` with the faults seen without opening an image.
+
+    Args:
+        source: Folder with ``train.csv`` and ``train_images``.
+        fold_column: Column of the table with folds; '' for none.
 
     Raises:
         PreparationError: If the table or the folder of images cannot be used at all.
     """
     table, images = source / 'train.csv', source / 'train_images'
-    frame = _read_table(table)
+    frame = _read_table(table, (fold_column,) if fold_column else ())
     if not images.is_dir():
         raise PreparationError(f'{images}: no such folder; it holds <id>.tiff')
     repeated = repeated_ids(frame['id'])
@@ -99,8 +111,11 @@ def list_competition(source: Path) -> tuple[list[Record], list[Fault]]:
         if shape:
             mask = RleMask(values['rle'], shape)
             if len(paths) == 1:
+                details = _details(values)
+                if fold_column:
+                    details['fold'] = values[fold_column]
                 record = Record(
-                    row, place, values['id'], paths[0], mask, shape, _details(values)
+                    row, place, values['id'], paths[0], mask, shape, details
                 )
                 records.append(record)
             else:
@@ -109,8 +124,12 @@ def list_competition(source: Path) -> tuple[list[Record], list[Fault]]:
     return records, faults
 
 
-def _read_table(path: Path) -> pd.DataFrame:
+def _read_table(path: Path, also: tuple[str, ...] = ()) -> pd.DataFrame:
     """Read ``train.csv`` as stripped text.
+
+    Args:
+        path: The table.
+        also: Further columns that are needed.
 
     Raises:
         PreparationError: If it is not there, is not a table, or lacks columns or rows.
@@ -123,7 +142,7 @@ def _read_table(path: Path) -> pd.DataFrame:
         ) from None
     except ValueError as error:
         raise PreparationError(str(error)) from None
-    missing = [name for name in REQUIRED if name not in frame]
+    missing = [name for name in (*REQUIRED, *also) if name not in frame]
     if missing:
         raise PreparationError(
             f'{path} lacks the columns {", ".join(missing)}; it has '

@@ -7,6 +7,7 @@ The images that they name are the tool's own; other files are never touched.
 """
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ class Journal:
         sizes: Sizes of the files of each finished image, bytes, by id.
         begun: Images that an unfinished run was to make, by id: their files are the
             tool's own whether they are finished or not. None if it did not tell.
+        side_files: Further files of the folder that are the tool's own.
         finished: Whether the run came to its end.
 
     Raises:
@@ -46,6 +48,7 @@ class Journal:
         self.stain_failures: dict[str, str] = {}
         self.sizes: dict[str, list[int]] = {}
         self.begun: set[str] | None = set()
+        self.side_files: set[str] = set()
         self.finished = False
         if folder.exists() and not folder.is_dir():
             raise PreparationError(f'{folder} is a file; name a folder to write to')
@@ -62,7 +65,7 @@ class Journal:
     def is_as(self, other: 'Journal') -> bool:
         """Tell whether two journals say the same, so that nobody wrote in between."""
         mine, theirs = (
-            (j.settings, j.fingerprints, j.sizes, j.begun, j.finished)
+            (j.settings, j.fingerprints, j.sizes, j.begun, j.side_files, j.finished)
             for j in (self, other)
         )
         return mine == theirs
@@ -96,7 +99,11 @@ class Journal:
         return self.begun is None or name in self.begun or name in self.fingerprints
 
     def begin(
-        self, settings: dict[str, Any], fingerprints: dict[str, str], planned: set[str]
+        self,
+        settings: dict[str, Any],
+        fingerprints: dict[str, str],
+        planned: set[str],
+        side_files: Iterable[str] = (),
     ) -> None:
         """Mark the folder as unfinished.
 
@@ -104,9 +111,17 @@ class Journal:
             settings: Settings of this run.
             fingerprints: Fingerprint of each image that is still valid, by id.
             planned: Images that will be made, by id.
+            side_files: Further files that will be written.
         """
         self.begun = {*(self.begun or ()), *self.fingerprints, *planned}
-        first = {'made_by': MADE_BY, 'settings': settings, 'begun': sorted(self.begun)}
+        self.side_files |= {*side_files}
+        first: dict[str, Any] = {
+            'made_by': MADE_BY,
+            'settings': settings,
+            'begun': sorted(self.begun),
+        }
+        if self.side_files:
+            first['side_files'] = sorted(self.side_files)
         failures, sizes = self.stain_failures, self.sizes
         self.stain_failures = {k: failures[k] for k in fingerprints if k in failures}
         self.sizes = {k: sizes[k] for k in fingerprints if k in sizes}
@@ -148,6 +163,8 @@ class Journal:
         failures = dict(sorted(self.stain_failures.items()))
         manifest = {'made_by': MADE_BY, **manifest, 'stain_failures': failures}
         manifest |= {'made_of': made_of, 'sizes': dict(sorted(self.sizes.items()))}
+        if self.side_files:
+            manifest['side_files'] = sorted(self.side_files)
         self._paths.write_manifest(manifest)
         self._progress.unlink(missing_ok=True)
         self.finished = True
@@ -159,6 +176,7 @@ class Journal:
             self.settings, self.fingerprints = manifest['settings'], manifest['made_of']
             self.stain_failures = manifest.get('stain_failures', {})
             self.sizes = manifest.get('sizes', {})
+            self.side_files = {*manifest.get('side_files', ())}
         except (ValueError, TypeError, KeyError):
             ours = False
         if not ours:
@@ -178,6 +196,7 @@ class Journal:
         try:
             ours = entries[0]['made_by'] == MADE_BY
             self.settings = entries[0]['settings']
+            self.side_files = {*entries[0].get('side_files', ())}
             self.begun = None
             if 'begun' in entries[0]:
                 self.begun = {*entries[0]['begun']}

@@ -5,13 +5,15 @@ For people's own tissue: ``images/a.png`` belongs to ``masks/a.png`` (or to
 an image is of, so that no patient is in two folds.
 """
 
-import re
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from mmseg_ftu.io.images import read_size
-from mmseg_ftu.io.tables import id_fault, number_fault, repeated_ids
+from mmseg_ftu.io.tables import id_fault, repeated_ids
+from mmseg_ftu.preparation.given_split import GivenSplit
+from mmseg_ftu.preparation.index_table import detail_faults
 from mmseg_ftu.preparation.pair_files import (
     PairFolders,
     common_details,
@@ -19,10 +21,8 @@ from mmseg_ftu.preparation.pair_files import (
     read_index,
 )
 from mmseg_ftu.preparation.prepare_folder import prepare_folder
-from mmseg_ftu.preparation.records import Fault, FileMask, Record
+from mmseg_ftu.preparation.records import Fault, Record
 from mmseg_ftu.recipe import StainStep
-
-PLAIN_WORD = re.compile(r'[A-Za-z][A-Za-z0-9_-]*')
 
 
 def prepare_pairs(
@@ -35,6 +35,7 @@ def prepare_pairs(
     workers: int = 2,
     stain: StainStep | None = None,
     overwrite: bool = False,
+    val_ids: Sequence[str] = (),
 ) -> str:
     """Prepare a folder of pairs.
 
@@ -48,6 +49,8 @@ def prepare_pairs(
         workers: Threads; 0 works in the calling one.
         stain: Stain normalisation; None for none.
         overwrite: Accept a target begun with other settings.
+        val_ids: Names of the images of the validation set, or a file of them, instead
+            of ``folds``; see ``GivenSplit``.
 
     Returns:
         A summary for people.
@@ -55,13 +58,15 @@ def prepare_pairs(
     Raises:
         PreparationError: With all faults of the source, before anything is written.
     """
+    split = GivenSplit.of(folders.fold_column, val_ids)
     records, faults = list_pairs(folders)
+    records, of_split = split.apply(records)
     foreground = folders.foreground
     settings: dict[str, Any] = {
         'tool': 'prepare_pairs',
         'source': folders.source.resolve().name,
         'size': size,
-        'folds': folds,
+        **split.settings(folds),
         'seed': seed,
         'resized': False,
         'empty': empty,
@@ -70,6 +75,7 @@ def prepare_pairs(
     }
     if stain:
         settings['stain'] = stain.to_dict()
+    faults += of_split
     return prepare_folder(
         folders.source, target, records, faults, settings, workers, overwrite
     )
@@ -100,9 +106,9 @@ def list_pairs(folders: PairFolders) -> tuple[list[Record], list[Fault]]:
             texts.append('its name differs from another by case only; rename it')
         texts += _match_faults(folders, name, images, masks, index)
         details = index.get(name, common_details(folders))
-        texts += _detail_faults(details)
+        texts += detail_faults(details)
         if len(images.get(name, [])) == len(masks.get(name, [])) == 1:
-            mask = FileMask(masks[name][0], folders.foreground, folders.ignore)
+            mask = masks[name][0]
             try:
                 path = images[name][0]
                 shape = read_size(path)
@@ -122,7 +128,8 @@ def _match_faults(
 ) -> list[str]:
     """Say what an image, a mask or a row of the index lacks."""
     texts = []
-    for kind, found in (('image', images), ('mask', masks)):
+    paths = {key: [mask.path for mask in found] for key, found in masks.items()}
+    for kind, found in (('image', images), ('mask', paths)):
         files = found.get(name, [])
         if len(files) > 1:
             twice = ', '.join(path.name for path in files)
@@ -132,16 +139,4 @@ def _match_faults(
             texts.append(f'no {kind} in {folder}; add it, or remove what belongs to it')
     if folders.index and name not in index:
         texts.append(f'no row in {folders.index}; add it')
-    return texts
-
-
-def _detail_faults(details: dict[str, str]) -> list[str | None]:
-    """Check what becomes keys of metrics and thresholds."""
-    texts = [number_fault('pixel_size', details['pixel_size'])]
-    for name in ('organ', 'data_source'):
-        if not PLAIN_WORD.fullmatch(details[name]):
-            texts.append(
-                f'{name} is {details[name]!r}; give one word of letters, digits, _ '
-                'and - that begins with a letter'
-            )
     return texts

@@ -3,7 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import pandas as pd
@@ -63,6 +63,16 @@ class FileMask:
         return f'{file_key(self.path)} {self.foreground} {self.ignore}'
 
 
+class Mask(Protocol):
+    """A mask that can be read when it is needed."""
+
+    def read(self) -> np.ndarray:
+        """Read the mask, ``(H, W)`` uint8: 0, 1, and 255 where it is ignored."""
+
+    def key(self) -> str:
+        """Return a text that changes with the mask or its meaning."""
+
+
 @dataclass(frozen=True)
 class Record:
     """One image of a data set.
@@ -82,9 +92,21 @@ class Record:
     place: str
     id: str
     image: Path
-    mask: RleMask | FileMask
+    mask: Mask
     shape: tuple[int, int]
     details: dict[str, str]
+
+
+def require_no_faults(faults: list[Fault]) -> None:
+    """Raise where there are faults.
+
+    Raises:
+        PreparationError: With all of them, in the order of rows.
+    """
+    if faults:
+        lines = [text for _, text in sorted(faults)]
+        count = f'{len(lines)} fault' + 's' * (len(lines) > 1)
+        raise PreparationError('\n'.join([*lines, f'{count}; nothing was written.']))
 
 
 def file_key(path: Path) -> str:

@@ -4,6 +4,7 @@
 pictures from ``pictures``, learning curves from ``curves``, drawn by ``charts``. The
 page itself is in ``templates``: HTML (Jinja2, all text escaped), CSS and plain
 JavaScript, which are written into the page so that it needs no other file.
+``prepared_page`` makes a page about a prepared folder.
 """
 
 from mmseg_ftu.report.page import write_report

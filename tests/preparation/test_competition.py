@@ -13,7 +13,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
+from raw_data import disc, write_source
 
+from mmseg_ftu import prepared_folder
 from mmseg_ftu.cli import run_command
 from mmseg_ftu.masks import rle
 from mmseg_ftu.preparation import prepare_folder
@@ -23,39 +25,6 @@ from mmseg_ftu.prepared_table import ORGANS
 
 TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'prepare_hubmap.py'
 COLUMNS = 'organ data_source img_height img_width pixel_size age sex group fold'
-
-
-def disc(shape, place=0):
-    y, x = np.mgrid[: shape[0], : shape[1]]
-    centre = shape[0] * 0.4 + place, shape[1] * 0.5
-    return ((y - centre[0]) ** 2 + (x - centre[1]) ** 2 < 15**2).astype(np.uint8)
-
-
-def write_source(folder, count=10, shape=(60, 60), image_shape=None):
-    """Write a small competition; ids have leading zeros, which must stay."""
-    (folder / 'train_images').mkdir(parents=True)
-    generator = np.random.default_rng(0)
-    rows = []
-    for number in range(count):
-        name = f'{number:04d}'
-        rgb = generator.integers(0, 256, (*(image_shape or shape), 3), dtype=np.uint8)
-        tifffile.imwrite(folder / 'train_images' / f'{name}.tiff', rgb)
-        rows.append(
-            dict(
-                id=name,
-                organ=ORGANS[number % 5],
-                data_source='HPA',
-                img_height=shape[0],
-                img_width=shape[1],
-                pixel_size=0.4,
-                tissue_thickness=4,
-                rle=rle.encode(disc(shape, number)),
-                age=30 + number,
-                sex='Male',
-            )
-        )
-    pd.DataFrame(rows).to_csv(folder / 'train.csv', index=False)
-    return folder
 
 
 def edit(source, row, column, value):
@@ -140,7 +109,7 @@ def test_same_size_is_exact(source, target):
         image = cv2.imread(target / 'images' / f'{number:04d}.png')[..., ::-1]
         np.testing.assert_array_equal(image, rgb)
         masks = [
-            target / kind / f'{number:04d}.png' for kind in prepare_folder.FOLDERS[1:]
+            target / kind / f'{number:04d}.png' for kind in prepared_folder.FOLDERS[1:]
         ]
         assert masks[0].read_bytes() == masks[1].read_bytes()
 
@@ -464,7 +433,7 @@ def test_files_of_others_in_a_prepared_folder_stay(source, target, overwrite):
     prepare(source, target)
     mine = [
         target / kind / f'{name}.png'
-        for kind in prepare_folder.FOLDERS
+        for kind in prepared_folder.FOLDERS
         for name in ('x', '0042')
     ]
     for path in [*mine, target / 'images' / 'notes.tmp']:

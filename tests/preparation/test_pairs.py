@@ -7,31 +7,12 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
+from raw_data import save, write_pairs
 
 from mmseg_ftu.preparation.pairs import prepare_pairs_of
 from mmseg_ftu.preparation.records import PreparationError
 
 TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'prepare_pairs.py'
-
-
-def save(path, pixels):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels).save(path)
-
-
-def write_pairs(folder, count=6, shape=(40, 60), images='images', masks='masks/{}.png'):
-    """Write pairs with the labels 0, 1, 2; names have blanks and dots."""
-    generator = np.random.default_rng(0)
-    for number in range(count):
-        name = f'tile {number}.v2'
-        rgb = generator.integers(0, 256, (*shape, 3), dtype=np.uint8)
-        save(folder / images / f'{name}.png', rgb)
-        labels = np.zeros(shape, np.uint8)
-        labels[5 : 15 + number, 10:30] = 1
-        labels[25:35, 10:30] = 2
-        save(folder / masks.format(name), labels)
-    return folder
 
 
 def prepare(source, target, **options):

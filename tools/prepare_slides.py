@@ -1,0 +1,7 @@
+#!/usr/bin/env python
+"""Prepare slides with annotations of QuPath for training; see docs/slides.md."""
+
+from mmseg_ftu.cli import run_tool
+
+if __name__ == '__main__':
+    run_tool('prepare_slides')
