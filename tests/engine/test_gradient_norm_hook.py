@@ -119,6 +119,17 @@ def test_nothing_stays_on_the_model():
     assert not model.backbone._forward_hooks
 
 
+def test_nothing_stays_on_a_model_that_adds_up_its_losses_itself():
+    model = ByHand(TwoWeights(2, 5), 0.2)
+    runner = SimpleNamespace(model=model, iter=0)
+    hook = GradientNormHook(interval=1)
+    hook.before_train(runner)
+    hook.before_train_iter(runner, 0)
+    hook.after_train_iter(runner, 0)
+    assert 'parse_losses' not in vars(model)
+    assert not model.backbone._forward_hooks
+
+
 @pytest.mark.parametrize('interval', [1, 3])
 def test_which_iterations_are_measured(tmp_path, interval):
     options = {'custom_hooks.0.schedule': [dict(begin=0, in_index=None)]}

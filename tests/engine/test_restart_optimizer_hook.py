@@ -113,11 +113,15 @@ def test_a_restart_is_two_runs(whole, tmp_path, name):
     assert_same_state(two_runs(tmp_path, name, (2, 2)), whole(name))
 
 
-@pytest.mark.parametrize('at', [1, 0.7])  # epochs 1 and 3 of 4
-def test_parts_may_differ_in_length(tmp_path, at):
+@pytest.mark.parametrize(('at', 'stop'), [(1, 2), (0.7, 2)])  # epochs 1 and 3 of 4
+def test_parts_may_differ_in_length(tmp_path, at, stop):
     parts = (1, 3) if at == 1 else (3, 1)
-    one = restarted(tmp_path / 'one', 'steps, and a momentum', at)
-    assert_same_state(two_runs(tmp_path, 'steps, and a momentum', parts), one)
+    name = 'steps, and a momentum'
+    one = restarted(tmp_path / 'one', name, at)
+    assert_same_state(two_runs(tmp_path, name, parts), one)
+    restarted(tmp_path / 'parts', name, at, stop=stop)
+    resumed = restarted(tmp_path / 'parts', name, at, resume=True)
+    assert_same_state(one, resumed)
 
 
 def test_gradients_are_accumulated_within_a_part(tmp_path):
