@@ -65,20 +65,24 @@ def _read_part(path: Path) -> dict[str, Any]:
 
 
 def _set_pace(cfg: Config, pace: int) -> None:
-    """Validate and save every so many epochs, keep no best, log into a file only.
+    """Validate every so many epochs, save every other time, log into a file only.
 
     A schedule that waits for a plateau counts validations, so their pace is left alone.
     """
     schedules = entries(cfg.get('param_scheduler'))
     if not any('Plateau' in str(entry['type']) for entry in schedules):
         cfg.train_cfg.val_interval = pace
-    hooks = cfg.setdefault('default_hooks', {})
-    hooks.setdefault('checkpoint', dict(type='ResumableCheckpointHook'))
-    hooks.checkpoint.update(interval=pace, save_best=None)
+    # mmengine formats the whole config for each checkpoint, which takes a second
+    saving = dict(type='ResumableCheckpointHook', interval=2 * pace, save_best=None)
     backends = [dict(type='LocalVisBackend')]
-    cfg.vis_backends = backends
-    cfg.setdefault('visualizer', dict(type='FTULocalVisualizer', name='visualizer'))
-    cfg.visualizer.vis_backends = backends
+    drawing = dict(type='FTULocalVisualizer', name='visualizer', vis_backends=backends)
+    cfg.merge_from_dict(
+        dict(
+            default_hooks=dict(checkpoint=saving),
+            visualizer=drawing,
+            vis_backends=backends,
+        )
+    )
 
 
 def run_config(
@@ -179,7 +183,7 @@ def _add_auxiliary_head(cfg: Config, arm: Arm) -> None:
     """
     if not cfg.get('aux_head'):
         return
-    if 'stage_channels' not in cfg:
+    if not cfg.get('stage_channels'):
         raise ValueError(
             f'arm {arm.name} has an aux_head, but the config of the model has no '
             'stage_channels: write there the widths of its encoder stages'

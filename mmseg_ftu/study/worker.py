@@ -1,33 +1,20 @@
 """A worker of a study: claims runs, starts their processes and waits for them."""
 
-import os
-import signal
-import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from mmseg_ftu.io.launched_as import launched_as
-from mmseg_ftu.study.code_version import PACKAGE
 from mmseg_ftu.study.plan import Run
 from mmseg_ftu.study.progress import remaining_time
+from mmseg_ftu.study.run_process import Child, end, environment, last_lines, start
 from mmseg_ftu.study.run_records import Records
 from mmseg_ftu.study.study_file import Study
 from mmseg_ftu.study.study_folder import Claim, StudyFolder, claim
 
 PAUSE = 0.2  # s between two looks at the processes
-GRACE = 20.0  # s that a process has to end
-TAIL = 5  # lines of a log that tell why a run failed
-#: What launchers tell their processes; a run is not distributed over them.
-OF_LAUNCHERS = ('RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'MASTER_ADDR', 'MASTER_PORT')
-#: glibc keeps freed memory instead of handing it back and faulting it in again:
-#: docs/performance.md, "Memory that glibc keeps". Results do not depend on it.
-KEEP_MEMORY = dict(
-    MALLOC_MMAP_THRESHOLD_='1073741824', MALLOC_TRIM_THRESHOLD_='1073741824'
-)
+ONE_RUN = (sys.executable, '-m', 'mmseg_ftu.study.one_run')
 
 
 @dataclass
@@ -50,23 +37,6 @@ class Summary:
         return f'{done} runs done, {failed} failed, {self.left} left'
 
 
-@dataclass
-class Child:
-    """A run in its process.
-
-    Attributes:
-        run: The run.
-        claim: Its claim, inherited by the process.
-        process: The process, leader of a group of its own.
-        slot: Number of the place that it takes, 0-based.
-    """
-
-    run: Run
-    claim: Claim
-    process: subprocess.Popen[bytes]
-    slot: int
-
-
 class Worker:
     """Claims runs, starts their processes and waits for them.
 
@@ -78,6 +48,7 @@ class Worker:
         jobs: How many runs go on side by side.
         keep: Keep the weights of finished runs.
         threads: Threads of each run.
+        program: Command that does a run, given the folder of the study and its id.
     """
 
     def __init__(
@@ -90,10 +61,11 @@ class Worker:
         jobs: int,
         keep: bool,
         threads: int,
+        program: Sequence[str] = ONE_RUN,
     ) -> None:
         self.study, self.folder, self.runs = study, folder, runs
         self.records, self.jobs, self.keep = records, jobs, keep
-        self.threads = threads
+        self.threads, self.program = threads, program
         self.summary = Summary()
         self.children: list[Child] = []
         self._done: set[str] = set()
@@ -172,43 +144,20 @@ class Worker:
         from mmseg_ftu.study.run_config import run_config
 
         try:
-            place = self.folder.run(run.id)
-            place.mkdir(parents=True, exist_ok=True)
+            self.folder.run(run.id).mkdir(parents=True, exist_ok=True)
             data = self.study.data.resolve()
             cfg = run_config(self.study, run.model, run.arm, run.fold, run.seed, data)
             cfg.dump(self.folder.config(run.id))
             self.folder.write_task(run, data, self.study.views, self.keep)
             slot = min({*range(self.jobs)} - {child.slot for child in self.children})
-            with self.folder.log(run.id).open('ab') as log:
-                process = subprocess.Popen(
-                    [sys.executable, '-m', 'mmseg_ftu.study.one_run']
-                    + [str(self.folder.path), run.id],
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    env=self._environment(slot),
-                    pass_fds=[held.handle],
-                    start_new_session=True,  # Ctrl-C reaches this process alone
-                )
+            place = launched_as()[2] * self.jobs + slot
+            command = [*self.program, str(self.folder.path), run.id]
+            log = self.folder.log(run.id)
+            process = start(command, log, held, environment(self.threads, place))
         except BaseException:
             held.drop()
             raise
         self.children.append(Child(run, held, process, slot))
-
-    def _environment(self, slot: int) -> Mapping[str, str]:
-        """Return the environment of a run: its threads, its GPU, no launcher."""
-        kept = {k: v for k, v in os.environ.items() if k not in OF_LAUNCHERS}
-        kept = {k: v for k, v in kept.items() if not k.startswith('SLURM_')}
-        places = [str(PACKAGE.parent), *kept.get('PYTHONPATH', '').split(os.pathsep)]
-        own = dict(
-            OMP_NUM_THREADS=str(self.threads),
-            PYTHONPATH=os.pathsep.join(filter(None, places)),
-        )
-        gpus = visible_gpus()
-        if len(gpus) > 1:
-            place = launched_as()[2] * self.jobs + slot
-            own['CUDA_VISIBLE_DEVICES'] = gpus[place % len(gpus)]
-        return {**KEEP_MEMORY, **kept, **own}
 
     def _end(self, child: Child) -> None:
         """Note how a run ended."""
@@ -228,15 +177,8 @@ class Worker:
 
     def stop(self) -> None:
         """End the processes and give their runs back."""
+        end([child.process for child in self.children])
         for child in self.children:
-            _signal_group(child.process, signal.SIGTERM)
-        deadline = time.monotonic() + GRACE
-        for child in self.children:
-            try:
-                child.process.wait(max(0.0, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                _signal_group(child.process, signal.SIGKILL)
-                child.process.wait()
             child.claim.drop()
         self.children = []
 
@@ -256,28 +198,3 @@ class Worker:
         """Return how many runs go on now, here and elsewhere."""
         held = sum(self._is_held(r) for r in self.runs if not self.is_done(r))
         return max(held, self.jobs)
-
-
-def visible_gpus() -> list[str]:
-    """Return the names of the GPUs that CUDA shows to this process."""
-    given = os.environ.get('CUDA_VISIBLE_DEVICES')
-    if given is not None:
-        return [name for name in given.split(',') if name.strip()]
-    import torch
-
-    return [str(i) for i in range(torch.cuda.device_count())]
-
-
-def last_lines(log: Path) -> str:
-    """Return the last lines of a log, as one."""
-    try:
-        lines = log.read_text(encoding='utf-8', errors='replace').splitlines()
-    except OSError:
-        return ''
-    return ' | '.join(line.strip() for line in lines[-TAIL:] if line.strip())
-
-
-def _signal_group(process: subprocess.Popen[bytes], number: int) -> None:
-    """Signal a process and those which it has started, data loaders among them."""
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, number)
