@@ -13,24 +13,28 @@ import shapely
 
 from mmseg_ftu.masks.run_mask import RunMask
 
-CROSSINGS = 1_000_000  # of outlines and rows that are worked on at once, 100 MB
+AT_ONCE = 500_000  # points, and crossings of outlines and rows, 50 MB
 
 
 def fill_polygons(
     outlines: Iterable[shapely.Geometry],
     shape: tuple[int, int],
-    at_once: int = CROSSINGS,
+    at_once: int = AT_ONCE,
 ) -> RunMask:
     """Fill polygons; where they overlap they are one.
 
     Args:
         outlines: Valid polygons and multipolygons, px; what lies outside is cut off.
         shape: Height and width of the mask, px.
-        at_once: Crossings of outlines and rows after which memory is freed.
+        at_once: Points, and crossings of outlines and rows, that are held at once.
     """
     objects = np.array([*outlines], object)
     polygons = shapely.get_parts(objects) if len(objects) else objects
-    runs = [_runs(edges, shape) for edges in _edge_batches(polygons, shape[0], at_once)]
+    runs = [
+        _runs(edges, shape)
+        for some in _divided(polygons, shapely.get_num_coordinates(polygons), at_once)
+        for edges in _edge_batches(some, shape[0], at_once)
+    ]
     rows, starts, stops = np.concatenate([np.zeros((3, 0), np.int64), *runs], axis=1)
     return _joined(rows, starts, stops, shape)
 
@@ -60,6 +64,12 @@ def _edge_batches(
     crossings = np.bincount(of_polygon, rows[1] - rows[0])
     batch = (np.cumsum(crossings) // at_once)[of_polygon]  # polygons stay whole
     yield from np.split(edges, np.flatnonzero(np.diff(batch)) + 1, axis=1)
+
+
+def _divided(items: np.ndarray, sizes: np.ndarray, at_once: int) -> list[np.ndarray]:
+    """Divide items into groups whose sizes sum to about ``at_once``."""
+    group = np.cumsum(sizes) // at_once
+    return np.split(items, np.flatnonzero(np.diff(group)) + 1)
 
 
 def _runs(edges: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

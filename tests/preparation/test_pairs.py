@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+import tifffile
 from raw_data import save, write_pairs
 
 from mmseg_ftu.preparation.pairs import prepare_pairs_of
@@ -184,6 +185,22 @@ def test_faults(source, target, spoil, options, message):
         prepare(source, target, **options)
     assert message in str(error.value)
     assert not target.exists()
+
+
+@pytest.mark.parametrize('kind', ['uint16', 'int32'])
+def test_maps_of_instances(tmp_path, target, kind):
+    """Each object has its own number, as Cellpose and StarDist write them."""
+    source = write_pairs(tmp_path / 'cells')
+    for path in sorted((source / 'masks').iterdir()):
+        labels = np.zeros((40, 60), kind)
+        labels[5:15, 10:20], labels[20:30, 30:50] = 255, 31_000
+        labels[33:36, 3:6] = np.iinfo(kind).max
+        tifffile.imwrite(path.with_suffix('.tif'), labels)
+        path.unlink()
+    prepare(source, target, foreground='nonzero')
+    mask = read(target / 'masks' / 'tile 0.v2.png')
+    assert mask.sum() == 10 * 10 + 10 * 20 + 3 * 3
+    assert mask[10, 15] == mask[25, 40] == mask[34, 4] == 1
 
 
 def test_all_faults_at_once(source, target):
