@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from quick_and_slow import mostly_slow
 from tiny_run import (
     NO_DROPOUT,
     RecordHook,
@@ -97,7 +98,9 @@ def test_the_loss_is_absent_while_it_is_off(tmp_path):
     assert len(losses) == 2  # one epoch of two iterations
 
 
-@pytest.mark.parametrize('stop', [1, 3, 5, 7])  # in the middle of each phase
+@pytest.mark.parametrize(
+    'stop', mostly_slow([1, 3, 5, 7], [3])
+)  # in the middle of each phase
 def test_a_run_resumed_in_mid_phase_equals_an_uninterrupted_one(whole, tmp_path, stop):
     interrupted(tmp_path, stop, **EMA)
     resumed = trained(config(tmp_path, resume=True, **EMA))
@@ -150,6 +153,7 @@ def test_a_longer_run_keeps_its_past(tmp_path, schedule, stop, message):
         assert stages == [supervision_at(e, schedule, 10)[0] for e in range(stop, 10)]
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one(tmp_path):
     """Two processes on gloo, across the phases, against one on the same batches."""
     (tmp_path / 'two').mkdir()

@@ -55,6 +55,7 @@ def test_a_longer_run_goes_on_as_one_that_was_so_from_the_start(data, tmp_path):
         assert torch.equal(value, other['state_dict'][name]), name
 
 
+@pytest.mark.slow
 def test_a_schedule_that_ended_with_the_run_ends_later_now(data, tmp_path):
     """Without ``end`` mmengine writes the length of the run there."""
     schedule = plateau()

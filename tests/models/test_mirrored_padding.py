@@ -15,6 +15,7 @@ from mmengine.structures import PixelData
 from mmseg.apis import inference_model
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
+from quick_and_slow import mostly_slow
 from slim_models import COAT, CONFIGS, NAMES, build_slim, slim_config
 from small_models import noise, save
 
@@ -30,6 +31,8 @@ LARGEST = dict.fromkeys(NAMES, 32) | dict(
     coat_daformer=64, enetb5_dlv3plus=16, r101_dlv3plus=16
 )
 each_model = pytest.mark.parametrize('name', NAMES)
+QUICK = ['coat_daformer', 'pvtv2_daformer', 'r101_dlv3plus']
+some_models = pytest.mark.parametrize('name', mostly_slow(NAMES, QUICK))
 _built = {}
 
 
@@ -94,7 +97,7 @@ def test_each_model_is_padded_to_its_largest_stride(name):
     assert slim(name).padding == MirroredPadding(LARGEST[name])
 
 
-@each_model
+@some_models
 def test_any_size_equals_the_mirrored_multiple(name):
     model = slim(name)
     for height, width in sizes(LARGEST[name]):
@@ -143,7 +146,7 @@ def test_images_of_a_batch_are_as_if_alone(name):
         )
 
 
-@each_model
+@some_models
 def test_views_and_scales_of_mmsegs_test_time_augmentation(name):
     model = slim(name)
     image = noise(101, 75)
