@@ -6,6 +6,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from one_step import batch, build
+from quick_and_slow import mostly_slow
 
 from mmseg_ftu.switched_aux_loss import AuxiliaryHead
 
@@ -64,7 +65,10 @@ def test_files_are_short(name):
     assert len([line for line in lines if not line.startswith('#')]) <= 6
 
 
-@pytest.mark.parametrize('name', FILES)
+QUICK = ['coat_daformer_switch.py', 'mit_daformer.py', 'r101_dlv3plus_aux.py']
+
+
+@pytest.mark.parametrize('name', mostly_slow(FILES, QUICK))
 def test_each_config_takes_one_step_and_predicts(name):
     model = build(load(name))
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)

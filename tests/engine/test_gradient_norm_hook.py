@@ -7,6 +7,7 @@ import pytest
 import torch
 from mmengine.logging import MessageHub
 from mmengine.model import BaseModel
+from quick_and_slow import mostly_slow
 from shipped_run import build, shipped_config
 from tiny_run import NO_DROPOUT, tiny_config
 from tiny_run import build as build_tiny
@@ -179,7 +180,7 @@ TRAININGS = {
 }
 
 
-@pytest.mark.parametrize('name', TRAININGS)
+@pytest.mark.parametrize('name', mostly_slow(TRAININGS, [*TRAININGS][1:]))
 def test_the_training_is_the_same_to_the_bit(data, tmp_path, name):
     """Batch norm, dropout, drop path, augmentation and the switch of the quickstart."""
     states = []

@@ -129,6 +129,7 @@ def test_checkpointing_keeps_names_and_answers(name):
         assert torch.equal(a, b)
 
 
+@pytest.mark.slow
 def test_checkpointing_compiles_and_updates_statistics_once():
     model = build('FTUResNet', with_cp=True).train()
     compiled = torch.compile(model, backend='aot_eager')

@@ -84,6 +84,7 @@ def test_maps_equal_the_librarys(kind, arch, size):
         torch.testing.assert_close(b, a, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(('kind', 'arch'), PAIRS)
 def test_gradients_equal_the_librarys(kind, arch):
     # In float64: rounding moves single values across the zero of b2_li's ReLU.

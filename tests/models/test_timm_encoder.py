@@ -532,6 +532,7 @@ class Gate(BaseHTTPRequestHandler):
         pass
 
 
+@pytest.mark.slow
 def test_a_gated_repository_says_what_to_accept_where(tmp_path):
     server = ThreadingHTTPServer(('127.0.0.1', 0), Gate)
     Thread(target=server.serve_forever, daemon=True).start()
