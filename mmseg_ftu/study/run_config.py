@@ -65,15 +65,14 @@ def _read_part(path: Path) -> dict[str, Any]:
 
 
 def _set_pace(cfg: Config, pace: int) -> None:
-    """Validate every so many epochs, save every other time, log into a file only.
+    """Validate and save every so many epochs, keep no best, log into a file only.
 
     A schedule that waits for a plateau counts validations, so their pace is left alone.
     """
     schedules = entries(cfg.get('param_scheduler'))
     if not any('Plateau' in str(entry['type']) for entry in schedules):
         cfg.train_cfg.val_interval = pace
-    # mmengine formats the whole config for each checkpoint, which takes a second
-    saving = dict(type='ResumableCheckpointHook', interval=2 * pace, save_best=None)
+    saving = dict(type='ResumableCheckpointHook', interval=pace, save_best=None)
     backends = [dict(type='LocalVisBackend')]
     drawing = dict(type='FTULocalVisualizer', name='visualizer', vis_backends=backends)
     cfg.merge_from_dict(

@@ -92,7 +92,7 @@ class Study:
         matrix: Arms of each model; all where a model is not named.
         endpoints: Columns that are analysed, the primary one first.
         analysis: The plan of the analysis.
-        curve_points: How often a run is validated; it is saved half as often.
+        curve_points: How often a run is validated and saved.
     """
 
     name: str

@@ -31,7 +31,7 @@ def test_length_pace_and_what_is_kept(study):
     assert cfg.train_cfg.max_epochs == 20
     assert cfg.param_scheduler[1].end == 20
     assert cfg.train_cfg.val_interval == 2
-    assert cfg.default_hooks.checkpoint.interval == 4
+    assert cfg.default_hooks.checkpoint.interval == 2
     assert cfg.default_hooks.checkpoint.save_best is None
 
 
@@ -43,7 +43,7 @@ def test_a_plateau_keeps_its_pace(study):
         'normal',
     )
     assert cfg.train_cfg.val_interval == 1
-    assert cfg.default_hooks.checkpoint.interval == 20
+    assert cfg.default_hooks.checkpoint.interval == 10
 
 
 def test_an_arm_written_for_another_length_is_scaled(study):
