@@ -1,5 +1,6 @@
 """The commands: arguments, messages and exit codes, the same for all."""
 
+import argparse
 import re
 import subprocess
 import sys
@@ -63,8 +64,12 @@ def test_ctrl_c_while_importing_is_one_line(command, monkeypatch, capsys):
 
 
 def arguments_of(module):
+    """Return the arguments of a command, those of its actions among them."""
     command = import_module(f'mmseg_ftu.commands.{module}')
-    return cli.make_parser(command, None)._actions
+    found = [*cli.make_parser(command, None)._actions]
+    for actions in [a for a in found if isinstance(a, argparse._SubParsersAction)]:
+        found += [arg for parser in actions.choices.values() for arg in parser._actions]
+    return found
 
 
 def options_of(module):
@@ -185,6 +190,7 @@ QUIET = {
     'colour_baseline': ['nowhere'],
     'make_sample_data': ['there', '--images', '0'],
     'predict': ['no.py', 'no.pth', '--input', 'nowhere', '--output', 'there'],
+    'study': ['run', 'no.py', '--out', 'nowhere'],
     'train': ['no.py'],
     'test': ['no.py', 'no.pth'],
 }

@@ -4,7 +4,7 @@ The unit is the image, the cluster is the patient, since images of one patient r
 each other. Each image is scored by the runs that held it out, one a seed. All images of
 a fold share the luck of its runs, so runs are a second source of chance beside the
 patients. Everything here takes both into account; what ignores the second, such as a
-test over patients alone, finds up to 18 % of differences "significant" where there are
+test over patients alone, finds up to 29 % of differences "significant" where there are
 none. ``benchmarks/README.md`` has the simulations that chose these methods.
 """
 

@@ -76,6 +76,25 @@ def test_interval_of_one_seed_is_that_of_full_matrices():
     assert (interval.low, interval.high) == pytest.approx(expected)
 
 
+def test_the_part_of_runs_is_that_of_the_analysis_of_variance():
+    """In each fold: mean square of seeds less that of patients x seeds."""
+    paired = simulate(rng(12), EVEN, (0.01, 0.02, 0.05, 0.05))
+    means = pd.DataFrame(paired.values).groupby(paired.patient).mean().to_numpy()
+    total = 0.0
+    for fold in range(5):
+        y = means[np.array(FOLDS) == fold]
+        patients, seeds = y.shape
+        of_seed, rest = y.mean(0).var(ddof=1) * patients, 0.0
+        if patients > 1:
+            mixed = y - y.mean(0) - y.mean(1)[:, None] + y.mean()
+            rest = (mixed**2).sum() / ((patients - 1) * (seeds - 1))
+        total += (patients / 11) ** 2 * (of_seed - rest) / (patients * seeds)
+    one = Paired(paired.by_image[:, None], paired.patient, paired.fold)
+    found = mean_difference(paired).error ** 2 - mean_difference(one).error ** 2
+    assert total > 0
+    assert found == pytest.approx(total, rel=1e-9)
+
+
 def test_even_patients_of_one_image_give_the_t_interval():
     values = rng().normal(0.02, 0.1, (11, 1))
     interval = mean_difference(Paired(values, np.arange(11), np.arange(11) % 5))
