@@ -84,6 +84,7 @@ def record(out: Path, run: Run, effect: float = 0.0, patients: int = 6) -> None:
         'decode.loss_bce': [[e, 0.7 - 0.1 * e] for e in epochs],
         'grad_main/stage_0': [[e, 0.1 / e] for e in epochs],
         'grad_main/stage_1': [[e, 0.01 / e] for e in epochs],
+        'grad_main_ratio/stage_0': [[e, 0.5] for e in epochs],
     }
     note = dict(seconds=60.0, device='cpu', sources='s' * 12, commit='c', when='now')
     write_record(out / 'records', run, images, {**note, 'curves': curves})

@@ -30,7 +30,8 @@ COLUMNS = [*KEY, 'image', 'patient', 'dice', 'dice_tta']
 SCORES = ['dice', 'dice_tta']
 NOTES = ['images', *SCORES, 'seconds', 'device', 'sources', 'commit', 'when']
 CURVE_COLUMNS = ['run', 'series', 'points']
-MOST_POINTS = 20  # of a curve in the collected table
+MOST_POINTS = 12  # of a curve in the collected table
+RATIO = '_ratio/'  # in names of series that follow from others; not collected
 Points = list[tuple[float, float]]
 
 
@@ -203,6 +204,7 @@ def collect(
         (run.id, name, pack(points))
         for run, note in notes.items()
         for name, points in note.get('curves', {}).items()
+        if RATIO not in name
     ]
     tables[f'{study}_curves.csv'] = pd.DataFrame(curves, columns=CURVE_COLUMNS)
     folder.mkdir(parents=True, exist_ok=True)

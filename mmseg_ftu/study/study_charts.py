@@ -159,7 +159,7 @@ def gradient_panels(
         arm: {
             name: [(x, math.log10(y)) for x, y in points if y > 0]
             for name, points in of.items()
-            if name.startswith('grad_') and any(y > 0 for _, y in points)
+            if name.partition('/')[0] in LOSSES and any(y > 0 for _, y in points)
         }
         for arm, of in curves.items()
     }
@@ -177,7 +177,7 @@ def gradient_panels(
                 for name, points in of.items()
                 if name.startswith(f'{loss}/')
             ]
-            title = f'{study.label(arm)}: gradient of the {LOSSES.get(loss, loss)}'
+            title = f'{study.label(arm)}: gradient of the {LOSSES[loss]}'
             panels.append(
                 _panel(title, mine, ticks, phases.get(arm, ()), logarithmic=True)
             )
