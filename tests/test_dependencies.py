@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from quick_and_slow import mostly_slow
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -82,7 +83,14 @@ with quiet_imports():
 
 @pytest.mark.parametrize(
     'imports',
-    ['mmseg, mmseg_ftu', 'mmengine.config, mmseg_ftu', 'mmseg_ftu, mmseg_ftu.plugin'],
+    mostly_slow(
+        [
+            'mmseg, mmseg_ftu',
+            'mmengine.config, mmseg_ftu',
+            'mmseg_ftu, mmseg_ftu.plugin',
+        ],
+        ['mmseg, mmseg_ftu'],
+    ),
 )
 def test_everything_is_registered_where_openmmlab_is_there(imports):
     code = f'import {imports}\nfrom mmseg.registry import HOOKS, MODELS\n'

@@ -184,6 +184,7 @@ def test_mistakes(tmp_path):
         export_onnx.load_for_export(cfg, str(checkpoint))
 
 
+@pytest.mark.slow
 def test_a_graph_that_does_not_run_at_a_size_is_named(tmp_path):
     config, checkpoint = write_inputs(slim_config('mit_daformer'), tmp_path)
     model = export_onnx.load_for_export(Config.fromfile(config), str(checkpoint))

@@ -488,6 +488,7 @@ def cached(home, repository: str):
     return repo / 'snapshots' / ('a' * 40)
 
 
+@pytest.mark.slow
 def test_repositories_of_the_hub_are_read_from_its_cache(tmp_path):
     name, half = 'vit_tiny_patch16_224', [0.5, 0.5, 0.5]
     folder = cached(tmp_path, 'lab/encoder')
