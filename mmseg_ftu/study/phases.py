@@ -4,6 +4,7 @@ from typing import Any
 
 from mmengine.config import Config
 
+from mmseg_ftu.engine.epoch_numbers import epoch_of
 from mmseg_ftu.engine.scale_epochs import entries
 from mmseg_ftu.study.run_config import model_config
 from mmseg_ftu.study.study_file import Study
@@ -33,9 +34,9 @@ def marks_of(cfg: Config, epochs: int) -> list[tuple[float, str]]:
     for hook in entries(cfg.get('custom_hooks')):
         for phase in hook.get('schedule') or []:
             label = stage_label(phase.get('in_index'))
-            marks.setdefault(_epoch(phase.get('begin', 0), epochs), []).append(label)
+            marks.setdefault(epoch_of(phase.get('begin', 0), epochs), []).append(label)
         if 'Restart' in str(hook['type']) and 'at' in hook:
-            marks.setdefault(_epoch(hook['at'], epochs), []).append('restart')
+            marks.setdefault(epoch_of(hook['at'], epochs), []).append('restart')
     return [
         (float(epoch), ', '.join(labels)) for epoch, labels in sorted(marks.items())
     ]
@@ -50,10 +51,3 @@ def stage_label(in_index: Any) -> str:
     if isinstance(in_index, str):
         return in_index
     return 'stages ' + ', '.join(map(str, in_index))
-
-
-def _epoch(begin: Any, epochs: int) -> int:
-    """Return a begin in epochs; a share is rounded, to 1 at least."""
-    if isinstance(begin, float) and 0 < begin < 1:
-        return max(1, round(begin * epochs))
-    return int(begin)
