@@ -20,6 +20,8 @@ from mmseg_ftu.study.statistics import (
 from mmseg_ftu.study.study_file import Contrast, Study
 
 ENDS = [0.025, 0.975]  # quantiles of the bootstrap interval
+LEVEL = 0.05  # at most so large must p be
+FEWEST = 6  # with fewer signs to flip no p can be so small
 
 
 @dataclass(frozen=True)
@@ -68,17 +70,23 @@ class Difference:
 
     @property
     def verdict(self) -> str:
-        """What the interval says, in words."""
+        """What interval and p-value say together, in words.
+
+        A difference counts if both find it, p adjusted where the contrast was planned.
+        Few patients or runs cannot tell, however narrow their interval happens to be.
+        """
         low, high, margin = self.interval.low, self.interval.high, self.margin
-        if low > margin:
-            return f'better by more than {margin:g}'
-        if high < -margin:
-            return f'worse by more than {margin:g}'
+        for what, number in (('patients', self.patients), ('runs', self.runs)):
+            if number < FEWEST:
+                return f'too few {what}'
         if -margin < low and high < margin:
             return f'the same within {margin:g}'
-        if low > 0:
-            return 'better'
-        return 'worse' if high < 0 else 'open'
+        p = self.p_holm if self.planned else self.p
+        if p > LEVEL or low <= 0 <= high:
+            return 'open'
+        word = 'better' if low > 0 else 'worse'
+        size = max(low, -high)  # the end next to 0
+        return f'{word} by more than {margin:g}' if size > margin else word
 
 
 @dataclass(frozen=True)

@@ -112,10 +112,46 @@ def test_an_arm_without_runs_is_left_out(analysed):
     ],
 )
 def test_what_an_interval_says(low, high, verdict):
+    assert difference(low, high).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ('changes', 'verdict'),
+    [
+        (dict(p_holm=0.06), 'open'),
+        (dict(p_holm=0.06, planned=False), 'better by more than 0.01'),
+        (dict(p_runs=0.06, planned=False), 'open'),
+        (dict(runs=5), 'too few runs'),
+        (dict(patients=5, runs=5), 'too few patients'),
+    ],
+)
+def test_an_interval_alone_is_not_enough(changes, verdict):
+    assert difference(0.02, 0.05, **changes).verdict == verdict
+
+
+def test_few_runs_are_not_alike_either():
+    assert difference(-0.001, 0.001, runs=5).verdict == 'too few runs'
+
+
+def difference(low, high, **changes):
+    """Return a difference with an interval of these ends."""
     interval = Interval((low + high) / 2, 1.0, 10)
     interval = Interval(interval.estimate, (high - low) / 2 / interval.half_width, 10)
-    found = Difference(
-        *('slim', 'dice', Contrast('a', 'b'), True, 9, 9, 9, interval, (low, high)),
-        *(0.1, 0.1, 0.1, 0.1, 0.1, 0.01),
+    known = dict(
+        model='slim',
+        endpoint='dice',
+        contrast=Contrast('a', 'b'),
+        planned=True,
+        images=60,
+        patients=11,
+        runs=15,
+        interval=interval,
+        bootstrap=(low, high),
+        p_patients=0.01,
+        p_runs=0.01,
+        p_holm=0.02,
+        false_claim=0.1,
+        detectable=0.1,
+        margin=0.01,
     )
-    assert found.verdict == verdict
+    return Difference(**(known | changes))

@@ -15,9 +15,8 @@ def finished(make_prepared_once, tmp_path_factory):
     folder = tmp_path_factory.mktemp('finished')
     arms = dict(normal={}, switch=SWITCH | dict(label='switch <1, 0>'))
     analysis = ANALYSIS | dict(question='Is the switch better?')
-    study = write_study(
-        folder, make_prepared_once(n=8, folds=2), arms=arms, analysis=analysis
-    )
+    keys = dict(arms=arms, analysis=analysis, seeds=[0, 1, 2])
+    study = write_study(folder, make_prepared_once(n=8, folds=2), **keys)
     out = folder / 'out'
     finish(out, plan(study, out), switch=0.05)
     return study, out
@@ -35,7 +34,7 @@ def test_the_page_says_what_was_found(copied):
     write_study_report(study, out)
     page = (out / 'report.html').read_text()
     for text in (
-        *('Study: toy', 'Is the switch better?', '8 of 8', '2026-01-31'),
+        *('Study: toy', 'Is the switch better?', '12 of 12', '2026-01-31'),
         *('+0.0500', 'better by more than 0.01', 'switch &lt;1, 0&gt; minus normal'),
         *('Validation Dice', 'gradient of the main loss', 'slim_switch_f1_s1'),
         'mmseg-ftu study run study.py --out DIR --jobs 2',
@@ -57,7 +56,7 @@ def test_numbers_for_machines_and_markdown(copied):
     assert results.difference.round(3).tolist() == [0.05, 0.05]
     assert results.planned.all()
     arms = pd.read_csv(out / 'arms.csv')
-    assert arms.runs.tolist() == [4] * 4
+    assert arms.runs.tolist() == [6] * 4
     text = (out / 'report.md').read_text()
     assert '| switch <1, 0> minus normal | +0.050 | +0.050 to +0.050 |' in text
 
@@ -81,11 +80,11 @@ def test_an_unfinished_study_is_reported_only_when_told(copied):
     study, out = copied
     for path in (out / 'records').glob('slim_switch_f1_s1.*'):
         path.unlink()
-    with pytest.raises(ValueError, match=r'7 of 8 runs are done: .* --partial'):
+    with pytest.raises(ValueError, match=r'11 of 12 runs are done: .* --partial'):
         write_study_report(study, out)
     write_study_report(study, out, partial=True)
     page = (out / 'report.html').read_text()
-    assert '1 of 8 runs are not done.' in page
+    assert '1 of 12 runs are not done.' in page
     assert 'not done</td>' in page
 
 
