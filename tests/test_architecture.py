@@ -13,7 +13,7 @@ PACKAGE = ROOT / 'mmseg_ftu'
 FLOORS = [
     {'version', 'dependencies'},
     {'io', 'masks', 'stain'},
-    {'prepared_folder', 'prepared_table', 'recipe', 'thresholds'},
+    {'prepared_folder', 'prepared_table', 'recipe', 'painted_source', 'thresholds'},
     {'switched_aux_loss', 'models', 'datasets', 'engine'},
     {'evaluation'},
     {'inference', 'preparation', 'report', 'study', 'export', 'sample_tissue'},
@@ -22,8 +22,8 @@ FLOORS = [
 FLOOR_OF = {room: number for number, floor in enumerate(FLOORS) for room in floor}
 HEAVY = {'torch', 'mmengine', 'mmcv', 'mmseg', 'mmpretrain', 'timm', 'albumentations'}
 LIGHT = [
-    *('stain', 'masks', 'io', 'recipe', 'prepared_folder', 'prepared_table'),
-    *('thresholds', 'cli'),
+    *('stain', 'masks', 'io', 'recipe', 'painted_source', 'prepared_folder'),
+    *('prepared_table', 'thresholds', 'cli'),
 ]
 
 

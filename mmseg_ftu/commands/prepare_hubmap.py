@@ -1,11 +1,10 @@
 """Prepare the HuBMAP + HPA competition's data for training; see docs/data.md."""
 
 import argparse
-import os
 from pathlib import Path
 from typing import Any
 
-from mmseg_ftu.commands.split_options import add_split_options
+from mmseg_ftu.commands.preparation_options import add_run_options, add_split_options
 from mmseg_ftu.commands.stain_options import add_stain_options
 
 STOPPED = 'stopped; run the same command again to go on'
@@ -17,24 +16,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add('source', type=Path, help='folder with train.csv and train_images/<id>.tiff')
     add('target', type=Path, help='folder to write, beside the source')
     add('--size', type=int, default=768, help='longer side, px (%(default)s)')
-    add('--folds', type=int, default=5, help='number of folds (%(default)s)')
-    add('--seed', type=int, default=0, help='seed of the folds (%(default)s)')
     add(
         '--resized',
         action='store_true',
         help='the images are resized copies of those in train.csv',
     )
-    add(
-        '--workers',
-        type=int,
-        default=min(os.cpu_count() or 1, 16),
-        help='threads, 0 for none beside the main one (%(default)s)',
-    )
-    add(
-        '--overwrite',
-        action='store_true',
-        help='change the settings of a folder that was prepared before',
-    )
+    add_run_options(parser, 'the folds')
     add_split_options(parser, 'train.csv')
     add_stain_options(parser)
 

@@ -1,12 +1,11 @@
 """Prepare slides with annotations of QuPath for training; see docs/slides.md."""
 
 import argparse
-import os
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mmseg_ftu.commands.split_options import add_split_options
+from mmseg_ftu.commands.preparation_options import add_run_options, add_split_options
 from mmseg_ftu.commands.stain_options import add_stain_options
 
 STOPPED = 'stopped; run the same command again to go on'
@@ -23,19 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '(.geojson, .json, .gz), ROIs of ImageJ (.zip, .roi)',
     )
     add('target', type=Path, help='folder to write, beside the others')
-    add('--folds', type=int, default=5, help='number of folds (%(default)s)')
-    add('--seed', type=int, default=0, help='seed of folds and choice (%(default)s)')
-    add(
-        '--workers',
-        type=int,
-        default=min(os.cpu_count() or 1, 16),
-        help='threads, 0 for none beside the main one (%(default)s)',
-    )
-    add(
-        '--overwrite',
-        action='store_true',
-        help='change the settings of a folder that was prepared before',
-    )
+    add_run_options(parser, 'folds and choice')
     add_tile_options(parser.add_argument_group('tiles'))
     add_class_options(parser.add_argument_group('classes of the annotations'))
     add_detail_options(parser.add_argument_group('what is known of the slides'))

@@ -12,12 +12,12 @@ from pathlib import Path
 from mmseg_ftu.inference.choices import MODES
 from mmseg_ftu.inference.jobs import Job
 from mmseg_ftu.inference.loaded_image import LoadedImage, TiledImage, WholeImage
-from mmseg_ftu.inference.painted_source import PaintedSource
 from mmseg_ftu.inference.writers import MAX_OVERLAY_SIDE
 from mmseg_ftu.io.pixel_budget import PixelBudget
 from mmseg_ftu.io.resizing import is_resized_copy, resize_image, target_shape
 from mmseg_ftu.io.sources import ArraySource, Source, plan_source
 from mmseg_ftu.io.working_image import WorkingImage, blocks, read_resized, read_scaled
+from mmseg_ftu.painted_source import PaintedSource, count_colours
 from mmseg_ftu.recipe import Recipe, StainStep, prepare_image, stain_of
 from mmseg_ftu.stain import ColourHistogram
 
@@ -135,8 +135,9 @@ class Loader:
             image, failure = prepare_image(source.image, shape, stain)
             preview = _preview(source)
         elif stain and stain.comes_first:
-            painted = PaintedSource(source, stain)
-            image, failure = read_resized(painted, shape), painted.failure
+            painter = stain.fit(count_colours(source))
+            painted = PaintedSource(source, painter)
+            image, failure = read_resized(painted, shape), painter.failure
         else:
             image, failure = prepare_image(read_resized(source, shape), shape, stain)
         return WholeImage(
@@ -155,9 +156,10 @@ class Loader:
         if stain is None:
             return TiledImage(*about, self._working(original.source, shape))
         if stain.comes_first:
-            painted = PaintedSource(original.source, stain)
+            painter = stain.fit(count_colours(original.source))
+            painted = PaintedSource(original.source, painter)
             working = self._working(painted, shape)
-            return TiledImage(*about, working, stain_failure=painted.failure)
+            return TiledImage(*about, working, stain_failure=painter.failure)
         histogram = ColourHistogram()
         working = self._working(original.source, shape, histogram)
         painter = stain.fit(histogram)

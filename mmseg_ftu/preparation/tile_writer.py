@@ -10,8 +10,8 @@ from mmseg_ftu.io.atomic_files import write_bytes, write_png
 from mmseg_ftu.io.pixel_budget import PixelBudget
 from mmseg_ftu.io.sources import Source, plan_source
 from mmseg_ftu.io.working_image import best_level, blocks, read_scaled
+from mmseg_ftu.painted_source import PaintedSource
 from mmseg_ftu.preparation.slide_plan import SlidePlan
-from mmseg_ftu.preparation.slide_stain import PaintedRegions
 from mmseg_ftu.preparation.slide_tiles import Box, SlideTile
 from mmseg_ftu.prepared_folder import FolderPaths
 from mmseg_ftu.recipe import StainPainter, StainStep
@@ -93,7 +93,7 @@ class TileWriter:
         if painter is None:
             return read_tile(source, shape, box)
         if self.comes_first:
-            return read_tile(PaintedRegions(source, painter), shape, box)
+            return read_tile(PaintedSource(source, painter), shape, box)
         return painter.paint(read_tile(source, shape, box))
 
 

@@ -4,12 +4,10 @@ import base64
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from importlib import resources
 from math import isnan
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jinja2
 from markupsafe import Markup
 from tqdm import tqdm
 
@@ -21,6 +19,7 @@ from mmseg_ftu.io.own_files import is_own_report, require_own
 from mmseg_ftu.report import charts
 from mmseg_ftu.report.cases import Group, Scores, group_by_organ, score_images
 from mmseg_ftu.report.curves import read_curves
+from mmseg_ftu.report.page_templates import page_environment, read_template
 from mmseg_ftu.report.pictures import Picture, draw_picture
 from mmseg_ftu.version import __version__
 
@@ -188,28 +187,23 @@ def count(number: int, noun: str) -> str:
 
 def render_page(**context: Any) -> str:
     """Fill the templates; every text is escaped, and no script but ours may run."""
-    loader = jinja2.PackageLoader(__package__, 'templates')
-    environment = jinja2.Environment(
-        loader=loader,
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    files = resources.files(__package__) / 'templates'
-    style, script = ((files / f'page.{x}').read_text('utf-8') for x in ('css', 'js'))
-    return environment.get_template('page.html').render(
-        **context,
-        chart=charts,
-        facts=facts,
-        count=count,
-        # Ours, not from the outside: written into the page as they are.
-        style=Markup(style),
-        script=Markup(script),
-        style_hash=content_hash(style),
-        script_hash=content_hash(script),
-        made=datetime.now().astimezone().strftime('%Y-%m-%d %H:%M %Z'),
-        version=__version__,
+    style, script = read_template('page.css'), read_template('page.js')
+    return (
+        page_environment()
+        .get_template('page.html')
+        .render(
+            **context,
+            chart=charts,
+            facts=facts,
+            count=count,
+            # Ours, not from the outside: written into the page as they are.
+            style=Markup(style),
+            script=Markup(script),
+            style_hash=content_hash(style),
+            script_hash=content_hash(script),
+            made=datetime.now().astimezone().strftime('%Y-%m-%d %H:%M %Z'),
+            version=__version__,
+        )
     )
 
 

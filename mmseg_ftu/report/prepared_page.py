@@ -7,11 +7,9 @@ if the images are of slides, and images with their masks.
 
 import base64
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jinja2
 import numpy as np
 import pandas as pd
 from markupsafe import Markup
@@ -27,6 +25,7 @@ from mmseg_ftu.masks.draw_outlines import draw_labels
 from mmseg_ftu.prepared_folder import OVERVIEWS, SLIDES, TILES, PreparedFolder
 from mmseg_ftu.prepared_table import PreparedImage
 from mmseg_ftu.report.page import content_hash, count
+from mmseg_ftu.report.page_templates import page_environment, read_template
 from mmseg_ftu.report.pictures import jpeg_data_uri
 from mmseg_ftu.version import __version__
 
@@ -168,18 +167,15 @@ def _card(folder: PreparedFolder, image: PreparedImage, longest: int) -> Card:
 
 def _render(**context: Any) -> str:
     """Fill the template; every text is escaped, and no script may run."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader(__package__, 'templates'),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    style = (resources.files(__package__) / 'templates/prepared.css').read_text('utf-8')
-    return environment.get_template('prepared.html').render(
-        **context,
-        count=count,
-        style=Markup(style),
-        style_hash=content_hash(style),
-        version=__version__,
+    style = read_template('prepared.css')
+    return (
+        page_environment()
+        .get_template('prepared.html')
+        .render(
+            **context,
+            count=count,
+            style=Markup(style),
+            style_hash=content_hash(style),
+            version=__version__,
+        )
     )

@@ -1,6 +1,6 @@
 # Any prepared folder in crops of 224 px at the scale it was prepared at: for one's own
 # few images. Every crop is turned and mirrored, and each colour brightened or darkened
-# by up to 15 %; hue and zoom stay (docs/results.md says what they cost).
+# by up to 15 %; hue and zoom stay.
 _base_ = './tissue_256x256.py'
 crop_size = (224, 224)
 train_pipeline = [
