@@ -13,6 +13,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from mmseg_ftu.masks.run_mask import RunMask, checked_strips
+from mmseg_ftu.masks.run_pairs import run_pairs
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,16 @@ def find_objects(mask: RunMask, connectivity: int = 8) -> Objects:
     Raises:
         ValueError: If the connectivity is another number.
     """
-    labels = label_runs(mask, connectivity)
+    return objects_of_runs(mask, label_runs(mask, connectivity))
+
+
+def objects_of_runs(mask: RunMask, labels: np.ndarray) -> Objects:
+    """Return the objects that runs belong to.
+
+    Args:
+        mask: The mask. Runs of different objects may touch.
+        labels: Object of each run, (R,), numbered from 0 without a gap.
+    """
     count = int(labels.max(initial=-1)) + 1
     top, left = np.full((2, count), np.iinfo(np.int32).max, np.int32)
     bottom, right = np.zeros((2, count), np.int32)
@@ -89,19 +99,9 @@ def label_runs(mask: RunMask, connectivity: int) -> np.ndarray:
     total = len(mask)
     if not total:
         return np.zeros(0, np.int64)
-    # Runs of the row above that overlap run i (for 8: or touch it at a corner) are
-    # neighbours in the list: first[i] <= j < last[i].
-    reach = 1 if connectivity == 8 else 0
-    row_length = mask.shape[1] + 3  # so that reaching out never meets the next row
-    base = mask.rows * np.int64(row_length)
-    above = base - row_length
-    first = np.searchsorted(base + mask.stops, above + mask.starts - reach, 'right')
-    last = np.searchsorted(base + mask.starts, above + mask.stops + reach, 'left')
-    counts = np.maximum(last - first, 0)
-    below = np.repeat(np.arange(total), counts)
-    offset = np.arange(len(below)) - np.repeat(np.cumsum(counts) - counts, counts)
+    below, above = run_pairs(mask, mask, -1, 1 if connectivity == 8 else 0)
     graph = coo_array(
-        (np.ones(len(below), bool), (below, np.repeat(first, counts) + offset)),
+        (np.ones(len(below), bool), (below, above)),
         shape=(total, total),
     )
     count, labels = connected_components(graph, directed=False)
