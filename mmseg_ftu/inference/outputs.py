@@ -24,8 +24,9 @@ from mmseg_ftu.inference.writers import (
     write_probability,
 )
 from mmseg_ftu.masks.boundary import encode_columns
+from mmseg_ftu.masks.clean_objects import clean_objects
 from mmseg_ftu.masks.geojson import write_geojson
-from mmseg_ftu.masks.objects import Objects, clean_objects, mean_probability
+from mmseg_ftu.masks.objects import Objects, mean_probability
 
 #: What the functional tissue units of the competition's organs are called.
 UNITS = {

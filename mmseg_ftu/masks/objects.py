@@ -1,4 +1,4 @@
-"""Connected objects of a mask: filled, filtered and measured.
+"""Connected objects of a mask, and the holes in them.
 
 Runs of neighbouring rows that overlap are joined in a graph whose components are the
 objects, so no image of labels is ever held. Equal to ``scipy.ndimage``'s ``label`` (in
@@ -130,58 +130,6 @@ def fill_holes(mask: RunMask, max_hole_px: float | None = None) -> RunMask:
     if not hole.any():
         return mask
     return gaps.select(~hole[regions.labels]).gaps()
-
-
-def clean_objects(
-    mask: RunMask,
-    *,
-    fill: bool = False,
-    max_hole_um2: float | None = None,
-    min_area_um2: float | None = None,
-    min_area_px: float | None = None,
-    pixel_size: float | None = None,
-) -> Objects:
-    """Fill holes, then drop small objects.
-
-    Args:
-        mask: The mask.
-        fill: Whether to fill holes.
-        max_hole_um2: Leave larger holes open, um^2; None fills all.
-        min_area_um2: Drop smaller objects, um^2; None drops none.
-        min_area_px: Drop smaller objects, px; where both are given, both must be met.
-        pixel_size: Pixel size of the mask, um/px; None if unknown.
-
-    Raises:
-        ValueError: If a limit in um^2 comes without a pixel size, or is negative.
-    """
-    max_hole = _limit_in_px('max_hole_um2', max_hole_um2, pixel_size)
-    min_area = _limit_in_px('min_area_um2', min_area_um2, pixel_size)
-    _check_limit('min_area_px', min_area_px)
-    if fill:
-        mask = fill_holes(mask, max_hole)
-    objects = find_objects(mask)
-    min_px = max(min_area_px or 0, min_area or 0)
-    return objects if min_px <= 1 else objects.select(objects.area >= min_px)
-
-
-def _check_limit(name: str, limit: float | None) -> None:
-    if limit is not None and not limit >= 0:
-        raise ValueError(f'{name} {limit}: must be 0 or more')
-
-
-def _limit_in_px(
-    name: str, um2: float | None, pixel_size: float | None
-) -> float | None:
-    """Return a limit in um^2 as one in px; None if there is none."""
-    _check_limit(name, um2)
-    if um2 is None:
-        return None
-    if not pixel_size:
-        raise ValueError(
-            f'{name} {um2} needs the pixel size, which is unknown: give it '
-            '(um/px), or give the limit in px'
-        )
-    return um2 / pixel_size**2
 
 
 def mean_probability(objects: Objects, strips: Iterable[np.ndarray]) -> np.ndarray:

@@ -50,7 +50,7 @@ class RunMask:
         for y, strip in checked_strips(strips, shape):
             step = max(1, STRIP_PIXELS // shape[1])
             for k in range(0, len(strip), step):
-                found.append(_runs_of(strip[k : k + step], y + k))
+                found.append(runs_of_pixels(strip[k : k + step], y + k))
         return cls((shape[0], shape[1]), *np.concatenate(found, axis=1))
 
     def __len__(self) -> int:
@@ -133,8 +133,13 @@ def checked_strips(
         raise ValueError(f'strips end at row {y} of {height} x {width} px')
 
 
-def _runs_of(strip: np.ndarray, y: int) -> np.ndarray:
-    """Return rows, starts and stops of a strip that begins at row ``y``, (3, R)."""
+def runs_of_pixels(strip: np.ndarray, y: int) -> np.ndarray:
+    """Return rows, starts and stops of a strip that begins at row ``y``, (3, R) int32.
+
+    Args:
+        strip: (n, W), bool or uint8; not 0 is foreground.
+        y: First row of the strip.
+    """
     height, width = strip.shape
     framed = np.zeros((height, width + 2), bool)
     framed[:, 1:-1] = strip
