@@ -28,7 +28,7 @@ __all__ = [
 
 MODES = ('auto', 'whole', 'tiles')
 UPSAMPLINGS = ('bilinear', 'half_nearest')
-KINDS = ('masks', 'overlays', 'geojson', 'probabilities', 'submission')
+KINDS = ('masks', 'overlays', 'geojson', 'probabilities', 'units', 'submission')
 MASK_FORMATS = ('auto', 'png', 'tif')
 # Networks are unsure of tiles that are nearly all glass; 5 % of a tile of 768 px at
 # 1.56 um/px is a fragment of 270 x 270 um.

@@ -4,6 +4,7 @@ DIR/prediction.json     settings, checkpoints with their hashes, versions
 DIR/predictions.csv     one row an image
 DIR/masks/ID.png        0 and 255 at the original size (.tif above 8192 px)
 DIR/probabilities/ID.tif, overlays/ID.jpg, geojson/ID.geojson, submission.csv
+DIR/units/ID.csv, units.csv, units_by_image.csv
 DIR/records/ID.json     one image that is done, with its files, or why it failed
 """
 
@@ -12,6 +13,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 from mmseg_ftu.inference.choices import KINDS, MASK_FORMATS, OBJECT_TYPES
 from mmseg_ftu.inference.predictor import Prediction
@@ -27,15 +30,11 @@ from mmseg_ftu.masks.boundary import encode_columns
 from mmseg_ftu.masks.clean_objects import clean_objects
 from mmseg_ftu.masks.geojson import write_geojson
 from mmseg_ftu.masks.objects import Objects, mean_probability
+from mmseg_ftu.stain.tissue_map import tissue_map
+from mmseg_ftu.units.unit_names import unit_name
+from mmseg_ftu.units.unit_table import UnitImage, image_row, unit_rows, write_rows
 
-#: What the functional tissue units of the competition's organs are called.
-UNITS = {
-    'kidney': 'glomerulus',
-    'largeintestine': 'crypt',
-    'lung': 'alveolus',
-    'prostate': 'gland',
-    'spleen': 'white pulp',
-}
+TISSUE_SIDE = 1024  # px of the picture on which tissue is found
 
 
 @dataclass(frozen=True)
@@ -48,6 +47,9 @@ class FileOptions:
         max_hole_um2: Leave larger holes open, um^2; None fills all.
         min_area_um2: Drop smaller objects, um^2.
         min_area_px: Drop smaller objects, px of the original.
+        split_um: Split objects that touch, with this depth, um; see
+            ``masks.split_touching``.
+        split_px: The same in px of the original; one of them may be given.
         simplify: Tolerance of GeoJSON outlines, px; 0 is exact.
         object_type: Type of the objects in QuPath, ``'annotation'`` or ``'detection'``.
         mask_format: Format of the masks: ``'png'``, ``'tif'``, or ``'auto'``: PNG up to
@@ -62,6 +64,8 @@ class FileOptions:
     max_hole_um2: float | None = None
     min_area_um2: float | None = None
     min_area_px: float | None = None
+    split_um: float | None = None
+    split_px: float | None = None
     simplify: float = 0.0
     object_type: str = 'annotation'
     mask_format: str = 'auto'
@@ -78,10 +82,22 @@ class FileOptions:
             raise ValueError(
                 '--max-hole-um2 limits --fill-holes: give that too, or leave it out'
             )
+        self._check_split()
         if self.object_type not in OBJECT_TYPES:
             raise ValueError(f'object_type: choose from {", ".join(OBJECT_TYPES)}')
         if self.mask_format not in MASK_FORMATS:
             raise ValueError(f'mask_format: choose from {", ".join(MASK_FORMATS)}')
+
+    def _check_split(self) -> None:
+        given = [d for d in (self.split_um, self.split_px) if d is not None]
+        if len(given) > 1:
+            raise ValueError(
+                '--split-touching-um and --split-touching-px: give one of them'
+            )
+        if given and not 0 < given[0] < math.inf:
+            raise ValueError(
+                f'--split-touching {given[0]}: give a positive number, or leave it out'
+            )
 
     def state(self) -> dict[str, Any]:
         """Return the options, fit for JSON."""
@@ -104,6 +120,7 @@ def possible_files(name: str, options: FileOptions) -> list[str]:
         'overlays': ('.jpg',),
         'geojson': ('.geojson',),
         'probabilities': ('.tif',),
+        'units': ('.csv',),
     }
     return [
         f'{kind}/{name}{suffix}'
@@ -119,7 +136,8 @@ def write_files(
 
     Returns:
         What the image's record adds: files (size in bytes by name), threshold,
-        foreground (share), objects (count), and, for a submission, rle.
+        foreground (share), objects (count), for units their row of
+        ``units_by_image.csv``, and, for a submission, rle.
 
     Raises:
         ValueError: If a limit is in um^2 and the pixel size is unknown.
@@ -130,6 +148,8 @@ def write_files(
         max_hole_um2=options.max_hole_um2,
         min_area_um2=options.min_area_um2,
         min_area_px=options.min_area_px,
+        split_um=options.split_um,
+        split_px=options.split_px,
         pixel_size=prediction.map.pixel_size,
     )
     files = {}
@@ -145,6 +165,12 @@ def write_files(
         foreground=objects.mask.area / (height * width),
         objects=len(objects),
     )
+    if 'units' in options.kinds:
+        rows, added['units'] = _measured_units(prediction, objects)
+        path = folder / 'units' / f'{prediction.loaded.job.id}.csv'
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_rows(path, rows)
+        files[f'units/{path.name}'] = path.stat().st_size
     if 'submission' in options.kinds:
         added['rle'] = encode_columns(objects.mask)
     return added
@@ -179,13 +205,32 @@ def _geojson(
     write_geojson(
         path,
         objects,
-        name=UNITS.get(job.organ or '', 'FTU'),
+        name=unit_name(job.organ),
         object_type=options.object_type,
         pixel_size=prediction.map.pixel_size,
         mean_probability=mean_probability(objects, prediction.map.strips()),
         simplify=options.simplify,
     )
     return path
+
+
+def _measured_units(
+    prediction: Prediction, objects: Objects
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Return the rows of the units, and that of the image."""
+    job, size = prediction.loaded.job, prediction.map.pixel_size
+    height, width = objects.mask.shape
+    image = UnitImage(
+        job.id,
+        job.organ or '',
+        unit_name(job.organ),
+        counted_px=height * width,
+        spacing=None if size is None else (size, size),
+        tissue_share=float(tissue_map(prediction.loaded.thumbnail(TISSUE_SIDE)).mean()),
+    )
+    means = mean_probability(objects, prediction.map.strips())
+    rows = unit_rows(objects, image, means)
+    return rows, image_row(rows, image)
 
 
 def _probability(

@@ -18,7 +18,8 @@ STRIP_PIXELS = 2**20  # of a strip: 1 MB of mask, 4 MB of probabilities as float
 class RunMask:
     """Runs of foreground, sorted by row and then by column.
 
-    Runs of a row neither overlap nor touch; 12 bytes a run.
+    Runs of a row neither overlap nor touch, but for those of different objects of a
+    label image; 12 bytes a run.
 
     Args:
         shape: Height and width of the mask, px.
@@ -68,7 +69,7 @@ class RunMask:
         return int(self.lengths.sum(dtype=np.int64))
 
     def select(self, keep: np.ndarray) -> 'RunMask':
-        """Return the mask of some runs; ``keep`` is (R,) bool."""
+        """Return the mask of some runs; ``keep`` is (R,) bool, or their places."""
         return RunMask(self.shape, self.rows[keep], self.starts[keep], self.stops[keep])
 
     def gaps(self) -> 'RunMask':

@@ -6,8 +6,6 @@ gallery). A line of background, one pixel wide, is left between two parts, so th
 binary mask still tells its objects apart: the parts do not even touch at corners.
 """
 
-from collections.abc import Iterator
-
 import cv2
 import numpy as np
 from scipy import ndimage
@@ -46,12 +44,15 @@ def split_touching(
     fits = (np.minimum(height, width) > 2 * depth) & ~too_large(objects, most_pixels)
     changed = np.zeros(len(objects), bool)
     runs = [np.zeros((3, 0), np.int32)]
-    for i, part in _cut_out(objects, fits):
+    for i in np.flatnonzero(fits).tolist():
+        box = objects.top[i], objects.left[i], height[i], width[i]
+        part = objects.pixels(i, *map(int, box)).astype(bool)
         lines = _lines(part, depth)
         if lines.any():
             changed[i] = True
             found = runs_of_pixels(part & ~lines, int(objects.top[i]))
-            runs.append(found + np.int32([[0], [objects.left[i]], [objects.left[i]]]))
+            found[1:] += objects.left[i]
+            runs.append(found)
     if not changed.any():
         return objects
     kept = objects.mask.select(~changed[objects.labels])
@@ -67,17 +68,6 @@ def too_large(objects: Objects, most_pixels: int = MOST_PIXELS) -> np.ndarray:
     height = (objects.bottom - objects.top).astype(np.int64)
     large: np.ndarray = height * (objects.right - objects.left) > most_pixels
     return large
-
-
-def _cut_out(objects: Objects, chosen: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield number and pixels, (h, w) bool, of some objects."""
-    order = np.argsort(objects.labels, kind='stable')
-    ends = np.cumsum(np.bincount(objects.labels, minlength=len(objects)))
-    for i in np.flatnonzero(chosen).tolist():
-        one = objects.mask.select(order[ends[i - 1] if i else 0 : ends[i]])
-        box = objects.top[i], objects.left[i]
-        shape = objects.bottom[i] - box[0], objects.right[i] - box[1]
-        yield i, one.part(*map(int, (*box, *shape))).astype(bool)
 
 
 def _lines(part: np.ndarray, depth: float) -> np.ndarray:
