@@ -23,5 +23,5 @@ def add_split_options(add: Callable[..., Any]) -> None:
         dest='split_px',
         type=float,
         metavar='PX',
-        help='the same in px of the original',
+        help='split units that touch: the same measure in px of the original',
     )
