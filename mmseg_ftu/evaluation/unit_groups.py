@@ -32,6 +32,11 @@ def units_of(
     """
     if instances and mask.any():  # an absent prediction is empty and has no file
         return objects_of_labels(source.instances(name)[0])[0]
+    return connected_units(mask)
+
+
+def connected_units(mask: np.ndarray) -> Objects:
+    """Return the 8-connected objects of a mask whose foreground is 1."""
     return find_objects(_runs(mask == FOREGROUND))
 
 
