@@ -47,7 +47,7 @@ class UnitGroup(NamedTuple):
         units: Number of units.
         at_border: Number of units that the border cuts.
         density: Units per mm2 of tissue, over all images that know both; NaN if none.
-        histograms: Of diameter and area.
+        histograms: Histograms of diameter and area.
     """
 
     organ: str
