@@ -203,17 +203,20 @@ def score(
 def calibrate(args: argparse.Namespace, work: Path) -> str:
     """Measure seconds a step of every contestant on an idle machine."""
     tissue = prepare(SETS['glas'], work / 'glas')
-    seconds = {}
+    known = json.loads(CALIBRATION.read_text()) if CALIBRATION.is_file() else {}
+    seconds = known.get('seconds', {})
     for contestant in args.contestants:
         if contestant in OURS:
-            seconds[contestant] = time_ours(contestant, tissue, work, args.threads)
+            measured = time_ours(contestant, tissue, work, args.threads)
         else:
-            seconds[contestant] = time_peer(contestant, tissue)
-        print(f'{contestant}: {seconds[contestant]:.3f} s a step', flush=True)
-    text = json.dumps(
-        dict(threads=args.threads, torch=torch.__version__, seconds=seconds), indent=2
-    )
-    CALIBRATION.write_text(text + '\n')
+            measured = time_peer(contestant, tissue)
+        seconds[contestant] = round(measured, 3)
+        text = json.dumps(
+            dict(threads=args.threads, torch=torch.__version__, seconds=seconds),
+            indent=2,
+        )
+        CALIBRATION.write_text(text + '\n')
+        print(f'{contestant}: {measured:.3f} s a step', flush=True)
     return text
 
 
