@@ -65,7 +65,7 @@ def test_files_are_short(name):
     assert len([line for line in lines if not line.startswith('#')]) <= 6
 
 
-QUICK = ['coat_daformer_switch.py', 'mit_daformer.py', 'r101_dlv3plus_aux.py']
+QUICK = ['mit_daformer.py', 'r101_dlv3plus_aux.py']
 
 
 @pytest.mark.parametrize('name', mostly_slow(FILES, QUICK))
