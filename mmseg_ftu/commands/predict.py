@@ -16,6 +16,8 @@ from mmseg_ftu.inference.choices import (
     MASK_FORMATS,
     MODES,
     OBJECT_TYPES,
+    OUTLINES,
+    SMOOTH,
     UPSAMPLINGS,
     VIEWS,
 )
@@ -171,11 +173,17 @@ def _add_masks(parser: argparse.ArgumentParser) -> None:
         help='area below which objects are dropped, px of the original',
     )
     add(
+        '--outline',
+        choices=OUTLINES,
+        help='outlines in GeoJSON: exact (default), along the edges of pixels, or '
+        'smooth, with about a tenth of the points',
+    )
+    add(
         '--simplify',
         type=float,
-        default=0.0,
-        help='distance within which outlines in GeoJSON leave out points, px '
-        '(default: %(default)s)',
+        metavar='PX',
+        help='largest distance of a smooth outline from the exact one, px of the '
+        f'original (default: {SMOOTH})',
     )
     add(
         '--object-type',

@@ -22,6 +22,8 @@ __all__ = [
     'MASK_FORMATS',
     'MODES',
     'OBJECT_TYPES',
+    'OUTLINES',
+    'SMOOTH',
     'UPSAMPLINGS',
     'VIEWS',
 ]
@@ -29,6 +31,10 @@ __all__ = [
 MODES = ('auto', 'whole', 'tiles')
 UPSAMPLINGS = ('bilinear', 'half_nearest')
 KINDS = ('masks', 'overlays', 'geojson', 'probabilities', 'submission')
+OUTLINES = ('exact', 'smooth')
+# Largest distance of a smooth outline from the exact one. Of the points of real
+# glands a tenth is left; see docs/prediction.md.
+SMOOTH = 1.5  # px
 MASK_FORMATS = ('auto', 'png', 'tif')
 # Networks are unsure of tiles that are nearly all glass; 5 % of a tile of 768 px at
 # 1.56 um/px is a fragment of 270 x 270 um.

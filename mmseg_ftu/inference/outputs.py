@@ -13,7 +13,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from mmseg_ftu.inference.choices import KINDS, MASK_FORMATS, OBJECT_TYPES
+from mmseg_ftu.inference.choices import (
+    KINDS,
+    MASK_FORMATS,
+    OBJECT_TYPES,
+    OUTLINES,
+    SMOOTH,
+)
 from mmseg_ftu.inference.predictor import Prediction
 from mmseg_ftu.inference.upsample import as_rows
 from mmseg_ftu.inference.writers import (
@@ -24,7 +30,7 @@ from mmseg_ftu.inference.writers import (
     write_probability,
 )
 from mmseg_ftu.masks.boundary import encode_columns
-from mmseg_ftu.masks.geojson import write_geojson
+from mmseg_ftu.masks.geojson import outline_record, write_geojson
 from mmseg_ftu.masks.objects import Objects, clean_objects, mean_probability
 
 #: What the functional tissue units of the competition's organs are called.
@@ -47,7 +53,10 @@ class FileOptions:
         max_hole_um2: Leave larger holes open, um^2; None fills all.
         min_area_um2: Drop smaller objects, um^2.
         min_area_px: Drop smaller objects, px of the original.
-        simplify: Tolerance of GeoJSON outlines, px; 0 is exact.
+        outline: Outlines in GeoJSON: ``'exact'``, along the edges of pixels, or
+            ``'smooth'``, with fewer points. None is smooth where ``simplify`` is given.
+        simplify: Largest distance of a smooth outline from the exact one, px; None is
+            1.5 px.
         object_type: Type of the objects in QuPath, ``'annotation'`` or ``'detection'``.
         mask_format: Format of the masks: ``'png'``, ``'tif'``, or ``'auto'``: PNG up to
             8192 px a side.
@@ -61,7 +70,8 @@ class FileOptions:
     max_hole_um2: float | None = None
     min_area_um2: float | None = None
     min_area_px: float | None = None
-    simplify: float = 0.0
+    outline: str | None = None
+    simplify: float | None = None
     object_type: str = 'annotation'
     mask_format: str = 'auto'
 
@@ -77,14 +87,37 @@ class FileOptions:
             raise ValueError(
                 '--max-hole-um2 limits --fill-holes: give that too, or leave it out'
             )
+        self._check_outline()
         if self.object_type not in OBJECT_TYPES:
             raise ValueError(f'object_type: choose from {", ".join(OBJECT_TYPES)}')
         if self.mask_format not in MASK_FORMATS:
             raise ValueError(f'mask_format: choose from {", ".join(MASK_FORMATS)}')
 
+    def _check_outline(self) -> None:
+        if self.outline not in (None, *OUTLINES):
+            raise ValueError(f'outline: choose from {", ".join(OUTLINES)}')
+        if self.outline == 'exact' and self.simplify:
+            raise ValueError(
+                f'--outline exact and --simplify {self.simplify:g}: exact outlines '
+                'keep all points; leave out one of them'
+            )
+        if self.outline == 'smooth' and self.simplify == 0:
+            raise ValueError(
+                '--outline smooth and --simplify 0: give a distance above 0 px'
+            )
+
+    @property
+    def deviation(self) -> float:
+        """Largest distance of an outline in GeoJSON from the exact one, px."""
+        if self.outline == 'smooth':
+            return SMOOTH if self.simplify is None else self.simplify
+        return self.simplify or 0.0
+
     def state(self) -> dict[str, Any]:
         """Return the options, fit for JSON."""
-        return asdict(self) | {'kinds': sorted(self.kinds)}
+        state = asdict(self) | {'kinds': sorted(self.kinds)}
+        del state['outline']  # two ways to say the same
+        return state | {'simplify': self.deviation}
 
 
 def possible_files(name: str, options: FileOptions) -> list[str]:
@@ -144,6 +177,8 @@ def write_files(
         foreground=objects.mask.area / (height * width),
         objects=len(objects),
     )
+    if 'geojson' in options.kinds:
+        added['outlines'] = outline_record(options.deviation, prediction.map.pixel_size)
     if 'submission' in options.kinds:
         added['rle'] = encode_columns(objects.mask)
     return added
@@ -182,7 +217,7 @@ def _geojson(
         object_type=options.object_type,
         pixel_size=prediction.map.pixel_size,
         mean_probability=mean_probability(objects, prediction.map.strips()),
-        simplify=options.simplify,
+        simplify=options.deviation,
     )
     return path
 
