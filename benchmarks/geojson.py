@@ -7,6 +7,7 @@ python benchmarks/geojson.py --noise 2000 4000
 import argparse
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +50,9 @@ def glands(count: int) -> RunMask:
     generator = np.random.default_rng(0)
     kinds = []
     for _ in range(16):
-        waves = generator.uniform(-2, 2, 4) @ [np.sin(k * angle) for k in (2, 3, 5, 7)]
+        heights = generator.uniform(-2, 2, 4)
+        bends = np.stack([np.sin(k * angle) for k in (2, 3, 5, 7)], axis=-1)
+        waves = bends @ heights
         kinds.append((distance < 20 + waves).astype(np.uint8))
     strips = (
         np.concatenate(
@@ -68,13 +71,8 @@ def compare(objects: Objects) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for name, (file, simplify) in FILES.items():
             path = Path(folder) / file
-            means = np.full(len(objects), 0.75)
             start = time.perf_counter()
-            memory = peak_mib(
-                lambda path=path, simplify=simplify: write_geojson(
-                    path, objects, mean_probability=means, simplify=simplify
-                )
-            )
+            memory = peak_mib(partial(write_geojson, path, objects, simplify=simplify))
             writing = time.perf_counter() - start
             size = path.stat().st_size / 1e6
             start = time.perf_counter()

@@ -15,12 +15,15 @@ from mmseg_ftu.inference.choices import (
     LEAST_TISSUE,
     MASK_FORMATS,
     MODES,
+    MOST_ANNOTATIONS,
     OBJECT_TYPES,
+    ORIGINS,
     OUTLINES,
     SMOOTH,
     UPSAMPLINGS,
     VIEWS,
 )
+from mmseg_ftu.masks.object_types import MOST_OBJECTS
 
 STOPPED = 'stopped; run the same command again to go on'
 
@@ -50,6 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_images(parser)
     _add_views(parser)
     _add_masks(parser)
+    _add_outlines(parser)
     _add_machine(parser)
     add_cfg_options(parser)
 
@@ -172,6 +176,11 @@ def _add_masks(parser: argparse.ArgumentParser) -> None:
         type=float,
         help='area below which objects are dropped, px of the original',
     )
+
+
+def _add_outlines(parser: argparse.ArgumentParser) -> None:
+    """Add how outlines are written."""
+    add = parser.add_argument_group('outlines in GeoJSON').add_argument
     add(
         '--outline',
         choices=OUTLINES,
@@ -188,9 +197,25 @@ def _add_masks(parser: argparse.ArgumentParser) -> None:
     add(
         '--object-type',
         choices=OBJECT_TYPES,
-        default='annotation',
-        help='type that objects have in QuPath (default: %(default)s)',
+        default='auto',
+        help='type that objects have in QuPath; auto (default): annotations, which can '
+        f'be edited, up to {MOST_ANNOTATIONS} of an image, else detections',
     )
+    add(
+        '--max-objects',
+        type=int,
+        default=MOST_OBJECTS,
+        help='the most objects of an image in GeoJSON, and a hundred times as many '
+        'points; the smallest are left out (default: %(default)s)',
+    )
+    add(
+        '--origin',
+        choices=ORIGINS,
+        default='bounds',
+        help='where GeoJSON counts from on slides with an empty canvas (.mrxs): bounds '
+        '(default), as QuPath does, or slide, the corner of the canvas',
+    )
+    add('--geojson-gz', action='store_true', help='write .geojson.gz')
 
 
 def _add_machine(parser: argparse.ArgumentParser) -> None:

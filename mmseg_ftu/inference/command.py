@@ -14,8 +14,8 @@ from mmengine.device import get_device
 from mmengine.logging import print_log
 
 from mmseg_ftu.engine.config_thresholds import thresholds_of
+from mmseg_ftu.inference.file_options import FileOptions
 from mmseg_ftu.inference.jobs import Job, list_jobs
-from mmseg_ftu.inference.outputs import FileOptions
 from mmseg_ftu.inference.predict_folder import Summary, predict_folder
 from mmseg_ftu.inference.prediction_folder import PredictionFolder
 from mmseg_ftu.inference.prediction_settings import read_settings
