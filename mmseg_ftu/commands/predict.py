@@ -1,8 +1,9 @@
 """Predict images or slides: ``tools/predict.py CONFIG CKPT --input PATH --output DIR``.
 
 PATH is an image or a slide, a folder, a pattern in quotes, the competition's folder
-with test.csv, or a prepared folder. Several checkpoints are averaged. The same command
-goes on after a stop; under torchrun or SLURM the processes share the images.
+with test.csv, or a prepared folder; --slides names a table of slides instead. Several
+checkpoints are averaged. The same command goes on after a stop; under torchrun or SLURM
+the processes share the images.
 """
 
 import argparse
@@ -33,7 +34,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add('config', help='path of the config, or mmseg_ftu::ftu/NAME.py of the package')
     add('checkpoints', nargs='+', help='paths or URLs of the weights')
-    add('--input', required=True, metavar='PATH', help='images or slides to predict')
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument('--input', metavar='PATH', help='images or slides to predict')
+    source.add_argument(
+        '--slides',
+        type=Path,
+        metavar='TABLE',
+        help='csv table of images or slides: path, and where known pixel_size, organ, '
+        'data_source, patient',
+    )
     add('--output', required=True, type=Path, metavar='DIR', help='folder to write')
     add(
         '--save',

@@ -146,6 +146,8 @@ def predict_folder(
     with folder.in_use():
         pending = [job for job in share if not folder.is_done(job)]
         summary.kept = len(share) - len(pending)
+        for job in share:
+            folder.note_patient(job)
         bar = tqdm(total=len(pending), desc='predict', unit='image', disable=rank > 0)
         try:
             with bar:

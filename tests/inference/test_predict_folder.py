@@ -22,6 +22,7 @@ from mmseg_ftu.inference.file_options import FileOptions
 from mmseg_ftu.inference.jobs import Job, list_jobs
 from mmseg_ftu.inference.predict_folder import predict_folder
 from mmseg_ftu.inference.prediction_folder import PredictionFolder
+from mmseg_ftu.inference.slide_table import read_slide_table
 
 
 def draw(seed, shape=(80, 100)):
@@ -129,6 +130,24 @@ def test_what_people_should_know_is_said_at_the_end(run, images, tmp_path):
     assert not run(
         jobs, kinds=['geojson'], options=dict(max_objects=9, geojson_gz=True)
     ).notes
+
+
+def test_patients_of_a_table_are_in_the_results(run, images, tmp_path):
+    rows = [f'{i}.png,P{i}' for i in range(3)]
+    path = images / 'slides.csv'
+    path.write_text('\n'.join(['path,patient', *rows]))
+    assert run(read_slide_table(path)).done == 3
+    assert table(tmp_path / 'out').patient.tolist() == ['P0', 'P1', 'P2']
+    path.write_text('\n'.join(['path,patient', *rows[:2], '2.png,Q']))
+    assert run(read_slide_table(path)).kept == 3  # nothing is predicted again
+    run(list_jobs(str(images / '[34].png')))
+    assert table(tmp_path / 'out').patient.fillna('').to_dict() == {
+        '0': 'P0',
+        '1': 'P1',
+        '2': 'Q',
+        '3': '',
+        '4': '',
+    }
 
 
 def faulty(folder):
