@@ -28,7 +28,7 @@ def read_slide_table(
         pixel_size: Pixel size of slides whose cell is blank, um/px.
 
     Raises:
-        ValueError: If the file is no such table; the message lists all faults of all
+        ValueError: If the file is not such a table; the message lists all faults of all
             rows.
         OSError: If it cannot be opened.
     """
@@ -84,7 +84,7 @@ def _place_fault(given: str, places: list[Path], number: int) -> str | None:
     if not given:
         return 'its path is blank; name a slide'
     if place.suffix.lower() not in SUFFIXES:
-        return f'{given} is no image or slide (*{" *".join(sorted(SUFFIXES))})'
+        return f'{given} is not an image or a slide (*{" *".join(sorted(SUFFIXES))})'
     if not place.is_file():
         return f'{place}: no such file; mend the path'
     if fault := id_fault(place.stem):
