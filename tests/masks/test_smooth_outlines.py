@@ -50,7 +50,16 @@ def ellipse():
     return mask > 0
 
 
+def hole_in_a_bump():
+    """A square with a bump that is left out where it holds nothing."""
+    mask = np.zeros((120, 120), bool)
+    mask[5:105, 5:105] = mask[40:70, 105:108] = True
+    mask[45:65, 95:107] = False
+    return mask
+
+
 MASKS = {
+    'a hole that would lie outside': hole_in_a_bump(),
     'a gland with a hole': ellipse(),
     'single pixels': np.random.default_rng(0).random((40, 50)) < 0.1,
     'noise': np.random.default_rng(0).random((40, 50)) < 0.5,
