@@ -12,7 +12,8 @@ from mmseg_ftu.io.atomic_files import write_bytes
 from mmseg_ftu.io.own_files import digest_of
 
 COLUMNS = (
-    *('id', 'path', 'organ', 'data_source', 'pixel_size', 'height', 'width'),
+    *('id', 'path', 'organ', 'data_source', 'patient'),
+    *('pixel_size', 'height', 'width'),
     *('threshold', 'foreground', 'objects', 'status', 'reason', 'stain_failure'),
 )
 PREDICTIONS, SUBMISSION = 'predictions.csv', 'submission.csv'
