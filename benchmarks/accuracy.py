@@ -1,6 +1,7 @@
 """Dice on small tissue at equal training time: our recipes against peers.
 
     python benchmarks/accuracy.py --calibrate
+    python benchmarks/accuracy.py --minutes 3 --folds 0 --rates 5e-4 1e-3 2e-3
     python benchmarks/accuracy.py --minutes 10 --out accuracy.csv [--folds 1 2 3 4]
     python benchmarks/accuracy.py --table accuracy.csv
 
@@ -19,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
@@ -31,7 +32,7 @@ from tissue_peers import PEERS
 from tissue_sets import SETS, TissueSet, prepare
 
 from mmseg_ftu.evaluation.dice import dice
-from mmseg_ftu.evaluation.score_table import mean_interval
+from mmseg_ftu.study.statistics import Paired, mean_difference
 
 ROOT = Path(__file__).resolve().parents[1]
 CALIBRATION = Path(__file__).with_name('accuracy_calibration.json')
@@ -63,7 +64,7 @@ def main() -> None:
         for name in args.sets:
             tissue = prepare(SETS[name], work / name)
             for fold in args.folds:
-                for contestant in args.contestants:
+                for contestant in contestants(args):
                     run(args, tissue, fold, contestant, work)
     print(table(pd.read_csv(args.out)))
 
@@ -77,6 +78,7 @@ def parse_args() -> argparse.Namespace:
     add('--sets', nargs='+', default=['glas'], choices=list(SETS))
     add('--folds', nargs='+', type=int, default=[1, 2, 3, 4])
     add('--contestants', nargs='+', default=everybody, choices=everybody)
+    add('--rates', nargs='+', type=float, help='try these learning rates on each peer')
     add('--minutes', type=float, default=10.0, help='of two idle cores')
     add('--threads', type=int, default=torch.get_num_threads())
     add('--out', type=Path, default=Path('accuracy.csv'))
@@ -86,6 +88,14 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     return args
+
+
+def contestants(args: argparse.Namespace) -> list[str]:
+    """Return the names to run: ``NAME``, or ``NAME @ RATE`` of peers to be tuned."""
+    if not args.rates:
+        return args.contestants
+    peers = [name for name in args.contestants if name in PEERS]
+    return [f'{name} @ {rate:g}' for name in peers for rate in args.rates]
 
 
 def run(
@@ -100,7 +110,8 @@ def run(
         return
     if not CALIBRATION.is_file():
         raise SystemExit('run --calibrate on an idle machine first')
-    seconds = json.loads(CALIBRATION.read_text())['seconds'][contestant]
+    seconds = json.loads(CALIBRATION.read_text())['seconds']
+    seconds = seconds[contestant.partition(' @ ')[0]]
     steps = round(60 * args.minutes / seconds)
     started = time.time()
     train = train_ours if contestant in OURS else train_peer
@@ -123,7 +134,8 @@ def train_peer(
     work: Path,
     threads: int,
 ) -> list[dict]:
-    peer = PEERS[contestant]
+    name, _, rate = contestant.partition(' @ ')
+    peer = replace(PEERS[name], rate=float(rate or PEERS[name].rate))
     ids = tissue.ids(fold, held_out=False)
     images, masks = zip(*map(tissue.read, ids), strict=True)
     network = tissue_peers.train(peer, images, masks, steps)
@@ -203,17 +215,20 @@ def score(
 def calibrate(args: argparse.Namespace, work: Path) -> str:
     """Measure seconds a step of every contestant on an idle machine."""
     tissue = prepare(SETS['glas'], work / 'glas')
-    seconds = {}
+    known = json.loads(CALIBRATION.read_text()) if CALIBRATION.is_file() else {}
+    seconds = known.get('seconds', {})
     for contestant in args.contestants:
         if contestant in OURS:
-            seconds[contestant] = time_ours(contestant, tissue, work, args.threads)
+            measured = time_ours(contestant, tissue, work, args.threads)
         else:
-            seconds[contestant] = time_peer(contestant, tissue)
-        print(f'{contestant}: {seconds[contestant]:.3f} s a step', flush=True)
-    text = json.dumps(
-        dict(threads=args.threads, torch=torch.__version__, seconds=seconds), indent=2
-    )
-    CALIBRATION.write_text(text + '\n')
+            measured = time_peer(contestant, tissue)
+        seconds[contestant] = round(measured, 3)
+        text = json.dumps(
+            dict(threads=args.threads, torch=torch.__version__, seconds=seconds),
+            indent=2,
+        )
+        CALIBRATION.write_text(text + '\n')
+        print(f'{contestant}: {measured:.3f} s a step', flush=True)
     return text
 
 
@@ -241,31 +256,35 @@ def time_ours(contestant: str, tissue: TissueSet, work: Path, threads: int) -> f
 
 
 def table(frame: pd.DataFrame) -> str:
-    """Return a Markdown table of the means over all images, best first."""
-    rows = [
-        '| set | minutes | contestant | images | Dice, one view | 95 % | with flips |',
-        '|---|---|---|---|---|---|---|',
+    """Return a Markdown table of the means over all images, best first.
+
+    Dice is of one view, ``flips`` of the mean of three. The interval is for new
+    patients: images of one patient count as a cluster.
+    """
+    lines = [
+        '| set | minutes | contestant | images | steps | Dice | 95 % | flips |',
+        '|---|---|---|---|---|---|---|---|',
     ]
-    groups = frame.groupby(['set', 'minutes', 'contestant'], sort=False)
-    lines: Sequence[tuple] = [
-        (
-            *key,
-            len(part),
-            part.dice.mean(),
-            part.dice.to_numpy(),
-            part.dice_flips.mean(),
-        )
-        for key, part in groups
-    ]
-    for name, minutes, who, n, mean, values, flips in sorted(
-        lines, key=lambda line: (line[0], line[1], -line[4])
-    ):
-        low, high = mean_interval(values)
-        rows.append(
-            f'| {name} | {minutes:g} | {who} | {n} | {mean:.3f} '
-            f'| {low:.3f} to {high:.3f} | {flips:.3f} |'
-        )
-    return '\n'.join(rows)
+    key = ['set', 'minutes', 'contestant']
+    means = frame.groupby(key).dice.mean().sort_values(ascending=False)
+    for name, minutes in frame[key[:2]].drop_duplicates().itertuples(index=False):
+        for who, mean in means[name, minutes].items():
+            part = frame[(frame[key] == [name, minutes, who]).all(axis=1)]
+            lines.append(
+                f'| {name} | {minutes:g} | {who} | {len(part)} | {part.steps.iloc[0]} '
+                f'| {mean:.3f} | {interval(part)} | {part.dice_flips.mean():.3f} |'
+            )
+    return '\n'.join(lines)
+
+
+def interval(part: pd.DataFrame) -> str:
+    if part.group.nunique() < 2:
+        return 'one group'
+    images = part.dice.to_numpy()[:, None]
+    found = mean_difference(
+        Paired(images, part.group.to_numpy(str), part.fold.to_numpy())
+    )
+    return f'{found.low:.3f} to {found.high:.3f}'
 
 
 if __name__ == '__main__':

@@ -37,8 +37,8 @@ from mmseg.apis import inference_model
 from mmseg.registry import MODELS
 from peak_memory import peak_mib
 
+from mmseg_ftu.inference.file_options import FileOptions
 from mmseg_ftu.inference.jobs import list_jobs
-from mmseg_ftu.inference.outputs import FileOptions
 from mmseg_ftu.inference.predict_folder import predict_folder
 from mmseg_ftu.inference.prediction_folder import PredictionFolder
 from mmseg_ftu.inference.predictor import FTUPredictor

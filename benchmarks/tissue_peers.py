@@ -65,7 +65,7 @@ def pretrained_lite0() -> nn.Module:
     given = torch.load(find_in_package(LITE0), weights_only=True)
     tensors = [v for k, v in given.items() if 'num_batches' not in k]
     names = [name for name in own if 'num_batches' not in name]
-    own |= dict(zip(names, tensors, strict=True))
+    own |= dict(zip(names, tensors[: len(names)], strict=True))  # without the head
     network.encoder.model.load_state_dict(own)
     return network
 

@@ -70,6 +70,7 @@ def installed(wheel, tmp_path_factory):
     return run, site, elsewhere
 
 
+@pytest.mark.slow
 def test_packaged_configs_can_be_a_base(installed):
     run, site, elsewhere = installed
     name = 'mmseg_ftu::ftu/coat_daformer_switch.py'

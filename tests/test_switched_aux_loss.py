@@ -10,6 +10,7 @@ from mmengine.optim import OptimWrapper
 from mmengine.structures import PixelData
 from mmseg.registry import MODELS, OPTIM_WRAPPERS
 from mmseg.structures import SegDataSample
+from quick_and_slow import mostly_slow
 from tiny_run import WIDTHS, RecordHook, build, hook_of, tiny_config
 
 from mmseg_ftu.switched_aux_loss import (
@@ -158,7 +159,7 @@ def test_off_computes_nothing():
     assert head.loss(pyramid(), samples_of(torch.ones(2, 32, 32).long())) == {}
 
 
-@pytest.mark.parametrize('arch', ['lite_tiny', 'tiny'])
+@pytest.mark.parametrize('arch', mostly_slow(['lite_tiny', 'tiny'], ['lite_tiny']))
 @pytest.mark.parametrize('index', [0, 1, 2, 3])
 def test_gradient_reaches_the_stages_up_to_the_active_one(arch, index):
     backbone = MODELS.build(dict(type='CoaT', arch=arch))
@@ -353,7 +354,7 @@ def test_run_that_cannot_follow_is_refused_before_the_first_step(
     assert not runner.optim_wrapper.optimizer.state  # AdamW keeps some from step 1
 
 
-@pytest.mark.parametrize('stop', [1, 2, 3])  # before, at and after the switch
+@pytest.mark.parametrize('stop', mostly_slow([1, 2, 3], [2]))  # 2: at the switch
 def test_resumed_run_equals_an_uninterrupted_one(tmp_path, stop):
     whole = build(tiny_config(tmp_path / 'whole'))
     whole.train()

@@ -1,8 +1,9 @@
 """Predict images or slides: ``tools/predict.py CONFIG CKPT --input PATH --output DIR``.
 
 PATH is an image or a slide, a folder, a pattern in quotes, the competition's folder
-with test.csv, or a prepared folder. Several checkpoints are averaged. The same command
-goes on after a stop; under torchrun or SLURM the processes share the images.
+with test.csv, or a prepared folder; --slides names a table of slides instead. Several
+checkpoints are averaged. The same command goes on after a stop; under torchrun or SLURM
+the processes share the images.
 """
 
 import argparse
@@ -16,10 +17,15 @@ from mmseg_ftu.inference.choices import (
     LEAST_TISSUE,
     MASK_FORMATS,
     MODES,
+    MOST_ANNOTATIONS,
     OBJECT_TYPES,
+    ORIGINS,
+    OUTLINES,
+    SMOOTH,
     UPSAMPLINGS,
     VIEWS,
 )
+from mmseg_ftu.masks.object_types import MOST_OBJECTS
 
 STOPPED = 'stopped; run the same command again to go on'
 
@@ -29,7 +35,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add('config', help='path of the config, or mmseg_ftu::ftu/NAME.py of the package')
     add('checkpoints', nargs='+', help='paths or URLs of the weights')
-    add('--input', required=True, metavar='PATH', help='images or slides to predict')
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument('--input', metavar='PATH', help='images or slides to predict')
+    source.add_argument(
+        '--slides',
+        type=Path,
+        metavar='TABLE',
+        help='csv table of images or slides: path, and where known pixel_size, organ, '
+        'data_source, patient',
+    )
     add('--output', required=True, type=Path, metavar='DIR', help='folder to write')
     add(
         '--save',
@@ -49,6 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_images(parser)
     _add_views(parser)
     _add_masks(parser)
+    _add_outlines(parser)
     _add_machine(parser)
     add_cfg_options(parser)
 
@@ -172,19 +187,46 @@ def _add_masks(parser: argparse.ArgumentParser) -> None:
         type=float,
         help='area below which objects are dropped, px of the original',
     )
+
+
+def _add_outlines(parser: argparse.ArgumentParser) -> None:
+    """Add how outlines are written."""
+    add = parser.add_argument_group('outlines in GeoJSON').add_argument
+    add(
+        '--outline',
+        choices=OUTLINES,
+        help='outlines in GeoJSON: exact (default), along the edges of pixels, or '
+        'smooth, with about a tenth of the points',
+    )
     add(
         '--simplify',
         type=float,
-        default=0.0,
-        help='distance within which outlines in GeoJSON leave out points, px '
-        '(default: %(default)s)',
+        metavar='PX',
+        help='largest distance of a smooth outline from the exact one, px of the '
+        f'original (default: {SMOOTH})',
     )
     add(
         '--object-type',
         choices=OBJECT_TYPES,
-        default='annotation',
-        help='type that objects have in QuPath (default: %(default)s)',
+        default='auto',
+        help='type that objects have in QuPath; auto (default): annotations, which can '
+        f'be edited, up to {MOST_ANNOTATIONS} of an image, else detections',
     )
+    add(
+        '--max-objects',
+        type=int,
+        default=MOST_OBJECTS,
+        help='the most objects of an image in GeoJSON, and a hundred times as many '
+        'points; the smallest are left out (default: %(default)s)',
+    )
+    add(
+        '--origin',
+        choices=ORIGINS,
+        default='bounds',
+        help='where GeoJSON counts from on slides with an empty canvas (.mrxs): bounds '
+        '(default), as QuPath does, or slide, the corner of the canvas',
+    )
+    add('--geojson-gz', action='store_true', help='write .geojson.gz')
 
 
 def _add_machine(parser: argparse.ArgumentParser) -> None:

@@ -3,7 +3,7 @@
 The command line offers these; nothing here needs torch.
 """
 
-from mmseg_ftu.masks.object_types import OBJECT_TYPES
+from mmseg_ftu.masks import object_types
 
 #: The eight symmetries of a square: transposed or not, then flipped along (H, W).
 VIEWS = {
@@ -16,19 +16,17 @@ VIEWS = {
     'rot270': (True, (-1,)),
     'antitranspose': (True, (-2, -1)),
 }
-__all__ = [
-    'KINDS',
-    'LEAST_TISSUE',
-    'MASK_FORMATS',
-    'MODES',
-    'OBJECT_TYPES',
-    'UPSAMPLINGS',
-    'VIEWS',
-]
-
 MODES = ('auto', 'whole', 'tiles')
 UPSAMPLINGS = ('bilinear', 'half_nearest')
 KINDS = ('masks', 'overlays', 'geojson', 'probabilities', 'units', 'submission')
+#: QuPath draws detections quickly, and lets people edit annotations.
+OBJECT_TYPES = ('auto', *object_types.OBJECT_TYPES)
+MOST_ANNOTATIONS = 2000  # of an image; with 'auto', more are detections
+ORIGINS = ('bounds', 'slide')
+OUTLINES = ('exact', 'smooth')
+# Largest distance of a smooth outline from the exact one. Of the points of real
+# glands a tenth is left; see docs/prediction.md.
+SMOOTH = 1.5  # px
 MASK_FORMATS = ('auto', 'png', 'tif')
 # Networks are unsure of tiles that are nearly all glass; 5 % of a tile of 768 px at
 # 1.56 um/px is a fragment of 270 x 270 um.

@@ -14,13 +14,14 @@ from mmengine.device import get_device
 from mmengine.logging import print_log
 
 from mmseg_ftu.engine.config_thresholds import thresholds_of
+from mmseg_ftu.inference.file_options import FileOptions
 from mmseg_ftu.inference.jobs import Job, list_jobs
-from mmseg_ftu.inference.outputs import FileOptions
 from mmseg_ftu.inference.predict_folder import Summary, predict_folder
 from mmseg_ftu.inference.prediction_folder import PredictionFolder
 from mmseg_ftu.inference.prediction_settings import read_settings
 from mmseg_ftu.inference.predictor import FTUPredictor
 from mmseg_ftu.inference.provenance import describe_checkpoints, versions
+from mmseg_ftu.inference.slide_table import read_slide_table
 from mmseg_ftu.inference.trained_images import check_trained_images
 from mmseg_ftu.io.launched_as import launched_as
 from mmseg_ftu.io.own_files import refuse_nesting
@@ -30,9 +31,10 @@ from mmseg_ftu.thresholds import organ_alone, source_without_entry
 def predict(
     config: str,
     checkpoints: Sequence[str],
-    input: str,
+    input: str | None,
     output: Path,
     *,
+    slides: Path | None = None,
     save: Sequence[str] = ('masks', 'overlays'),
     overwrite: bool = False,
     strict: bool = False,
@@ -51,15 +53,16 @@ def predict(
     Args:
         config: Path of the config.
         checkpoints: Paths or URLs of the weights.
-        input: Path of the images, as `list_jobs` takes it.
+        input: Path of the images, as `list_jobs` takes it; None with ``slides``.
         output: Folder for the results.
+        slides: Table of the images, as `read_slide_table` takes it.
         save: Kinds of files to write, from ``mmseg_ftu.inference.choices.KINDS``.
         overwrite: Replace results that were made with other settings, or of another
             image of the same name: the files that predict listed, and no others.
         strict: Raise at the first image that fails.
-        organ: Organ of images without a table.
-        data_source: Data source of images without a table.
-        pixel_size: Pixel size of images without a table, um/px.
+        organ: Organ of images that no table tells it of.
+        data_source: Data source of images that no table tells it of.
+        pixel_size: Pixel size of images that no table tells it of, um/px.
         fold: Fold of a prepared folder to predict; None predicts all.
         allow_other_fold: Accept a fold that a checkpoint was trained on.
         thresholds: File of ``tools/fit_thresholds.py``; None takes the config's.
@@ -74,7 +77,8 @@ def predict(
         ValueError: If an argument or a file cannot be used.
         OSError: If a file cannot be opened.
     """
-    jobs = list_jobs(input, organ, data_source, pixel_size, fold)
+    known = organ, data_source, pixel_size
+    jobs, folders = _jobs(input, slides, known, fold)
     names = {field.name for field in fields(FileOptions)} & set(options)
     file_options = FileOptions(
         tuple(save), **{name: options.pop(name) for name in names}
@@ -84,7 +88,7 @@ def predict(
     if device == 'cuda' and world_size > 1:
         device = f'cuda:{local_rank % torch.cuda.device_count()}'
     table = _thresholds(thresholds, threshold, options.get('cfg_options'))
-    refuse_nesting(output, input_folders(input), [job.path for job in jobs])
+    refuse_nesting(output, folders, [job.path for job in jobs])
     read_settings(output)  # before anything is written into a folder of others
     predictor = FTUPredictor(
         *(config, checkpoints),
@@ -123,6 +127,22 @@ def predict(
     return predict_folder(
         predictor, jobs, folder, file_options, strict, rank, world_size
     )
+
+
+def _jobs(
+    input: str | None,
+    slides: Path | None,
+    known: tuple[str | None, str | None, float | None],
+    fold: int | None,
+) -> tuple[list[Job], list[Path]]:
+    """Return the images, and the folders that were searched for them."""
+    if slides is not None and input is None:
+        if fold is not None:
+            raise ValueError('--fold is for prepared folders, not for --slides')
+        return read_slide_table(slides, *known), []
+    if input is None or slides is not None:
+        raise ValueError('--input and --slides: give one of them')
+    return list_jobs(input, *known, fold), input_folders(input)
 
 
 def threshold_doubts(

@@ -31,6 +31,7 @@ class Job:
             resized copy; None for the file's own.
         prepared: Settings of the prepared folder that the image lies in; None for an
             image as it came.
+        patient: Patient, for the table of results; changes no other result.
     """
 
     id: str
@@ -40,6 +41,7 @@ class Job:
     pixel_size: float | None = None
     original_shape: tuple[int, int] | None = None
     prepared: dict[str, Any] | None = None
+    patient: str | None = None
 
     def __post_init__(self) -> None:
         for name in ('organ', 'data_source'):  # as tables of thresholds spell them
@@ -69,10 +71,7 @@ def list_jobs(
     Raises:
         ValueError: If nothing is found, an id occurs twice, or a table is faulty.
     """
-    if pixel_size is not None and not LEAST <= pixel_size <= MOST:
-        raise ValueError(
-            f'pixel_size={pixel_size}: give um/px, {LEAST} to {MOST} (of histology)'
-        )
+    check_given_size(pixel_size)
     place = Path(path)
     if (place / 'test.csv').is_file():
         jobs = _competition(place)
@@ -85,6 +84,14 @@ def list_jobs(
         raise ValueError(f'--fold is for prepared folders, and {path} is none')
     _refuse_repeated(jobs)
     return jobs
+
+
+def check_given_size(pixel_size: float | None) -> None:
+    """Raise ValueError if a pixel size that was given cannot be one of histology."""
+    if pixel_size is not None and not LEAST <= pixel_size <= MOST:
+        raise ValueError(
+            f'pixel_size={pixel_size}: give um/px, {LEAST} to {MOST} (of histology)'
+        )
 
 
 def _files(path: str) -> list[Path]:

@@ -23,6 +23,7 @@ class WholeImage:
         source: The original. Where it had to be decoded as a whole, a preview of at
             most 2048 px a side.
         stain_failure: Why its stains could not be normalised, if so.
+        scanned_from: Row and column at which the scanned part begins, px.
     """
 
     job: Job
@@ -31,6 +32,7 @@ class WholeImage:
     image: np.ndarray
     source: Source
     stain_failure: str | None = None
+    scanned_from: tuple[int, int] = (0, 0)
 
     def thumbnail(self, longest: int) -> np.ndarray:
         """Return the original at up to so many px a side, ``(H, W, 3)`` uint8 RGB.
@@ -55,6 +57,7 @@ class TiledImage:
         working: The image at the pixel size of training, which tiles are cut from.
         painter: What normalises the stains of a tile; None where it is done already.
         stain_failure: Why its stains could not be normalised, if so.
+        scanned_from: Row and column at which the scanned part begins, px.
     """
 
     job: Job
@@ -63,6 +66,7 @@ class TiledImage:
     working: WorkingImage
     painter: StainPainter | None = None
     stain_failure: str | None = None
+    scanned_from: tuple[int, int] = (0, 0)
 
     def read_tile(self, top: int, left: int, height: int, width: int) -> np.ndarray:
         """Read a tile before its stains are normalised, ``(height, width, 3)`` uint8.

@@ -15,7 +15,7 @@ from mmseg_ftu.inference.loaded_image import LoadedImage, TiledImage, WholeImage
 from mmseg_ftu.inference.writers import MAX_OVERLAY_SIDE
 from mmseg_ftu.io.pixel_budget import PixelBudget
 from mmseg_ftu.io.resizing import is_resized_copy, resize_image, target_shape
-from mmseg_ftu.io.sources import ArraySource, Source, plan_source
+from mmseg_ftu.io.sources import ArraySource, Source, plan_source, scanned_from
 from mmseg_ftu.io.working_image import WorkingImage, blocks, read_resized, read_scaled
 from mmseg_ftu.painted_source import PaintedSource, count_colours
 from mmseg_ftu.recipe import Recipe, StainStep, prepare_image, stain_of
@@ -141,7 +141,8 @@ class Loader:
         else:
             image, failure = prepare_image(read_resized(source, shape), shape, stain)
         return WholeImage(
-            job, original.shape, original.pixel_size, image, preview, failure
+            *(job, original.shape, original.pixel_size, image, preview, failure),
+            scanned_from(original.source),
         )
 
     def _load_tiled(self, original: _Original, stain: StainStep | None) -> TiledImage:
@@ -153,17 +154,19 @@ class Loader:
             _say_what_is_not_used(original)
             shape = original.source.shape
         about = original.job, original.shape, original.pixel_size
+        corner = scanned_from(original.source)
         if stain is None:
-            return TiledImage(*about, self._working(original.source, shape))
+            working = self._working(original.source, shape)
+            return TiledImage(*about, working, scanned_from=corner)
         if stain.comes_first:
             painter = stain.fit(count_colours(original.source))
             painted = PaintedSource(original.source, painter)
             working = self._working(painted, shape)
-            return TiledImage(*about, working, stain_failure=painter.failure)
+            return TiledImage(*about, working, None, painter.failure, corner)
         histogram = ColourHistogram()
         working = self._working(original.source, shape, histogram)
         painter = stain.fit(histogram)
-        return TiledImage(*about, working, painter, painter.failure)
+        return TiledImage(*about, working, painter, painter.failure, corner)
 
     def _working(
         self,

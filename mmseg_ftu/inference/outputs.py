@@ -3,22 +3,21 @@
 DIR/prediction.json     settings, checkpoints with their hashes, versions
 DIR/predictions.csv     one row an image
 DIR/masks/ID.png        0 and 255 at the original size (.tif above 8192 px)
-DIR/probabilities/ID.tif, overlays/ID.jpg, geojson/ID.geojson, submission.csv
+DIR/probabilities/ID.tif, overlays/ID.jpg, geojson/ID.geojson(.gz), submission.csv
 DIR/units/ID.csv, units.csv, units_by_image.csv
 DIR/records/ID.json     one image that is done, with its files, or why it failed
 """
 
-import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from mmseg_ftu.inference.choices import KINDS, MASK_FORMATS, OBJECT_TYPES
+from mmseg_ftu.inference.file_options import FileOptions
 from mmseg_ftu.inference.predictor import Prediction
 from mmseg_ftu.inference.upsample import as_rows
+from mmseg_ftu.inference.write_outlines import write_outlines
 from mmseg_ftu.inference.writers import (
     MAX_OVERLAY_SIDE,
     mask_suffix,
@@ -28,105 +27,13 @@ from mmseg_ftu.inference.writers import (
 )
 from mmseg_ftu.masks.boundary import encode_columns
 from mmseg_ftu.masks.clean_objects import clean_objects
-from mmseg_ftu.masks.geojson import write_geojson
 from mmseg_ftu.masks.objects import Objects, mean_probability
+from mmseg_ftu.masks.split_touching import too_large
 from mmseg_ftu.stain.tissue_map import tissue_map
 from mmseg_ftu.units.unit_names import unit_name
 from mmseg_ftu.units.unit_table import UnitImage, image_row, unit_rows, write_rows
 
 TISSUE_SIDE = 1024  # px of the picture on which tissue is found
-
-
-@dataclass(frozen=True)
-class FileOptions:
-    """What to write, and what to do to the mask before.
-
-    Attributes:
-        kinds: Kinds of files to write, from `KINDS`.
-        fill_holes: Fill holes in objects.
-        max_hole_um2: Leave larger holes open, um^2; None fills all.
-        min_area_um2: Drop smaller objects, um^2.
-        min_area_px: Drop smaller objects, px of the original.
-        split_um: Split objects that touch, with this depth, um; see
-            ``masks.split_touching``.
-        split_px: The same in px of the original; one of them may be given.
-        simplify: Tolerance of GeoJSON outlines, px; 0 is exact.
-        object_type: Type of the objects in QuPath, ``'annotation'`` or ``'detection'``.
-        mask_format: Format of the masks: ``'png'``, ``'tif'``, or ``'auto'``: PNG up to
-            8192 px a side.
-
-    Raises:
-        ValueError: If one of them is unknown or out of range.
-    """
-
-    kinds: tuple[str, ...] = ('masks', 'overlays')
-    fill_holes: bool = False
-    max_hole_um2: float | None = None
-    min_area_um2: float | None = None
-    min_area_px: float | None = None
-    split_um: float | None = None
-    split_px: float | None = None
-    simplify: float = 0.0
-    object_type: str = 'annotation'
-    mask_format: str = 'auto'
-
-    def __post_init__(self) -> None:
-        unknown = [kind for kind in self.kinds if kind not in KINDS]
-        if unknown or not self.kinds:
-            raise ValueError(f'save {list(self.kinds)}: choose from {", ".join(KINDS)}')
-        for name in ('max_hole_um2', 'min_area_um2', 'min_area_px', 'simplify'):
-            value = getattr(self, name)
-            if value is not None and not 0 <= value < math.inf:
-                raise ValueError(f'{name}={value}: give 0 or more')
-        if self.max_hole_um2 is not None and not self.fill_holes:
-            raise ValueError(
-                '--max-hole-um2 limits --fill-holes: give that too, or leave it out'
-            )
-        self._check_split()
-        if self.object_type not in OBJECT_TYPES:
-            raise ValueError(f'object_type: choose from {", ".join(OBJECT_TYPES)}')
-        if self.mask_format not in MASK_FORMATS:
-            raise ValueError(f'mask_format: choose from {", ".join(MASK_FORMATS)}')
-
-    def _check_split(self) -> None:
-        given = [d for d in (self.split_um, self.split_px) if d is not None]
-        if len(given) > 1:
-            raise ValueError(
-                '--split-touching-um and --split-touching-px: give one of them'
-            )
-        if given and not 0 < given[0] < math.inf:
-            raise ValueError(
-                f'--split-touching {given[0]}: give a positive number, or leave it out'
-            )
-
-    def state(self) -> dict[str, Any]:
-        """Return the options, fit for JSON."""
-        return asdict(self) | {'kinds': sorted(self.kinds)}
-
-
-def possible_files(name: str, options: FileOptions) -> list[str]:
-    """Return all files that `write_files` may write of an image.
-
-    Args:
-        name: Id of the image.
-        options: What is to be written.
-
-    Returns:
-        Names relative to the folder. A mask has either of its suffixes, also where the
-        format is given: two masks of one image would be ambiguous.
-    """
-    suffixes = {
-        'masks': ('.png', '.tif'),
-        'overlays': ('.jpg',),
-        'geojson': ('.geojson',),
-        'probabilities': ('.tif',),
-        'units': ('.csv',),
-    }
-    return [
-        f'{kind}/{name}{suffix}'
-        for kind in options.kinds
-        for suffix in suffixes.get(kind, ())
-    ]
 
 
 def write_files(
@@ -136,8 +43,8 @@ def write_files(
 
     Returns:
         What the image's record adds: files (size in bytes by name), threshold,
-        foreground (share), objects (count), for units their row of
-        ``units_by_image.csv``, and, for a submission, rle.
+        foreground (share), objects (count), for GeoJSON what `write_outlines` returns,
+        for units their row of ``units_by_image.csv``, and, for a submission, rle.
 
     Raises:
         ValueError: If a limit is in um^2 and the pixel size is unknown.
@@ -158,19 +65,39 @@ def write_files(
             (folder / kind).mkdir(parents=True, exist_ok=True)
             path = WRITERS[kind](prediction, objects, folder / kind, options)
             files[f'{kind}/{path.name}'] = path.stat().st_size
+    about: dict[str, Any] = {}
+    if 'geojson' in options.kinds:
+        job = prediction.loaded.job
+        path = folder / 'geojson' / f'{job.id}{options.geojson_suffix}'
+        path.parent.mkdir(parents=True, exist_ok=True)
+        about = write_outlines(
+            path,
+            prediction,
+            objects,
+            name=unit_name(job.organ),
+            object_type=options.object_type,
+            simplify=options.deviation,
+            origin=options.origin,
+            most=options.max_objects,
+        )
+        files[f'geojson/{path.name}'] = path.stat().st_size
+    if options.splits and (whole := int(too_large(objects).sum())):
+        note = f'{whole} objects are too large to be split, and stay whole'
+        about['notes'] = [*about.get('notes', ()), note]
+    if 'units' in options.kinds:
+        rows, about['units'] = _measured_units(prediction, objects)
+        path = folder / 'units' / f'{prediction.loaded.job.id}.csv'
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_rows(path, rows)
+        files[f'units/{path.name}'] = path.stat().st_size
     height, width = prediction.map.original_shape
     added = dict(
         files=files,
         threshold=prediction.threshold,
         foreground=objects.mask.area / (height * width),
         objects=len(objects),
+        **about,
     )
-    if 'units' in options.kinds:
-        rows, added['units'] = _measured_units(prediction, objects)
-        path = folder / 'units' / f'{prediction.loaded.job.id}.csv'
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_rows(path, rows)
-        files[f'units/{path.name}'] = path.stat().st_size
     if 'submission' in options.kinds:
         added['rle'] = encode_columns(objects.mask)
     return added
@@ -197,36 +124,20 @@ def _overlay(
     return path
 
 
-def _geojson(
-    prediction: Prediction, objects: Objects, folder: Path, options: FileOptions
-) -> Path:
-    job = prediction.loaded.job
-    path = folder / f'{job.id}.geojson'
-    write_geojson(
-        path,
-        objects,
-        name=unit_name(job.organ),
-        object_type=options.object_type,
-        pixel_size=prediction.map.pixel_size,
-        mean_probability=mean_probability(objects, prediction.map.strips()),
-        simplify=options.simplify,
-    )
-    return path
-
-
 def _measured_units(
     prediction: Prediction, objects: Objects
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Return the rows of the units, and that of the image."""
     job, size = prediction.loaded.job, prediction.map.pixel_size
     height, width = objects.mask.shape
+    picture = prediction.loaded.thumbnail(TISSUE_SIDE)
     image = UnitImage(
         job.id,
         job.organ or '',
         unit_name(job.organ),
         counted_px=height * width,
         spacing=None if size is None else (size, size),
-        tissue_share=float(tissue_map(prediction.loaded.thumbnail(TISSUE_SIDE)).mean()),
+        tissue_share=float(tissue_map(picture).mean()),
     )
     means = mean_probability(objects, prediction.map.strips())
     rows = unit_rows(objects, image, means)
@@ -256,6 +167,5 @@ def _probability(
 WRITERS: dict[str, Callable[[Prediction, Objects, Path, FileOptions], Path]] = {
     'masks': _mask,
     'overlays': _overlay,
-    'geojson': _geojson,
     'probabilities': _probability,
 }

@@ -18,9 +18,10 @@ from typing import Any
 
 from tqdm import tqdm
 
+from mmseg_ftu.inference.file_options import FileOptions, possible_files
 from mmseg_ftu.inference.jobs import Job
 from mmseg_ftu.inference.loaded_image import LoadedImage, WholeImage
-from mmseg_ftu.inference.outputs import FileOptions, possible_files, write_files
+from mmseg_ftu.inference.outputs import write_files
 from mmseg_ftu.inference.prediction_folder import DONE, MINE, PredictionFolder
 from mmseg_ftu.inference.predictor import FTUPredictor, Prediction
 from mmseg_ftu.io.tables import id_fault
@@ -42,6 +43,7 @@ class Summary:
         stain_failures: Images whose stains could not be normalised.
         kept_changed: Results that were changed since they were written, under the
             names that they have now.
+        notes: What people should know of images that were predicted now, by id.
     """
 
     done: int = 0
@@ -49,6 +51,7 @@ class Summary:
     failed: dict[str, str] = field(default_factory=dict)
     stain_failures: int = 0
     kept_changed: list[str] = field(default_factory=list)
+    notes: dict[str, list[str]] = field(default_factory=dict)
 
     def __str__(self) -> str:
         text = f'{self.done} images predicted'
@@ -57,6 +60,7 @@ class Summary:
         if self.stain_failures:
             text += f'; stains of {self.stain_failures} could not be normalised'
         lines = [f'{text}.']
+        lines += [f'{name}: {note}' for name, of in self.notes.items() for note in of]
         if self.kept_changed:
             lines.append('Results that had been changed were predicted anew; kept as')
             lines += [f'  {name}' for name in self.kept_changed]
@@ -77,6 +81,21 @@ class Passed:
 
     job: Job
     done: bool
+
+
+@dataclass
+class Written:
+    """An image whose files and record are there.
+
+    Attributes:
+        job: The image.
+        stain_failure: Why its stains could not be normalised, if so.
+        notes: What people should know.
+    """
+
+    job: Job
+    stain_failure: str | None
+    notes: list[str]
 
 
 @dataclass
@@ -127,6 +146,8 @@ def predict_folder(
     with folder.in_use():
         pending = [job for job in share if not folder.is_done(job)]
         summary.kept = len(share) - len(pending)
+        for job in share:
+            folder.note_patient(job)
         bar = tqdm(total=len(pending), desc='predict', unit='image', disable=rank > 0)
         try:
             with bar:
@@ -153,7 +174,7 @@ def _predict_once(
     bar: tqdm[Any],
 ) -> list[Passed]:
     """Predict the images that no other process has; returns those that were passed."""
-    writing: deque[Future[Prediction | Failure]] = deque()
+    writing: deque[Future[Written | Failure]] = deque()
     passed = []
     items = _predictions(predictor, jobs, folder, options)
     # closed before claims are given back: its threads make claims
@@ -230,7 +251,7 @@ def _fits(batch: list[LoadedImage], item: LoadedImage, size: int) -> bool:
 
 def _write(
     prediction: Prediction, folder: PredictionFolder, options: FileOptions
-) -> Prediction | Failure:
+) -> Written | Failure:
     """Write the files and then the record of an image."""
     loaded = prediction.loaded
     try:
@@ -246,7 +267,8 @@ def _write(
             tiles=list(prediction.tiles),
             **added,
         )
-        return prediction
+        notes = added.get('notes', [])
+        return Written(loaded.job, loaded.stain_failure, notes)
     except Exception as error:  # one bad image does not stop the others
         return Failure(loaded.job, error)
     finally:
@@ -254,7 +276,7 @@ def _write(
 
 
 def _settle(
-    item: Prediction | Failure,
+    item: Written | Failure,
     folder: PredictionFolder,
     summary: Summary,
     strict: bool,
@@ -270,4 +292,6 @@ def _settle(
             raise item.error
         return
     summary.done += 1
-    summary.stain_failures += item.loaded.stain_failure is not None
+    summary.stain_failures += item.stain_failure is not None
+    if item.notes:
+        summary.notes[item.job.id] = item.notes

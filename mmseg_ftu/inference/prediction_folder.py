@@ -262,6 +262,7 @@ class PredictionFolder:
             path=str(followed(job.path)),
             organ=job.organ,
             data_source=job.data_source,
+            patient=job.patient,
             status=status,
             files=files or {},
             digests=digests_of(self.path, files or ()),
@@ -269,6 +270,18 @@ class PredictionFolder:
         )
         write_bytes(path, json.dumps(record).encode())
         self._claims.drop(job.id)
+
+    def note_patient(self, job: Job) -> None:
+        """Put a patient that has become known into the record of a done image."""
+        path = self._record(job.id)
+        if job.patient in (None, self._read(path).get('patient')):
+            return
+        if self._claims.take(job.id):  # else somebody makes the record anew
+            record = self._read(path)
+            if record.get('of') == self._key(job):
+                record['patient'] = job.patient
+                write_bytes(path, json.dumps(record).encode())
+            self._claims.drop(job.id)
 
     def write_tables(
         self, order: Sequence[Job], kinds: Iterable[str]
@@ -306,6 +319,7 @@ class PredictionFolder:
         except OSError:
             file = None
         known = {**asdict(job), 'path': str(followed(job.path)), 'file': file}
+        del known['patient']  # no result depends on it; see note_patient
         return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
 
     @staticmethod

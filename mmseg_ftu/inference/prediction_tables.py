@@ -13,7 +13,8 @@ from mmseg_ftu.io.own_files import digest_of
 from mmseg_ftu.units.unit_table import join_tables, write_image_rows
 
 COLUMNS = (
-    *('id', 'path', 'organ', 'data_source', 'pixel_size', 'height', 'width'),
+    *('id', 'path', 'organ', 'data_source', 'patient'),
+    *('pixel_size', 'height', 'width'),
     *('threshold', 'foreground', 'objects', 'status', 'reason', 'stain_failure'),
 )
 PREDICTIONS, SUBMISSION = 'predictions.csv', 'submission.csv'

@@ -58,7 +58,7 @@ def write_mask(
     checked = checked_strips(strips, shape)
     if suffix == '.tif':
         visible = (_visible(strip) for _, strip in checked)
-        write_tiled_tiff(Path(path), visible, shape, pixel_size)
+        write_tiled_tiff(Path(path), visible, shape, pixel_size, labels=True)
         return
     if suffix != '.png':
         raise ValueError(f'{path}: a mask is written as .png or .tif')

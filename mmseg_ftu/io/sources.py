@@ -151,6 +151,11 @@ def scanned_corner(properties: Mapping[str, str]) -> tuple[int, int]:
     return row, column
 
 
+def scanned_from(source: Source) -> tuple[int, int]:
+    """Return row and column at which the scanned part of an image begins, px."""
+    return source.scanned_from if isinstance(source, SlideSource) else (0, 0)
+
+
 class Plan(NamedTuple):
     """How a file is opened.
 

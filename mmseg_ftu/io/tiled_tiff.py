@@ -1,17 +1,27 @@
-"""TIFF files of one channel and any size, written a row of tiles at a time."""
+"""TIFF files of one channel and any size, written a row of tiles at a time.
 
-from collections.abc import Iterator
+Large ones are pyramids and OME-TIFF: the levels are SubIFDs of the full-size page, as
+OME-TIFF wants them (its specification 6, "Sub-resolutions"), and also pages of the
+file's chain, which is where OpenSlide looks for them.
+"""
+
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from itertools import pairwise
+from math import prod
 from pathlib import Path
+from typing import Any
 
-import imagecodecs
 import numpy as np
 import tifffile
 
 from mmseg_ftu.io.atomic_files import replacing
+from mmseg_ftu.io.pyramid_levels import TILE, CompressedTiles, SmallerLevel
 
-TILE = 512  # px a side, a multiple of 16 as TIFF wants it
 BIG_TIFF_PIXELS = 2**31  # files above 4 GB need it; half of that to be safe
-EMPTY_TILE = bytes(imagecodecs.deflate_encode(bytes(TILE * TILE), 6))
+PYRAMID_FROM = 4096  # px of the longer side; viewers load smaller images as a whole
+SMALLEST = 1024  # px; a level of up to that has none below it
 
 
 def write_tiled_tiff(
@@ -19,58 +29,114 @@ def write_tiled_tiff(
     strips: Iterator[np.ndarray],
     shape: tuple[int, int],
     pixel_size: float | None,
+    *,
+    labels: bool = False,
     big_from: int = BIG_TIFF_PIXELS,
+    pyramid_from: int = PYRAMID_FROM,
 ) -> None:
-    """Write 8-bit strips as a tiled, deflated TIFF of one channel.
+    """Write 8-bit strips as a tiled, deflated OME-TIFF of one channel.
+
+    A level is half as large as the one above it. Those below the first wait in a
+    temporary file beside the path, a third of the size of the first, so memory holds a
+    row of tiles of each level.
 
     Args:
         path: The file; an older one is replaced in one step.
         strips: Strips of the image from top to bottom, each (n, W) uint8; they make up
             the shape.
         shape: Height and width, px.
-        pixel_size: Pixel size, um/px; becomes the resolution, None leaves it out.
+        pixel_size: Pixel size, um/px; becomes the resolution and ``PhysicalSizeX`` and
+            ``Y``, None leaves them out.
+        labels: Whether the strips are a mask of 0 and 255. A pixel of a smaller level
+            is then 255 where at least half of its area is, and else the mean.
         big_from: A larger image, in px, is written as BigTIFF.
+        pyramid_from: An image with a longer side, in px, gets smaller levels.
     """
-    per_cm = None if pixel_size is None else 1e4 / pixel_size
+    shapes = level_shapes(shape, pyramid_from)
     with replacing(path) as temporary:
-        tifffile.imwrite(
-            temporary,
-            _tiles(strips, shape[1]),
-            shape=shape,
-            dtype=np.uint8,
-            bigtiff=shape[0] * shape[1] > big_from,
-            photometric='minisblack',
-            tile=(TILE, TILE),
-            compression='adobe_deflate',
-            metadata=None,
-            software='mmseg_ftu',
-            resolution=None if per_cm is None else (per_cm, per_cm),
-            resolutionunit=None if per_cm is None else 'CENTIMETER',
-        )
+        with ExitStack() as stack:
+            smaller: list[SmallerLevel] = []
+            for of_level in shapes[:0:-1]:
+                below = smaller[0] if smaller else None
+                level = SmallerLevel(of_level, path.parent, labels, below)
+                smaller.insert(0, stack.enter_context(level))
+            big = prod(shape) > big_from
+            writer = stack.enter_context(tifffile.TiffWriter(temporary, bigtiff=big))
+            writer.write(
+                _first_level(strips, shape, smaller),
+                subifds=len(smaller),
+                description=_ome_xml(shape, pixel_size),
+                **_options(shape, pixel_size),
+            )
+            if smaller:  # not by the strips: their end is not always asked for
+                smaller[0].finish()
+            for number, level in enumerate(smaller, start=1):
+                size = None if pixel_size is None else pixel_size * 2**number
+                options = _options(level.shape, size)
+                writer.write(level.tiles(), subfiletype=1, **options)
+        if smaller:
+            _chain_levels(temporary)
 
 
-def _tiles(strips: Iterator[np.ndarray], width: int) -> Iterator[bytes]:
-    """Yield the tiles row by row, compressed; beyond the border they hold 0."""
-    columns = -(-width // TILE)
-    band = np.zeros((TILE, columns * TILE), np.uint8)
-    filled = 0
+def level_shapes(
+    shape: tuple[int, int], pyramid_from: int = PYRAMID_FROM
+) -> list[tuple[int, int]]:
+    """Return height and width of each level, largest first, px."""
+    shapes = [shape]
+    if max(shape) > pyramid_from:
+        while max(shapes[-1]) > min(SMALLEST, pyramid_from):
+            height, width = shapes[-1]
+            shapes.append((-(-height // 2), -(-width // 2)))
+    return shapes
+
+
+def _first_level(
+    strips: Iterator[np.ndarray],
+    shape: tuple[int, int],
+    smaller: Sequence[SmallerLevel],
+) -> Iterator[bytes]:
+    """Yield the tiles of the full size; the smaller levels are made meanwhile."""
+    tiles = CompressedTiles(shape[1])
     for strip in strips:
-        while len(strip):
-            piece, strip = strip[: TILE - filled], strip[TILE - filled :]
-            band[filled : filled + len(piece), :width] = piece
-            filled += len(piece)
-            if filled == TILE:
-                yield from _compressed(band, columns)
-                filled = 0
-    if filled:
-        band[filled:] = 0
-        yield from _compressed(band, columns)
+        if smaller:
+            smaller[0].add(strip)
+        yield from tiles.add(strip)
+    yield from tiles.finish()
 
 
-def _compressed(band: np.ndarray, columns: int) -> Iterator[bytes]:
-    """Yield the tiles of one row of tiles; most of a slide's are empty."""
-    for tile in np.split(band, columns, axis=1):
-        if tile.any():
-            yield bytes(imagecodecs.deflate_encode(tile.tobytes(), 6))
-        else:
-            yield EMPTY_TILE
+def _options(shape: tuple[int, int], pixel_size: float | None) -> dict[str, Any]:
+    per_cm = None if pixel_size is None else 1e4 / pixel_size
+    return dict(
+        shape=shape,
+        dtype=np.uint8,
+        photometric='minisblack',
+        tile=(TILE, TILE),
+        compression='adobe_deflate',
+        metadata=None,
+        software='mmseg_ftu',
+        resolution=None if per_cm is None else (per_cm, per_cm),
+        resolutionunit=None if per_cm is None else 'CENTIMETER',
+    )
+
+
+def _ome_xml(shape: tuple[int, int], pixel_size: float | None) -> bytes:
+    """Return the OME-XML of an image; equal input gives equal text."""
+    about: dict[str, Any] = {}
+    for axis in 'XY' if pixel_size is not None else '':
+        about |= {f'PhysicalSize{axis}': pixel_size, f'PhysicalSize{axis}Unit': 'µm'}
+    name = str(uuid.uuid5(uuid.NAMESPACE_OID, f'mmseg_ftu {shape} {pixel_size}'))
+    xml = tifffile.OmeXml(UUID=name, Creator='mmseg_ftu')
+    xml.addimage(np.uint8, shape, (1, 1, 1, *shape, 1), axes='YX', **about)
+    return xml.tostring(declaration=True).encode()
+
+
+def _chain_levels(path: Path) -> None:
+    """Make each level the next page of the one above it."""
+    with tifffile.TiffFile(path, mode='r+') as file:
+        page, layout, handle = file.pages.first, file.tiff, file.filehandle
+        offsets = [page.offset, *(page.subifds or ())]
+        for place, following in pairwise(offsets):
+            handle.seek(place)
+            count = int.from_bytes(handle.read(layout.tagnosize), 'little')
+            handle.seek(place + layout.tagnosize + count * layout.tagsize)
+            handle.write(following.to_bytes(layout.offsetsize, 'little'))

@@ -6,16 +6,23 @@ and a ``color`` of three numbers 0..255, ``measurements`` as one JSON object, id
 UUIDs. Coordinates are px of the full-size image, (0, 0) is its upper left corner
 (https://qupath.readthedocs.io/en/stable/docs/advanced/exporting_annotations.html).
 
+What the file itself is about (how exact its outlines are) stands in a member
+``mmseg_ftu`` beside ``features``, which RFC 7946 (6.1) allows and readers pass over.
+
 Deviation: objects are 8-connected, QuPath's own tools make 4-connected ones; parts that
 touch at a corner only are one ``MultiPolygon``.
 """
 
 from __future__ import annotations
 
+import gzip
+import io
 import json
 import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -25,8 +32,7 @@ from mmseg_ftu.masks.object_types import OBJECT_TYPES
 from mmseg_ftu.masks.objects import Objects
 from mmseg_ftu.masks.outlines import Polygon, trace_outlines
 
-if TYPE_CHECKING:
-    from shapely.geometry.base import BaseGeometry
+COMPRESSION = 6  # of gzip
 
 
 def write_geojson(
@@ -39,13 +45,15 @@ def write_geojson(
     pixel_size: float | None = None,
     mean_probability: np.ndarray | None = None,
     simplify: float = 0.0,
+    origin: tuple[int, int] = (0, 0),
 ) -> None:
     """Write a FeatureCollection with one feature an object.
 
     Written feature by feature; equal input gives an equal file.
 
     Args:
-        path: The file; an older one is replaced in one step.
+        path: The file, gzipped where its name ends with ``.gz``; an older one is
+            replaced in one step.
         objects: The objects, of a mask at the original size.
         name: Name of QuPath's class, such as ``'glomerulus'``.
         colour: Colour of that class, RGB 0..255.
@@ -54,8 +62,9 @@ def write_geojson(
         pixel_size: Pixel size, um/px; areas are in px where it is None.
         mean_probability: Mean probability of each object, (N,), 0..1; left out where it
             is None.
-        simplify: Leave out points within this distance of the outline, px; 0 keeps the
-            pixels exactly.
+        simplify: Leave out points, so that no outline is farther than this from the
+            exact one, px; 0 keeps the pixels exactly.
+        origin: Row and column of the mask where coordinates begin, px.
 
     Raises:
         ValueError: If the object type is unknown, ``simplify`` negative, or the count
@@ -63,7 +72,7 @@ def write_geojson(
     """
     if object_type not in OBJECT_TYPES:
         raise ValueError(f'object_type {object_type!r}: choose from {OBJECT_TYPES}')
-    if not simplify >= 0:
+    if not 0 <= simplify < np.inf:
         raise ValueError(f'simplify {simplify}: must be 0 px or more')
     if mean_probability is not None and len(mean_probability) != len(objects):
         raise ValueError(
@@ -73,17 +82,16 @@ def write_geojson(
         'objectType': object_type,
         'classification': {'name': name, 'color': list(colour)},
     }
-    with (
-        replacing(Path(path)) as temporary,
-        temporary.open('w', encoding='utf-8') as file,
-    ):
-        file.write('{"type": "FeatureCollection", "features": [')
-        for i, polygons in enumerate(trace_outlines(objects)):
+    about = {'outlines': outline_record(simplify, pixel_size)}
+    with _replaced_text(Path(path)) as file:
+        file.write('{"type": "FeatureCollection", ')
+        file.write(f'"mmseg_ftu": {json.dumps(about)}, "features": [')
+        for i, polygons in enumerate(_outlines(objects, simplify)):
             mean = None if mean_probability is None else float(mean_probability[i])
             feature = {
                 'type': 'Feature',
                 'id': _identity(objects, i),
-                'geometry': _geometry(polygons, simplify),
+                'geometry': _geometry(polygons, origin),
                 'properties': {
                     **properties,
                     'measurements': _measurements(objects.area[i], pixel_size, mean),
@@ -92,6 +100,45 @@ def write_geojson(
             file.write('\n' if i == 0 else ',\n')
             file.write(json.dumps(feature, separators=(',', ':')))
         file.write('\n]}\n')
+
+
+def outline_record(simplify: float, pixel_size: float | None) -> dict[str, Any]:
+    """Say how exact outlines are: largest distance from those of the pixels.
+
+    Args:
+        simplify: The distance, px.
+        pixel_size: Pixel size, um/px; None leaves out the distance in um.
+    """
+    record: dict[str, Any] = {'kind': 'smooth' if simplify else 'exact'}
+    record['largest_deviation_px'] = simplify
+    if pixel_size is not None:
+        record['largest_deviation_um'] = round(simplify * pixel_size, 6)
+    return record
+
+
+@contextmanager
+def _replaced_text(path: Path) -> Iterator[io.TextIOBase]:
+    """Open a text that replaces a file at the end, compressed as its name says."""
+    with replacing(path) as temporary, temporary.open('wb') as raw:
+        if path.suffix.lower() != '.gz':
+            with io.TextIOWrapper(raw, 'utf-8') as text:
+                yield text
+            return
+        with (  # without name and time, so that equal input gives an equal file
+            gzip.GzipFile('', 'wb', COMPRESSION, raw, mtime=0) as packed,
+            io.TextIOWrapper(packed, 'utf-8') as text,
+        ):
+            yield text
+
+
+def _outlines(objects: Objects, simplify: float) -> Iterable[list[Polygon]]:
+    exact = trace_outlines(objects)
+    if not simplify:
+        return exact
+    # only here: the exact outlines need no shapely
+    from mmseg_ftu.masks.smooth_outlines import smooth_outlines
+
+    return smooth_outlines(exact, simplify)
 
 
 def _identity(objects: Objects, i: int) -> str:
@@ -115,28 +162,10 @@ def _measurements(
     return measurements
 
 
-def _geometry(polygons: list[Polygon], simplify: float) -> dict[str, Any]:
+def _geometry(polygons: list[Polygon], origin: tuple[int, int]) -> dict[str, Any]:
     """Return a GeoJSON geometry, ``MultiPolygon`` only where there are several."""
-    if simplify:
-        return _simplified(polygons, simplify)
-    coordinates = [[ring.tolist() for ring in polygon] for polygon in polygons]
+    start = np.array(origin[::-1])
+    coordinates = [[(ring - start).tolist() for ring in rings] for rings in polygons]
     if len(coordinates) == 1:  # QuPath refuses a MultiPolygon of one
         return {'type': 'Polygon', 'coordinates': coordinates[0]}
     return {'type': 'MultiPolygon', 'coordinates': coordinates}
-
-
-def _simplified(polygons: list[Polygon], tolerance: float) -> dict[str, Any]:
-    """Return the geometry with fewer points; each polygon stays valid."""
-    import shapely  # only here: the exact outlines need no library
-
-    exact = [shapely.Polygon(rings[0], rings[1:]) for rings in polygons]
-    simple = [piece.simplify(tolerance) for piece in exact]
-    pieces = [piece for piece in simple if isinstance(piece, shapely.Polygon)]  # all
-    whole: BaseGeometry
-    whole = pieces[0] if len(pieces) == 1 else shapely.MultiPolygon(pieces)
-    if not whole.is_valid:  # parts that touched at a corner may now overlap
-        whole = shapely.union_all(pieces)
-    # outlines run as the exact ones do (RFC 7946), which simplify turns round
-    parts = [shapely.geometry.polygon.orient(part) for part in shapely.get_parts(whole)]
-    whole = parts[0] if len(parts) == 1 else shapely.MultiPolygon(parts)
-    return shapely.geometry.mapping(whole)

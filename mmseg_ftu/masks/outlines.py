@@ -43,7 +43,7 @@ def trace_outlines(objects: Objects) -> Iterator[list[Polygon]]:
             for piece in rings:
                 polygon = polygons.setdefault(parts[loop], [])
                 closed = np.concatenate([piece, piece[:1]])
-                polygon.insert(0 if _area(closed) > 0 else len(polygon), closed)
+                polygon.insert(0 if signed_area(closed) > 0 else len(polygon), closed)
         yield list(polygons.values())
 
 
@@ -112,7 +112,7 @@ def _cut(ring: np.ndarray) -> list[np.ndarray]:
     return [*rings, np.array(path)]
 
 
-def _area(ring: Ring) -> float:
-    """Return the signed area of a closed ring, px."""
+def signed_area(ring: Ring) -> float:
+    """Return the area of a closed ring, px; negative for a hole."""
     x, y = ring[:, 0], ring[:, 1]
     return float(np.dot(x[:-1], y[1:]) - np.dot(x[1:], y[:-1])) / 2

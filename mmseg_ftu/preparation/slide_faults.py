@@ -7,7 +7,7 @@ import numpy as np
 import shapely
 
 from mmseg_ftu.io.pixel_size import LARGEST, SMALLEST
-from mmseg_ftu.io.sources import SlideSource, Source
+from mmseg_ftu.io.sources import Source, scanned_from
 from mmseg_ftu.masks.annotations import Annotation, AnnotationFile
 from mmseg_ftu.masks.class_names import UNCLASSIFIED, list_classes
 from mmseg_ftu.preparation.slide_files import SlideFile
@@ -44,7 +44,7 @@ def find_origin(
     source: Source, outlines: SlideOutlines, options: SlideOptions
 ) -> tuple[list[str], tuple[int, int]]:
     """Return how far coordinates have to be moved, down and to the right, px."""
-    corner = source.scanned_from if isinstance(source, SlideSource) else (0, 0)
+    corner = scanned_from(source)
     if corner == (0, 0) or options.origin == 'slide':
         return [], (0, 0)
     if options.origin == 'bounds':

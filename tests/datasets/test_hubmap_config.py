@@ -7,6 +7,7 @@ import pytest
 from mmengine.config import Config
 from mmengine.runner import Runner
 from mmseg.registry import DATASETS
+from quick_and_slow import mostly_slow
 from sections import section
 
 from mmseg_ftu.stain import VahadaneNormalizer
@@ -35,10 +36,11 @@ def test_environment_reaches_every_dataset(config, make_prepared):
     assert {loader.batch_size for loader in loaders} == {4, 8, 1}
 
 
+DATA_CONFIGS = ['hubmap_768x768.py', 'hubmap_960x960.py', 'tissue_256x256.py']
+
+
 @pytest.mark.parametrize('name', ["patient's", 'a\\new', 'ü and ß', '{{$HOME:x}}'])
-@pytest.mark.parametrize(
-    'config', ['hubmap_768x768.py', 'hubmap_960x960.py', 'tissue_256x256.py']
-)
+@pytest.mark.parametrize('config', mostly_slow(DATA_CONFIGS, ['tissue_256x256.py']))
 def test_any_folder_name_reaches_the_datasets(
     make_prepared, monkeypatch, tmp_path, name, config
 ):

@@ -2,7 +2,6 @@ import pytest
 from mmengine.config import Config
 from mmengine.dataset import ConcatDataset, DefaultSampler
 from mmseg.datasets import BaseSegDataset
-from quick_and_slow import mostly_slow
 from shipped_run import CONFIGS, build, shipped_config
 
 from mmseg_ftu.datasets import HuBMAPDataset, SameShapeBatchSampler
@@ -79,7 +78,8 @@ def test_images_of_their_own_sizes(make_prepared, pipeline):
         assert len(batches) == 4
 
 
-@pytest.mark.parametrize('tta', mostly_slow([False, True], [False]))
+@pytest.mark.slow
+@pytest.mark.parametrize('tta', [False, True])
 def test_the_shipped_configs_validate_and_test_such_images(
     make_prepared, tmp_path, tta
 ):

@@ -5,6 +5,7 @@ from functools import partial
 
 import pytest
 import torch
+from quick_and_slow import mostly_slow
 from shipped_run import build, log_of
 from shipped_run import shipped_config as config_with_workers
 
@@ -68,7 +69,7 @@ def test_the_same_images_in_other_folds_are_refused(trained, data, tmp_path):
         score(trained, tmp_path / 'run', again, fold=0)
 
 
-@pytest.mark.parametrize('fold', [0, 1])
+@pytest.mark.parametrize('fold', mostly_slow([0, 1], [0]))
 def test_a_foreign_folder_needs_no_flag(trained, make_prepared, tmp_path, fold):
     """Ids of other images may well be the same."""
     foreign = make_prepared(n=10, original=(90, 96), name='foreign')
@@ -77,6 +78,7 @@ def test_a_foreign_folder_needs_no_flag(trained, make_prepared, tmp_path, fold):
     assert 'CheckFoldHook' not in log_of(cfg)
 
 
+@pytest.mark.slow
 def test_a_model_of_all_images_can_not_be_tested_on_one(trained, data, tmp_path):
     cfg = shipped_config(tmp_path / 'all', data, **ONE)
     cfg.train_dataloader.dataset.split = 'all'
@@ -106,6 +108,7 @@ def test_resuming_with_another_fold_is_refused(trained, data, tmp_path):
     assert 'CheckFoldHook' not in log_of(resume('same'))
 
 
+@pytest.mark.slow
 def test_a_new_run_does_not_replace_that_of_another_fold(trained, data, tmp_path):
     run = shutil.copytree(trained.parent, tmp_path / 'run')
     before = (run / 'epoch_1.pth').read_bytes()

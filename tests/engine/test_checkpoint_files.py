@@ -136,6 +136,7 @@ def test_what_a_writer_leaves_is_recognised(tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ['epoch_1.pth']
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_before_its_damaged_checkpoint(tmp_path):
     """The whole way: damage, a lost note, a leftover, ``--resume``."""
     short = {'train_cfg.max_epochs': 3}

@@ -180,7 +180,7 @@ TRAININGS = {
 }
 
 
-@pytest.mark.parametrize('name', mostly_slow(TRAININGS, [*TRAININGS][1:]))
+@pytest.mark.parametrize('name', mostly_slow(TRAININGS, []))
 def test_the_training_is_the_same_to_the_bit(data, tmp_path, name):
     """Batch norm, dropout, drop path, augmentation and the switch of the quickstart."""
     states = []

@@ -87,7 +87,7 @@ def change_size(data):
 @pytest.mark.parametrize(
     ('change', 'metainfo', 'named'),
     [
-        (None, {}, None),
+        pytest.param(None, {}, None, marks=pytest.mark.slow),
         (change_size, {}, 'preparation.size 64 -> 48'),
         (None, dict(laboratory='B'), "laboratory None -> 'B'"),
     ],

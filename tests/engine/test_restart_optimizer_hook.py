@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
+from quick_and_slow import mostly_slow
 from tiny_run import NO_DROPOUT, build, tiny_config
 
 from mmseg_ftu.engine.restart_optimizer_hook import RestartOptimizerHook
@@ -113,6 +114,7 @@ def test_a_restart_is_two_runs(whole, tmp_path, name):
     assert_same_state(two_runs(tmp_path, name, (2, 2)), whole(name))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(('at', 'stop'), [(1, 2), (0.7, 2)])  # epochs 1 and 3 of 4
 def test_parts_may_differ_in_length(tmp_path, at, stop):
     parts = (1, 3) if at == 1 else (3, 1)
@@ -124,6 +126,7 @@ def test_parts_may_differ_in_length(tmp_path, at, stop):
     assert_same_state(one, resumed)
 
 
+@pytest.mark.slow
 def test_gradients_are_accumulated_within_a_part(tmp_path):
     """Four iterations in each: a step after three and one after the last."""
     options = {'optim_wrapper.accumulative_counts': 3}
@@ -134,7 +137,7 @@ def test_gradients_are_accumulated_within_a_part(tmp_path):
     assert_same_state(one, resumed)
 
 
-@pytest.mark.parametrize('stop', [1, 2, 3])  # before, at and after the restart
+@pytest.mark.parametrize('stop', mostly_slow([1, 2, 3], [2]))  # 2: at the restart
 @pytest.mark.parametrize('name', NAMES[:2])
 def test_a_resumed_run_equals_an_uninterrupted_one(whole, tmp_path, name, stop):
     restarted(tmp_path, name, stop=stop)

@@ -99,7 +99,7 @@ EXTRAS = {
 }
 
 
-@pytest.mark.parametrize('extra', mostly_slow(EXTRAS, ['as it ships']))
+@pytest.mark.parametrize('extra', mostly_slow(EXTRAS, []))
 def test_resuming_is_exact_with_the_shipped_settings(data, tmp_path, extra):
     """Persistent workers, augmentation, dropout, drop path, batch norm, the switch."""
 

@@ -11,6 +11,7 @@ from mmengine.config import Config
 from mmengine.structures import PixelData
 from mmengine.visualization import Visualizer
 from mmseg.structures import SegDataSample
+from quick_and_slow import mostly_slow
 from small_models import constant, save, small_config
 
 from mmseg_ftu.engine.runner import build_runner, evaluate, load_config
@@ -99,7 +100,7 @@ def check_pictures(folder, work):
         assert not (drawn & ~edge).any()  # the tissue is as it was
 
 
-@pytest.mark.parametrize('tta', [False, True])
+@pytest.mark.parametrize('tta', mostly_slow([False, True], [True]))
 def test_a_picture_of_each_tested_image(work, tta):
     for _ in range(2):  # the pictures of an earlier run are replaced
         evaluate(*paths_of(work), show_dir=str(work / 'shown'), tta=tta)

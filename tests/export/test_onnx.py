@@ -152,6 +152,7 @@ def test_a_model_that_predicts_as_the_segmentor_does(tmp_path):
         torch.testing.assert_close(wrapper(image)[0], expected)
 
 
+@pytest.mark.slow
 def test_a_graph_that_differs_is_not_written(tmp_path, monkeypatch):
     config, checkpoint = write_inputs(slim_config('mit_daformer'), tmp_path)
     monkeypatch.setattr(export_onnx, 'largest_difference', lambda *_: 0.01)

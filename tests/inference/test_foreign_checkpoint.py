@@ -11,6 +11,7 @@ from mmengine.logging import HistoryBuffer
 from mmengine.registry import init_default_scope
 from mmseg.apis import inference_model
 from mmseg.registry import MODELS
+from quick_and_slow import mostly_slow
 from small_models import noise
 
 from mmseg_ftu.cli import run_command
@@ -107,7 +108,7 @@ def build(config: Path):
     return model.eval()
 
 
-@pytest.mark.parametrize('mode', ['whole', 'slide'])
+@pytest.mark.parametrize('mode', mostly_slow(['whole', 'slide'], ['whole']))
 def test_a_segformer_of_plain_mmseg(mode, tmp_path, capsys):
     config, checkpoint = write_model(tmp_path, mode)
     (tmp_path / 'images').mkdir()

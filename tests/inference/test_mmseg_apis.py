@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from mmseg.apis import MMSegInferencer, inference_model, init_model
 from mmseg.registry import MODELS
 from small_models import noise, save
@@ -20,6 +21,7 @@ CONFIG = str(ROOT / 'configs/tissue/coat_slim_daformer.py')
 
 @pytest.fixture
 def checkpoint(tmp_path):
+    MMLogger.get_instance(tmp_path.name)  # the log file of an earlier run may be closed
     model = MODELS.build(Config.fromfile(CONFIG).model)
     model.init_weights()
     return str(save(model, tmp_path / 'best.pth', **HuBMAPDataset.METAINFO))

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -17,10 +18,11 @@ from small_models import dark, save, small_config
 
 from mmseg_ftu import FTUPredictor
 from mmseg_ftu.inference.choices import KINDS
+from mmseg_ftu.inference.file_options import FileOptions
 from mmseg_ftu.inference.jobs import Job, list_jobs
-from mmseg_ftu.inference.outputs import FileOptions
 from mmseg_ftu.inference.predict_folder import predict_folder
 from mmseg_ftu.inference.prediction_folder import PredictionFolder
+from mmseg_ftu.inference.slide_table import read_slide_table
 
 
 def draw(seed, shape=(80, 100)):
@@ -112,6 +114,40 @@ def test_masks_as_tiff(run, images, tmp_path):
         assert file.pages[0].tags['XResolution'].value[0] == 20_000  # px a cm
     expected = cv2.imread(str(tmp_path / 'out' / 'masks' / '0.png'), -1)
     assert (mask == expected).all()
+
+
+def test_what_people_should_know_is_said_at_the_end(run, images, tmp_path):
+    jobs = list_jobs(str(images))
+    noise = np.random.default_rng(0).integers(0, 255, (80, 100, 1), np.uint8)
+    write(images / '0.png', noise.repeat(3, axis=2))
+    summary = run(jobs, kinds=['geojson'], options=dict(max_objects=9, geojson_gz=True))
+    assert list(summary.notes) == ['0']
+    last = str(summary).splitlines()[-1]
+    assert re.match(r'0: .* objects are not in the GeoJSON: 1 with', last)
+    assert sorted(p.name for p in (tmp_path / 'out' / 'geojson').iterdir()) == [
+        f'{i}.geojson.gz' for i in range(5)
+    ]
+    assert not run(
+        jobs, kinds=['geojson'], options=dict(max_objects=9, geojson_gz=True)
+    ).notes
+
+
+def test_patients_of_a_table_are_in_the_results(run, images, tmp_path):
+    rows = [f'{i}.png,P{i}' for i in range(3)]
+    path = images / 'slides.csv'
+    path.write_text('\n'.join(['path,patient', *rows]))
+    assert run(read_slide_table(path)).done == 3
+    assert table(tmp_path / 'out').patient.tolist() == ['P0', 'P1', 'P2']
+    path.write_text('\n'.join(['path,patient', *rows[:2], '2.png,Q']))
+    assert run(read_slide_table(path)).kept == 3  # nothing is predicted again
+    run(list_jobs(str(images / '[34].png')))
+    assert table(tmp_path / 'out').patient.fillna('').to_dict() == {
+        '0': 'P0',
+        '1': 'P1',
+        '2': 'Q',
+        '3': '',
+        '4': '',
+    }
 
 
 def faulty(folder):

@@ -9,8 +9,8 @@ import pytest
 from small_models import dark, save, small_config
 
 from mmseg_ftu import FTUPredictor
+from mmseg_ftu.inference.file_options import FileOptions
 from mmseg_ftu.inference.jobs import list_jobs
-from mmseg_ftu.inference.outputs import FileOptions
 from mmseg_ftu.inference.predict_folder import predict_folder
 from mmseg_ftu.inference.prediction_folder import PredictionFolder
 

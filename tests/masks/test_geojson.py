@@ -1,3 +1,4 @@
+import gzip
 import json
 import os
 import uuid
@@ -13,6 +14,7 @@ from mmseg_ftu.masks.clean_objects import clean_objects
 from mmseg_ftu.masks.geojson import write_geojson
 from mmseg_ftu.masks.objects import find_objects
 from mmseg_ftu.masks.outlines import trace_outlines
+from mmseg_ftu.masks.read_annotations import read_annotations
 
 
 def drawn(*rows):
@@ -117,6 +119,48 @@ def test_a_feature_is_what_qupath_reads(tmp_path):
     assert path.read_bytes() == before
 
 
+def test_compressed_files_are_read_back_and_equal(tmp_path):
+    mask = MASKS['noise 0.5 0']
+    plain, packed = tmp_path / 'a.geojson', tmp_path / 'a.geojson.gz'
+    for path in (plain, packed):
+        write_geojson(path, find_objects(runs_of(mask)))
+    assert gzip.decompress(packed.read_bytes()) == plain.read_bytes()
+    found = [read_annotations(path).annotations for path in (plain, packed)]
+    assert found[0] == found[1]
+    before = packed.read_bytes()
+    write_geojson(packed, find_objects(runs_of(mask)))
+    assert packed.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ('simplify', 'pixel_size', 'expected'),
+    [
+        (0, None, {'kind': 'exact', 'largest_deviation_px': 0}),
+        (
+            1.5,
+            0.25,
+            {
+                'kind': 'smooth',
+                'largest_deviation_px': 1.5,
+                'largest_deviation_um': 0.375,
+            },
+        ),
+    ],
+)
+def test_the_file_says_how_exact_it_is(tmp_path, simplify, pixel_size, expected):
+    options = dict(simplify=simplify, pixel_size=pixel_size)
+    collection, _ = written(tmp_path / 'a.geojson', drawn('##'), **options)
+    assert collection['mmseg_ftu'] == {'outlines': expected}
+
+
+def test_coordinates_begin_at_the_origin(tmp_path):
+    mask = drawn('....', '..#.')
+    collection, _ = written(tmp_path / 'a.geojson', mask, origin=(1, 3))
+    (feature,) = collection['features']
+    ring = [[-1, 1], [-1, 0], [0, 0], [0, 1], [-1, 1]]
+    assert feature['geometry']['coordinates'] == [ring]
+
+
 def test_areas_are_in_px_where_the_pixel_size_is_unknown(tmp_path):
     collection, _ = written(tmp_path / 'a.geojson', drawn('##'))
     (feature,) = collection['features']
@@ -183,6 +227,7 @@ def test_dropped_objects_are_not_written(tmp_path):
     [
         (dict(object_type='cell'), "object_type 'cell'"),
         (dict(simplify=-1), 'simplify -1'),
+        (dict(simplify=np.inf), 'simplify inf'),
         (dict(mean_probability=np.zeros(2)), '2 mean probabilities for 1 objects'),
     ],
 )

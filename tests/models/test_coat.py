@@ -186,6 +186,7 @@ def test_bf16_autocast_stays_near_float32(arch):
     assert all(torch.isfinite(p.grad).all() for p in model.parameters())
 
 
+@pytest.mark.slow
 def test_compiles_in_one_graph():
     model = randomize(CoaT(TINY5)).eval()
     compiled = torch.compile(copy.deepcopy(model), backend='eager', fullgraph=True)

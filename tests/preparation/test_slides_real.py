@@ -78,6 +78,7 @@ def test_a_real_slide(skin, tmp_path):
         np.testing.assert_array_equal(pixels, image[place])
 
 
+@pytest.mark.slow
 def test_stains_are_fitted_once_a_slide(skin, tmp_path):
     """As in prediction: the colours of the whole slide at the pixel size of training.
 

@@ -15,6 +15,7 @@ def study(tmp_path, make_prepared):
     return study
 
 
+@pytest.mark.slow
 def test_workers_are_submitted_as_one_array(tmp_path, study):
     pytest.importorskip('submitit')
     out = tmp_path / 'out'

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from quick_and_slow import mostly_slow
 from toy_study import notes, plan, record, write_study
 
 from mmseg_ftu.study.progress import describe_study, remaining_time
@@ -150,7 +151,10 @@ def test_a_killed_worker_is_taken_over(tmp_path, make_worker, monkeypatch):
     assert len(begun(tmp_path, FIRST)) == 2
 
 
-@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+SIGNALS = [signal.SIGINT, signal.SIGTERM]
+
+
+@pytest.mark.parametrize('number', mostly_slow(SIGNALS, SIGNALS[1:]))
 def test_a_signal_ends_the_processes_and_gives_the_runs_back(
     tmp_path, make_worker, monkeypatch, number
 ):
