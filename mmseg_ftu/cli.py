@@ -32,6 +32,7 @@ COMMANDS = {
     'test': 'test',
     'predict': 'predict',
     'evaluate': 'evaluate',
+    'units': 'units',
     'thresholds': 'fit_thresholds',
     'report': 'report',
     'study': 'study',

@@ -15,7 +15,7 @@ FLOORS = [
     {'io', 'masks', 'stain'},
     {'prepared_folder', 'prepared_table', 'recipe', 'painted_source', 'thresholds'},
     {'switched_aux_loss', 'models', 'datasets', 'engine'},
-    {'evaluation'},
+    {'evaluation', 'units'},
     {'inference', 'preparation', 'report', 'study', 'export', 'sample_tissue'},
     {'plugin', 'commands', 'cli', '__init__', '__main__'},
 ]

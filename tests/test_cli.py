@@ -183,6 +183,7 @@ QUIET = {
     'prepare_pairs': ['nowhere', 'there', '--organ', 'kidney'],
     'prepare_hubmap': ['nowhere', 'there'],
     'evaluate': ['nowhere', 'nowhere'],
+    'units': ['nowhere', '--out', 'there'],
     'report': ['nowhere'],
     'fit_thresholds': ['nowhere', 'nowhere', '--out', 'a.json'],
     'make_stain_target': ['nowhere', 'there'],

@@ -24,7 +24,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--no-hd95',
         dest='with_hd95',
         action='store_false',
-        help='leave out HD95, which takes most of the time',
+        help='leave out HD95 (and the Hausdorff distance of units), which takes most '
+        'of the time',
+    )
+    add(
+        '--units',
+        action='store_true',
+        help='score units, too: F1 at IoU .5, panoptic quality, the measures of the '
+        'GlaS contest, error of the count',
+    )
+    add(
+        '--instances',
+        action='store_true',
+        help='take the labels of GT for units (instance maps), which may touch',
+    )
+    add(
+        '--pred-instances',
+        action='store_true',
+        help='take the labels of PRED for units (instance maps), which may touch',
     )
     add(
         '--pixel-size',

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mmseg_ftu.commands.cfg_options import add_cfg_options, take_cfg_options
+from mmseg_ftu.commands.split_options import add_split_options
 from mmseg_ftu.inference.choices import (
     KINDS,
     LEAST_TISSUE,
@@ -175,6 +176,7 @@ def _add_masks(parser: argparse.ArgumentParser) -> None:
         type=float,
         help='area of the largest hole that --fill-holes fills, um2 (default: any)',
     )
+    add_split_options(add)
     add(
         '--min-area-um2',
         type=float,

@@ -1,7 +1,7 @@
 """Score saved predictions, of this package or of any other system, without a model.
 
 Per image, and per organ and data source: Dice as everywhere in the package (both empty
-count 1, ignored pixels are left out), IoU and HD95.
+count 1, ignored pixels are left out), IoU and HD95; on demand scores of units.
 """
 
 from collections.abc import Iterable
@@ -24,6 +24,13 @@ from mmseg_ftu.evaluation.pairing import (
     refuse_other_sizes,
 )
 from mmseg_ftu.evaluation.score_table import draw_groups, summarise_groups
+from mmseg_ftu.evaluation.unit_groups import (
+    draw_unit_groups,
+    score_image_units,
+    summarise_units,
+    unit_columns,
+    units_of,
+)
 from mmseg_ftu.io.atomic_files import write_bytes
 from mmseg_ftu.io.listing import some_of
 from mmseg_ftu.io.own_files import is_own_csv, refuse_nesting, require_own
@@ -44,11 +51,14 @@ class Comparison(NamedTuple):
         groups: One row for all, each organ and each data source, see
             ``summarise_groups``.
         notes: Sentences on what is not in the scores.
+        unit_groups: Scores of units of the same groups, see ``summarise_units``; None
+            where they were not asked for. Those of images are in ``images``.
     """
 
     images: pd.DataFrame
     groups: pd.DataFrame
     notes: list[str]
+    unit_groups: pd.DataFrame | None = None
 
 
 def compare(
@@ -62,6 +72,9 @@ def compare(
     ignore: int | None = None,
     pred_foreground: Iterable[int] | str = 'auto',
     pred_ignore: int | None = None,
+    units: bool = False,
+    instances: bool = False,
+    pred_instances: bool = False,
 ) -> Comparison:
     """Score each image of the truth.
 
@@ -70,7 +83,8 @@ def compare(
         truth: Ground truth, in any layout of ``open_masks``.
         missing: What to do with images without a prediction: ``'error'``, ``'skip'``
             or ``'empty'``, which counts them as predicted empty.
-        with_hd95: Compute HD95 too, by far the slowest of the three.
+        with_hd95: Compute HD95 too, by far the slowest of the three, and of units the
+            Hausdorff distance.
         pixel_size: Size of all images' pixels (um/px), instead of the tables'.
         fold: Score this fold of a prepared folder only.
         foreground: Labels that are foreground in the truth, see ``Labels``.
@@ -78,6 +92,9 @@ def compare(
         pred_foreground: Labels that are foreground in the prediction.
         pred_ignore: Label of the prediction that is background: a prediction has no say
             in where it is scored.
+        units: Score units, too.
+        instances: Take the labels of the truth for units; else they are 8-connected.
+        pred_instances: The same for the prediction.
 
     Raises:
         ValueError: If images lack a prediction or differ in size, or a file is faulty.
@@ -86,18 +103,27 @@ def compare(
         raise ValueError(f'pixel size {pixel_size}: give a positive number of um/px')
     if missing not in MISSING:
         raise ValueError(f'missing is {missing!r}: give one of {", ".join(MISSING)}')
+    if (instances or pred_instances) and not units:
+        raise ValueError('--instances and --pred-instances are for --units: give it')
     truths = open_masks(truth, foreground, ignore)
     predictions = open_masks(prediction, pred_foreground, pred_ignore, 'pred-')
     names = ids_of_fold(truths, fold)
     names, absent = choose_present(names, predictions, truths, missing)
     refuse_other_sizes(names, predictions, truths)
     details = image_details(truths, predictions, pixel_size).to_dict('index')
-    rows, any_unit = [], False
+    rows, any_unit, of_units = [], False, {}
     for name in tqdm(names, desc='scoring', unit='image'):
         found, mask = read_pair(name, predictions, truths, empty=name in absent)
         row = {str(column): value for column, value in details[name].items()}
         scores = score_image(found, mask, row['pixel_size'], with_hd95)
         any_unit = any_unit or bool((mask == FOREGROUND).any())
+        if units:
+            of_units[name] = score_image_units(
+                units_of(predictions, name, found, pred_instances),
+                units_of(truths, name, mask, instances),
+                *(mask, with_hd95),
+            )
+            scores |= unit_columns(of_units[name], row['pixel_size'])
         note = NO_PREDICTION if name in absent else ''
         rows.append({'id': name, **row, **scores, 'note': note})
     images = pd.DataFrame(rows)
@@ -107,7 +133,8 @@ def compare(
             f'{truths.path}: no mask has a pixel of foreground; if that is not so, say '
             'with --foreground which labels are'
         )
-    return Comparison(images, summarise_groups(images), notes)
+    groups = summarise_units(images, of_units) if units else None
+    return Comparison(images, summarise_groups(images), notes, groups)
 
 
 def score_image(
@@ -147,7 +174,8 @@ def evaluate_predictions(
     Args:
         prediction: Predicted masks, in any layout of ``open_masks``.
         truth: Ground truth, in any layout of ``open_masks``.
-        out: Folder for ``evaluation.csv`` and ``evaluation_groups.csv``.
+        out: Folder for ``evaluation.csv`` and ``evaluation_groups.csv``, and for
+            ``evaluation_unit_groups.csv`` where units are scored.
         **options: Options of ``compare``.
 
     Raises:
@@ -157,14 +185,23 @@ def evaluate_predictions(
     if out is not None:
         refuse_nesting(out, [p for p in (prediction, truth) if p.is_dir()])
         require_own(out / 'evaluation.csv', is_own_csv(*FIRST_COLUMNS))
-        require_own(out / 'evaluation_groups.csv', is_own_csv('by', 'group', 'images'))
+        for name in ('groups', 'unit_groups'):
+            own = is_own_csv('by', 'group', 'images')
+            require_own(out / f'evaluation_{name}.csv', own)
     result = compare(prediction, truth, **options)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
-        for name, table in (('', result.images), ('_groups', result.groups)):
+        tables = {'': result.images, '_groups': result.groups}
+        if result.unit_groups is None:  # those of an earlier evaluation
+            (out / 'evaluation_unit_groups.csv').unlink(missing_ok=True)
+        else:
+            tables['_unit_groups'] = result.unit_groups
+        for name, table in tables.items():
             text = table.to_csv(index=False, float_format='%.6g')
             write_bytes(out / f'evaluation{name}.csv', text.encode())
     lines = [f'{prediction} against {truth}', draw_groups(result.groups)]
+    if result.unit_groups is not None:
+        lines.append(draw_unit_groups(result.unit_groups))
     return '\n'.join([*lines, *result.notes])
 
 

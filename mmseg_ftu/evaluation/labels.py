@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mmseg_ftu.io.images import read_mask
+from mmseg_ftu.io.images import read_instances, read_mask
 
 WORDS = ('auto', 'nonzero')
 
@@ -68,3 +68,7 @@ class Labels:
     def read(self, path: Path) -> np.ndarray:
         """Read a mask, see ``read_mask``."""
         return read_mask(path, self.foreground, self.ignore, self.prefix)
+
+    def read_instances(self, path: Path) -> tuple[np.ndarray, np.ndarray]:
+        """Read an instance map, see the function of that name."""
+        return read_instances(path, self.foreground, self.ignore, self.prefix)

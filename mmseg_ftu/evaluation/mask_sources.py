@@ -101,6 +101,24 @@ class MaskSource:
         except ValueError as error:
             raise ValueError(f'{self.path}, id {name!r}: {error}') from None
 
+    def instances(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """Read an instance map, in which each unit has a label of its own.
+
+        Returns:
+            ``(H, W)`` of labels, 0 for background, and ``(H, W)`` bool: what is
+            ignored.
+
+        Raises:
+            ValueError: If there is none, as run lengths and masks of prepared folders
+                have no labels of units, or it is damaged.
+        """
+        if name not in self.masks or self.labels == PREPARED:
+            raise ValueError(
+                f'--{self.labels.prefix}instances: {self.path} holds one label for all '
+                'units; give a folder of instance maps, or leave it out'
+            )
+        return self.labels.read_instances(self.masks[name])
+
     def probability(self, name: str) -> np.ndarray | None:
         """Read a map of probabilities, ``(h, w)`` uint8 of 255 * p; None if none.
 

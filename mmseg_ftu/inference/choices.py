@@ -18,7 +18,7 @@ VIEWS = {
 }
 MODES = ('auto', 'whole', 'tiles')
 UPSAMPLINGS = ('bilinear', 'half_nearest')
-KINDS = ('masks', 'overlays', 'geojson', 'probabilities', 'submission')
+KINDS = ('masks', 'overlays', 'geojson', 'probabilities', 'units', 'submission')
 #: QuPath draws detections quickly, and lets people edit annotations.
 OBJECT_TYPES = ('auto', *object_types.OBJECT_TYPES)
 MOST_ANNOTATIONS = 2000  # of an image; with 'auto', more are detections

@@ -25,6 +25,9 @@ class FileOptions:
         max_hole_um2: Leave larger holes open, um^2; None fills all.
         min_area_um2: Drop smaller objects, um^2.
         min_area_px: Drop smaller objects, px of the original.
+        split_um: Split objects that touch, with this depth, um; see
+            ``masks.split_touching``.
+        split_px: The same in px of the original; one of them may be given.
         outline: Outlines in GeoJSON: ``'exact'``, along the edges of pixels, or
             ``'smooth'``, with fewer points. None is smooth where ``simplify`` is given.
         simplify: Largest distance of a smooth outline from the exact one, px; None is
@@ -48,6 +51,8 @@ class FileOptions:
     max_hole_um2: float | None = None
     min_area_um2: float | None = None
     min_area_px: float | None = None
+    split_um: float | None = None
+    split_px: float | None = None
     outline: str | None = None
     simplify: float | None = None
     object_type: str = 'auto'
@@ -71,6 +76,7 @@ class FileOptions:
         if self.max_objects < 1:
             raise ValueError(f'max_objects={self.max_objects}: give 1 or more')
         self._check_outline()
+        self._check_split()
         if self.object_type not in OBJECT_TYPES:
             raise ValueError(f'object_type: choose from {", ".join(OBJECT_TYPES)}')
         if self.origin not in ORIGINS:
@@ -90,6 +96,22 @@ class FileOptions:
             raise ValueError(
                 '--outline smooth and --simplify 0: give a distance above 0 px'
             )
+
+    def _check_split(self) -> None:
+        given = [d for d in (self.split_um, self.split_px) if d is not None]
+        if len(given) > 1:
+            raise ValueError(
+                '--split-touching-um and --split-touching-px: give one of them'
+            )
+        if given and not 0 < given[0] < math.inf:
+            raise ValueError(
+                f'--split-touching {given[0]}: give a positive number, or leave it out'
+            )
+
+    @property
+    def splits(self) -> bool:
+        """Whether objects that touch are split."""
+        return self.split_um is not None or self.split_px is not None
 
     @property
     def deviation(self) -> float:
@@ -126,6 +148,7 @@ def possible_files(name: str, options: FileOptions) -> list[str]:
         'overlays': ('.jpg',),
         'geojson': ('.geojson', '.geojson.gz'),
         'probabilities': ('.tif',),
+        'units': ('.csv',),
     }
     return [
         f'{kind}/{name}{suffix}'

@@ -4,12 +4,15 @@ DIR/prediction.json     settings, checkpoints with their hashes, versions
 DIR/predictions.csv     one row an image
 DIR/masks/ID.png        0 and 255 at the original size (.tif above 8192 px)
 DIR/probabilities/ID.tif, overlays/ID.jpg, geojson/ID.geojson(.gz), submission.csv
+DIR/units/ID.csv, units.csv, units_by_image.csv
 DIR/records/ID.json     one image that is done, with its files, or why it failed
 """
 
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 from mmseg_ftu.inference.file_options import FileOptions
 from mmseg_ftu.inference.predictor import Prediction
@@ -23,16 +26,14 @@ from mmseg_ftu.inference.writers import (
     write_probability,
 )
 from mmseg_ftu.masks.boundary import encode_columns
-from mmseg_ftu.masks.objects import Objects, clean_objects
+from mmseg_ftu.masks.clean_objects import clean_objects
+from mmseg_ftu.masks.objects import Objects, mean_probability
+from mmseg_ftu.masks.split_touching import too_large
+from mmseg_ftu.stain.tissue_map import tissue_map
+from mmseg_ftu.units.unit_names import unit_name
+from mmseg_ftu.units.unit_table import UnitImage, image_row, unit_rows, write_rows
 
-#: What the functional tissue units of the competition's organs are called.
-UNITS = {
-    'kidney': 'glomerulus',
-    'largeintestine': 'crypt',
-    'lung': 'alveolus',
-    'prostate': 'gland',
-    'spleen': 'white pulp',
-}
+TISSUE_SIDE = 1024  # px of the picture on which tissue is found
 
 
 def write_files(
@@ -43,7 +44,7 @@ def write_files(
     Returns:
         What the image's record adds: files (size in bytes by name), threshold,
         foreground (share), objects (count), for GeoJSON what `write_outlines` returns,
-        and, for a submission, rle.
+        for units their row of ``units_by_image.csv``, and, for a submission, rle.
 
     Raises:
         ValueError: If a limit is in um^2 and the pixel size is unknown.
@@ -54,6 +55,8 @@ def write_files(
         max_hole_um2=options.max_hole_um2,
         min_area_um2=options.min_area_um2,
         min_area_px=options.min_area_px,
+        split_um=options.split_um,
+        split_px=options.split_px,
         pixel_size=prediction.map.pixel_size,
     )
     files = {}
@@ -62,7 +65,7 @@ def write_files(
             (folder / kind).mkdir(parents=True, exist_ok=True)
             path = WRITERS[kind](prediction, objects, folder / kind, options)
             files[f'{kind}/{path.name}'] = path.stat().st_size
-    about = {}
+    about: dict[str, Any] = {}
     if 'geojson' in options.kinds:
         job = prediction.loaded.job
         path = folder / 'geojson' / f'{job.id}{options.geojson_suffix}'
@@ -71,13 +74,22 @@ def write_files(
             path,
             prediction,
             objects,
-            name=UNITS.get(job.organ or '', 'FTU'),
+            name=unit_name(job.organ),
             object_type=options.object_type,
             simplify=options.deviation,
             origin=options.origin,
             most=options.max_objects,
         )
         files[f'geojson/{path.name}'] = path.stat().st_size
+    if options.splits and (whole := int(too_large(objects).sum())):
+        note = f'{whole} objects are too large to be split, and stay whole'
+        about['notes'] = [*about.get('notes', ()), note]
+    if 'units' in options.kinds:
+        rows, about['units'] = _measured_units(prediction, objects)
+        path = folder / 'units' / f'{prediction.loaded.job.id}.csv'
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_rows(path, rows)
+        files[f'units/{path.name}'] = path.stat().st_size
     height, width = prediction.map.original_shape
     added = dict(
         files=files,
@@ -110,6 +122,26 @@ def _overlay(
     path = folder / f'{prediction.loaded.job.id}.jpg'
     write_overlay(path, image, objects.mask)
     return path
+
+
+def _measured_units(
+    prediction: Prediction, objects: Objects
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Return the rows of the units, and that of the image."""
+    job, size = prediction.loaded.job, prediction.map.pixel_size
+    height, width = objects.mask.shape
+    picture = prediction.loaded.thumbnail(TISSUE_SIDE)
+    image = UnitImage(
+        job.id,
+        job.organ or '',
+        unit_name(job.organ),
+        counted_px=height * width,
+        spacing=None if size is None else (size, size),
+        tissue_share=float(tissue_map(picture).mean()),
+    )
+    means = mean_probability(objects, prediction.map.strips())
+    rows = unit_rows(objects, image, means)
+    return rows, image_row(rows, image)
 
 
 def _probability(

@@ -6,7 +6,7 @@ from typing import Any
 
 from mmseg_ftu.inference.provenance import hash_file
 
-PARTS = ('masks', 'overlays', 'geojson', 'probabilities')  # made by write_files
+PARTS = ('masks', 'overlays', 'geojson', 'probabilities', 'units')  # by write_files
 
 
 def listed_files(files: object) -> dict[str, int | None]:

@@ -160,7 +160,7 @@ def predict_folder(
                         bar.set_postfix_str(f'{len(pending)} with other processes')
                         time.sleep(LOOK_AGAIN)
         finally:
-            folder.write_tables(jobs, 'submission' in options.kinds)
+            folder.write_tables(jobs, options.kinds)
     return summary
 
 

@@ -34,9 +34,9 @@ from mmseg_ftu.inference.prediction_settings import (
     write_settings,
 )
 from mmseg_ftu.inference.prediction_tables import (
-    SUBMISSION,
     changed_tables,
     remove_tables,
+    tables_of,
     write_tables,
 )
 from mmseg_ftu.io.atomic_files import remove_leftovers, write_bytes
@@ -52,8 +52,8 @@ class PredictionFolder:
 
     Args:
         path: The folder; made if it is not there.
-        settings: Everything that changes a result, fit for JSON. ``'submission'`` in
-            ``kinds`` makes ``submission.csv`` one of the folder's tables.
+        settings: Everything that changes a result, fit for JSON. ``kinds`` says which
+            tables the folder has.
         about: Further entries of ``prediction.json``.
         overwrite: Begin anew if the folder holds predictions of other settings: the
             files that its records list are removed. Also allows to replace the result
@@ -109,12 +109,10 @@ class PredictionFolder:
                 f'{self.path}: another process is predicting into it with other '
                 'settings: wait for its end, or give another --output'
             )
-        submission = self.path / SUBMISSION
-        had_submission = 'submission' in there.get('kinds', ())
-        if not had_submission and 'submission' in self.settings.get('kinds', ()):
-            refuse_foreign(self.path, [submission.name], own=())
+        had, wanted = there.get('kinds', ()), self.settings.get('kinds', ())
+        refuse_foreign(self.path, tables_of(wanted), own=tables_of(had))
         self._set_aside(changed_tables(self.path, self._records))
-        remove_tables(self.path, had_submission)
+        remove_tables(self.path, had)
         for name, files in self._claims.left().items():
             remove_results(self.path, listed_files(files))
             self._claims.forget(name)
@@ -244,7 +242,8 @@ class PredictionFolder:
             job: The image.
             status: ``'done'`` or ``'failed'``.
             files: Sizes of the files that were written, bytes, by name.
-            **entries: Columns of ``predictions.csv``, and ``rle`` for a submission.
+            **entries: Columns of ``predictions.csv``, ``rle`` for a submission, and
+                ``units``, a row of ``units_by_image.csv``.
         """
         path = self._record(job.id)
         before = self._read(path)
@@ -285,16 +284,15 @@ class PredictionFolder:
             self._claims.drop(job.id)
 
     def write_tables(
-        self, order: Sequence[Job], submission: bool
+        self, order: Sequence[Job], kinds: Iterable[str]
     ) -> list[dict[str, Any]]:
-        """Write ``predictions.csv``, and ``submission.csv`` where it is wanted.
+        """Write ``predictions.csv``, and the tables of some kinds.
 
         Args:
             order: All images of this input, also those of other processes and those
                 not done yet. They come first, in this order; images of earlier inputs
                 come after them, by name.
-            submission: Whether to write ``submission.csv``; failed images count as
-                empty.
+            kinds: Kinds of files, as ``FileOptions`` has them.
 
         Returns:
             The records of this input that exist, in this order.
@@ -305,7 +303,7 @@ class PredictionFolder:
             first = [record for record in map(self._read, paths) if record]
             records = first + [record for record in map(self._read, others) if record]
             self._set_aside(changed_tables(self.path, self._records))
-            write_tables(self.path, self._records, records, submission)
+            write_tables(self.path, self._records, records, kinds)
         return first
 
     def _record(self, name: str) -> Path:

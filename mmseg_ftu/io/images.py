@@ -118,7 +118,42 @@ def read_mask(
         ValueError: If the file is damaged, holds colours, or is ambiguous.
         OSError: If it cannot be opened.
     """
-    path = Path(path)
+    _, is_unit, ignored = _read_labels(Path(path), foreground, ignore, prefix)
+    mask = is_unit.astype(np.uint8)
+    mask[ignored] = IGNORE_LABEL
+    return mask
+
+
+def read_instances(
+    path: Path,
+    foreground: Iterable[int] | str = 'auto',
+    ignore: int | None = None,
+    prefix: str = '',
+) -> tuple[np.ndarray, np.ndarray]:
+    """Read an instance map, in which each object has a label of its own.
+
+    Args:
+        path: The file, as ``read_mask`` takes it.
+        foreground: The labels that are objects, as ``read_mask`` takes them.
+        ignore: Label to be ignored.
+        prefix: How the options that say what labels mean begin, for messages.
+
+    Returns:
+        ``(H, W)`` of integers, 0 for all that is not an object, and ``(H, W)`` bool:
+        what is ignored.
+
+    Raises:
+        ValueError: If the file is damaged, holds colours, or is ambiguous.
+        OSError: If it cannot be opened.
+    """
+    labels, is_unit, ignored = _read_labels(Path(path), foreground, ignore, prefix)
+    return np.where(is_unit & ~ignored, labels, 0), ignored
+
+
+def _read_labels(
+    path: Path, foreground: Iterable[int] | str, ignore: int | None, prefix: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return labels, which pixels are foreground, and which are ignored."""
     with naming(path):
         raster = _read(path)
     try:
@@ -126,16 +161,11 @@ def read_mask(
         ignored = np.zeros(labels.shape, bool) if ignore is None else labels == ignore
         if foreground == 'auto':
             refuse_ambiguous_255(labels[~ignored], prefix)
-        mask: np.ndarray
         if isinstance(foreground, str):
-            mask = labels != 0
-        else:
-            mask = np.isin(labels, list(foreground))
+            return labels, labels != 0, ignored
+        return labels, np.isin(labels, list(foreground)), ignored
     except RefusedError as error:
         raise ValueError(f'{path}: {error}') from None
-    mask = mask.astype(np.uint8)
-    mask[ignored] = IGNORE_LABEL
-    return mask
 
 
 def read_size(path: Path) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Connected objects of a mask: filled, filtered and measured.
+"""Connected objects of a mask, and the holes in them.
 
 Runs of neighbouring rows that overlap are joined in a graph whose components are the
 objects, so no image of labels is ever held. Equal to ``scipy.ndimage``'s ``label`` (in
@@ -7,12 +7,14 @@ the same order) and ``binary_fill_holes``.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from mmseg_ftu.masks.run_mask import RunMask, checked_strips
+from mmseg_ftu.masks.run_pairs import run_pairs
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,20 @@ class Objects:
         touches: np.ndarray = ~(inside & (self.left > 0) & (self.right < width))
         return touches
 
+    @cached_property
+    def _runs_by_object(self) -> list[np.ndarray]:
+        """The places of each object's runs."""
+        order = np.argsort(self.labels, kind='stable')
+        ends = np.cumsum(np.bincount(self.labels, minlength=len(self)))
+        return np.split(order, ends[:-1]) if len(self) else []
+
+    def pixels(
+        self, i: int, top: int, left: int, height: int, width: int
+    ) -> np.ndarray:
+        """Return the pixels of an object in a box, (height, width) uint8, 0 and 1."""
+        alone = self.mask.select(self._runs_by_object[i])
+        return alone.part(top, left, height, width)
+
     def select(self, keep: np.ndarray) -> 'Objects':
         """Return some of the objects; ``keep`` is (N,) bool."""
         new_label = np.cumsum(keep) - 1
@@ -70,7 +86,16 @@ def find_objects(mask: RunMask, connectivity: int = 8) -> Objects:
     Raises:
         ValueError: If the connectivity is another number.
     """
-    labels = label_runs(mask, connectivity)
+    return objects_of_runs(mask, label_runs(mask, connectivity))
+
+
+def objects_of_runs(mask: RunMask, labels: np.ndarray) -> Objects:
+    """Return the objects that runs belong to.
+
+    Args:
+        mask: The mask. Runs of different objects may touch.
+        labels: Object of each run, (R,), numbered from 0 without a gap.
+    """
     count = int(labels.max(initial=-1)) + 1
     top, left = np.full((2, count), np.iinfo(np.int32).max, np.int32)
     bottom, right = np.zeros((2, count), np.int32)
@@ -89,19 +114,9 @@ def label_runs(mask: RunMask, connectivity: int) -> np.ndarray:
     total = len(mask)
     if not total:
         return np.zeros(0, np.int64)
-    # Runs of the row above that overlap run i (for 8: or touch it at a corner) are
-    # neighbours in the list: first[i] <= j < last[i].
-    reach = 1 if connectivity == 8 else 0
-    row_length = mask.shape[1] + 3  # so that reaching out never meets the next row
-    base = mask.rows * np.int64(row_length)
-    above = base - row_length
-    first = np.searchsorted(base + mask.stops, above + mask.starts - reach, 'right')
-    last = np.searchsorted(base + mask.starts, above + mask.stops + reach, 'left')
-    counts = np.maximum(last - first, 0)
-    below = np.repeat(np.arange(total), counts)
-    offset = np.arange(len(below)) - np.repeat(np.cumsum(counts) - counts, counts)
+    below, above = run_pairs(mask, mask, -1, 1 if connectivity == 8 else 0)
     graph = coo_array(
-        (np.ones(len(below), bool), (below, np.repeat(first, counts) + offset)),
+        (np.ones(len(below), bool), (below, above)),
         shape=(total, total),
     )
     count, labels = connected_components(graph, directed=False)
@@ -130,58 +145,6 @@ def fill_holes(mask: RunMask, max_hole_px: float | None = None) -> RunMask:
     if not hole.any():
         return mask
     return gaps.select(~hole[regions.labels]).gaps()
-
-
-def clean_objects(
-    mask: RunMask,
-    *,
-    fill: bool = False,
-    max_hole_um2: float | None = None,
-    min_area_um2: float | None = None,
-    min_area_px: float | None = None,
-    pixel_size: float | None = None,
-) -> Objects:
-    """Fill holes, then drop small objects.
-
-    Args:
-        mask: The mask.
-        fill: Whether to fill holes.
-        max_hole_um2: Leave larger holes open, um^2; None fills all.
-        min_area_um2: Drop smaller objects, um^2; None drops none.
-        min_area_px: Drop smaller objects, px; where both are given, both must be met.
-        pixel_size: Pixel size of the mask, um/px; None if unknown.
-
-    Raises:
-        ValueError: If a limit in um^2 comes without a pixel size, or is negative.
-    """
-    max_hole = _limit_in_px('max_hole_um2', max_hole_um2, pixel_size)
-    min_area = _limit_in_px('min_area_um2', min_area_um2, pixel_size)
-    _check_limit('min_area_px', min_area_px)
-    if fill:
-        mask = fill_holes(mask, max_hole)
-    objects = find_objects(mask)
-    min_px = max(min_area_px or 0, min_area or 0)
-    return objects if min_px <= 1 else objects.select(objects.area >= min_px)
-
-
-def _check_limit(name: str, limit: float | None) -> None:
-    if limit is not None and not limit >= 0:
-        raise ValueError(f'{name} {limit}: must be 0 or more')
-
-
-def _limit_in_px(
-    name: str, um2: float | None, pixel_size: float | None
-) -> float | None:
-    """Return a limit in um^2 as one in px; None if there is none."""
-    _check_limit(name, um2)
-    if um2 is None:
-        return None
-    if not pixel_size:
-        raise ValueError(
-            f'{name} {um2} needs the pixel size, which is unknown: give it '
-            '(um/px), or give the limit in px'
-        )
-    return um2 / pixel_size**2
 
 
 def mean_probability(objects: Objects, strips: Iterable[np.ndarray]) -> np.ndarray:

@@ -18,7 +18,8 @@ STRIP_PIXELS = 2**20  # of a strip: 1 MB of mask, 4 MB of probabilities as float
 class RunMask:
     """Runs of foreground, sorted by row and then by column.
 
-    Runs of a row neither overlap nor touch; 12 bytes a run.
+    Runs of a row neither overlap nor touch, but for those of different objects of a
+    label image; 12 bytes a run.
 
     Args:
         shape: Height and width of the mask, px.
@@ -50,7 +51,7 @@ class RunMask:
         for y, strip in checked_strips(strips, shape):
             step = max(1, STRIP_PIXELS // shape[1])
             for k in range(0, len(strip), step):
-                found.append(_runs_of(strip[k : k + step], y + k))
+                found.append(runs_of_pixels(strip[k : k + step], y + k))
         return cls((shape[0], shape[1]), *np.concatenate(found, axis=1))
 
     def __len__(self) -> int:
@@ -68,7 +69,7 @@ class RunMask:
         return int(self.lengths.sum(dtype=np.int64))
 
     def select(self, keep: np.ndarray) -> 'RunMask':
-        """Return the mask of some runs; ``keep`` is (R,) bool."""
+        """Return the mask of some runs; ``keep`` is (R,) bool, or their places."""
         return RunMask(self.shape, self.rows[keep], self.starts[keep], self.stops[keep])
 
     def gaps(self) -> 'RunMask':
@@ -133,8 +134,13 @@ def checked_strips(
         raise ValueError(f'strips end at row {y} of {height} x {width} px')
 
 
-def _runs_of(strip: np.ndarray, y: int) -> np.ndarray:
-    """Return rows, starts and stops of a strip that begins at row ``y``, (3, R)."""
+def runs_of_pixels(strip: np.ndarray, y: int) -> np.ndarray:
+    """Return rows, starts and stops of a strip that begins at row ``y``, (3, R) int32.
+
+    Args:
+        strip: (n, W), bool or uint8; not 0 is foreground.
+        y: First row of the strip.
+    """
     height, width = strip.shape
     framed = np.zeros((height, width + 2), bool)
     framed[:, 1:-1] = strip

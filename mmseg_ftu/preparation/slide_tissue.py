@@ -9,8 +9,7 @@ import numpy as np
 from mmseg_ftu.io.resizing import target_shape
 from mmseg_ftu.io.sources import Source
 from mmseg_ftu.io.working_image import read_resized
-from mmseg_ftu.stain.histogram import CELLS, ColourHistogram
-from mmseg_ftu.stain.tissue import find_tissue
+from mmseg_ftu.stain.tissue_map import tissue_map
 
 THUMBNAIL = 1024  # px of the longer side
 
@@ -22,7 +21,7 @@ class SlideTissue:
     Attributes:
         thumbnail: RGB uint8 (h, w, 3).
         is_tissue: bool (h, w). Tissue is what stain strengths are measured on: dark
-            enough, and in pale sections the coloured parts too; see ``stain.tissue``.
+            enough, and in pale sections the coloured parts too; see ``tissue_map``.
     """
 
     thumbnail: np.ndarray
@@ -38,13 +37,7 @@ class SlideTissue:
         """
         shape = target_shape(source.shape, min(longest, max(source.shape)))
         thumbnail = read_resized(source, shape)
-        cells = ColourHistogram.of(thumbnail).cells()
-        tissue = find_tissue(cells)
-        kept = tissue.cells if tissue.reason else tissue.measured
-        is_of_tissue = np.zeros(CELLS**3, bool)
-        is_of_tissue[kept.index] = True
-        red, green, blue = (thumbnail[..., i].astype(np.int32) // 2 for i in range(3))
-        return cls(thumbnail, is_of_tissue[(red * CELLS + green) * CELLS + blue])
+        return cls(thumbnail, tissue_map(thumbnail))
 
     def shares(self, boxes: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
         """Return the share of tissue in boxes.

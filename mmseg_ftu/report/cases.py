@@ -10,6 +10,8 @@ from mmseg_ftu.evaluation.evaluate import score_image
 from mmseg_ftu.evaluation.mask_sources import MaskSource
 from mmseg_ftu.evaluation.pairing import image_details, read_pair
 from mmseg_ftu.evaluation.score_table import mean_interval
+from mmseg_ftu.evaluation.unit_groups import connected_units, score_image_units
+from mmseg_ftu.evaluation.unit_scores import UnitScores
 from mmseg_ftu.io.tables import read_table
 
 # Tables that a folder may hold with figures of its images, and their column of ids.
@@ -30,12 +32,14 @@ class Scores(NamedTuple):
         unpredicted: Ids of the ground truth without a prediction; of a prepared folder
             only those of folds that were predicted.
         saved_dice: Whether Dice was read from the table of ``tools/test.py``.
+        units: Scores of units by id, without distances; of images with ground truth.
     """
 
     table: pd.DataFrame
     unscored: list[str]
     unpredicted: list[str]
     saved_dice: bool
+    units: dict[str, UnitScores]
 
 
 class Group(NamedTuple):
@@ -87,15 +91,19 @@ def score_images(prediction: MaskSource, truth: MaskSource | None) -> Scores:
     if truth:
         table['dice'] = np.nan
         table.update(image_details(truth, prediction)[LABELS])
+    units = {}
     for name in tqdm(prediction.ids, 'scoring', disable=None, leave=False):
         if truth and name in known:
             predicted, mask = read_pair(name, prediction, truth)
             score = score_image(predicted, mask, with_hd95=False)['dice']
             table.loc[name, ['dice', 'foreground']] = score, (predicted == 1).mean()
+            found, expected = connected_units(predicted), connected_units(mask)
+            units[name] = score_image_units(found, expected, mask, with_hausdorff=False)
         elif np.isnan(table.foreground[name]):
             table.loc[name, 'foreground'] = (prediction.mask(name) == 1).mean()
     unscored = [name for name in prediction.ids if truth and name not in known]
-    return Scores(table, unscored, find_unpredicted(prediction, truth), saved_dice)
+    unpredicted = find_unpredicted(prediction, truth)
+    return Scores(table, unscored, unpredicted, saved_dice, units)
 
 
 def find_unpredicted(prediction: MaskSource, truth: MaskSource | None) -> list[str]:

@@ -16,7 +16,7 @@ from mmseg_ftu.evaluation.labels import Labels
 from mmseg_ftu.evaluation.mask_sources import MaskSource, open_masks
 from mmseg_ftu.io.atomic_files import write_bytes
 from mmseg_ftu.io.own_files import is_own_report, require_own
-from mmseg_ftu.report import charts
+from mmseg_ftu.report import charts, unit_charts
 from mmseg_ftu.report.cases import Group, Scores, group_by_organ, score_images
 from mmseg_ftu.report.curves import read_curves
 from mmseg_ftu.report.page_templates import page_environment, read_template
@@ -140,6 +140,8 @@ def page_context(
         'strips': [charts.draw_strip(group, top) for group in groups],
         'strip_ticks': [(charts.strip_position(x, top), x) for x in ticks],
         'cards': cards,
+        'found_units': unit_charts.found_groups(scores),
+        'unit_groups': unit_charts.read_unit_groups(prediction.path),
         'failed': dict(prediction.absent),
         'trained_on': TrainingCheck(prediction, truth, prediction.ids).sentence,
         'settings': {key: settings[key] for key in order},
@@ -194,6 +196,7 @@ def render_page(**context: Any) -> str:
         .render(
             **context,
             chart=charts,
+            unit_chart=unit_charts,
             facts=facts,
             count=count,
             # Ours, not from the outside: written into the page as they are.

@@ -293,3 +293,82 @@ def test_tables_do_not_go_into_the_folders_that_are_compared(make_prepared, tmp_
         with pytest.raises(ValueError, match='name a folder beside it'):
             evaluate_predictions(pred, prepared, folder, with_hd95=False)
     assert not [*tmp_path.rglob('evaluation*.csv')]
+
+
+TWO = np.zeros((20, 40), np.uint8)
+TWO[2:10, 2:10] = TWO[2:10, 10:18] = 1  # two units that touch
+LABELS = TWO.copy()
+LABELS[2:10, 10:18] = 2
+
+
+@pytest.mark.parametrize(
+    ('options', 'counts', 'f1'),
+    [
+        ({}, (1, 1), 1),
+        ({'instances': True}, (2, 1), 0),  # the one has an IoU of exactly .5 with both
+        ({'instances': True, 'pred_instances': True}, (2, 2), 1),
+    ],
+)
+def test_units_that_touch(tmp_path, options, counts, f1):
+    truth = write_masks(tmp_path / 'truth', {'a': LABELS})
+    prediction = write_masks(tmp_path / 'pred', {'a': LABELS})
+    result = compare(prediction, truth, units=True, **options)
+    (row,) = result.images.to_dict('records')
+    assert (row['units_truth'], row['units_predicted']) == counts
+    assert row['unit_f1'] == f1
+
+
+def test_units_in_tables(make_prepared, tmp_path):
+    prepared = make_prepared(n=6, original=(96, 80))
+    prediction = prediction_of(prepared, tmp_path / 'pred', 2)
+    cv2.imwrite(str(prediction / '100.png'), np.zeros((96, 80), np.uint8))
+    text = evaluate_predictions(prediction, prepared, tmp_path / 'out', units=True)
+    assert 'object Hausdorff' in text
+    images = pd.read_csv(tmp_path / 'out' / 'evaluation.csv', index_col='id')
+    assert images.unit_count_error.tolist() == [-1, 0, 0, 0, 0, 0]
+    assert images.unit_f1.tolist() == [0, 1, 1, 1, 1, 1]
+    assert (images.unit_sq[1:] == images.iou[1:]).all()  # one unit an image
+    assert (images.object_dice[1:] == images.dice[1:]).all()
+    assert images.object_hausdorff_px.isna().tolist() == [True, *[False] * 5]
+    groups = pd.read_csv(tmp_path / 'out' / 'evaluation_unit_groups.csv')
+    last = groups.iloc[-1]
+    assert (last.group, last.units_truth, last.units_predicted) == ('all', 6, 5)
+    assert last.unit_f1 == pytest.approx(10 / 11, rel=1e-5)
+    assert last.unit_f1_mean == pytest.approx(5 / 6, rel=1e-5)
+    assert last.unit_count_error_abs_mean == pytest.approx(1 / 6, rel=1e-5)
+    assert last.object_hausdorff_undefined == 1
+    assert np.isnan(last.object_hausdorff_um)  # pixel sizes of HPA only are known
+    known = groups[groups.group == 'HPA'].iloc[0]
+    assert known.object_hausdorff_um == pytest.approx(
+        0.4 * known.object_hausdorff_px, rel=1e-5
+    )
+    again = evaluate_predictions(prediction, prepared, tmp_path / 'out')
+    assert 'object Hausdorff' not in again
+    assert not (tmp_path / 'out' / 'evaluation_unit_groups.csv').exists()
+
+
+def test_a_missing_prediction_has_no_units(tmp_path):
+    truth = write_masks(tmp_path / 'truth', {'a': LABELS, 'b': LABELS})
+    prediction = write_masks(tmp_path / 'pred', {'a': LABELS})
+    options = dict(units=True, instances=True, pred_instances=True, missing='empty')
+    result = compare(prediction, truth, **options)
+    assert result.images.unit_count_error.tolist() == [0, -2]
+
+
+@pytest.mark.parametrize('name', ['evaluation_unit_groups.csv'])
+def test_unit_tables_of_others_stay(tmp_path, name):
+    truth = write_masks(tmp_path / 'truth', {'a': TWO})
+    (tmp_path / 'out').mkdir()
+    (tmp_path / 'out' / name).write_text('mine')
+    with pytest.raises(ValueError, match='was not written by this tool'):
+        evaluate_predictions(truth, truth, tmp_path / 'out', units=True)
+    assert (tmp_path / 'out' / name).read_text() == 'mine'
+
+
+def test_labels_of_units_where_there_are_none(make_prepared, tmp_path):
+    prepared = make_prepared(n=2, folds=2)
+    prediction = prediction_of(prepared, tmp_path / 'pred')
+    with pytest.raises(ValueError, match=r'--instances: .* one label for all units'):
+        compare(prediction, prepared, units=True, instances=True)
+    with pytest.raises(ValueError, match='are for --units'):
+        compare(prediction, prepared, pred_instances=True)

@@ -273,7 +273,7 @@ def test_batches_change_nothing(run, predictor, images, tmp_path, batch_size):
     predictor.network.batch_size = batch_size
     run(jobs, 'batches')
     one, batches = (contents(tmp_path / name) for name in ('one', 'batches'))
-    assert len(one) == 5 * 4 + 3
+    assert len(one) == 5 * 5 + 5  # five kinds of files, and tables
     assert one == batches
 
 

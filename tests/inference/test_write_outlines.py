@@ -146,3 +146,11 @@ def test_all_loaded_images_know_where_the_scanned_part_begins(shared_data, mode)
     loaded = Loader(Recipe(64, 8.0), mode)(Job('a', path, pixel_size=0.5), slide)
     with closing(loaded):
         assert loaded.scanned_from == (7, 9)
+
+
+@pytest.mark.parametrize('options', [{}, {'split_px': 5.0}])
+def test_what_is_too_large_to_be_split_is_told(tmp_path, options):
+    path, added = write(tmp_path, np.ones((4100, 4100), bool), **options)
+    assert len(json.loads(path.read_text())['features']) == 1
+    said = [note for note in added['notes'] if 'too large to be split' in note]
+    assert len(said) == len(options)

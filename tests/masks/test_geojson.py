@@ -10,8 +10,9 @@ from run_masks import runs_of
 from scipy import ndimage
 
 from mmseg_ftu.masks import rle
+from mmseg_ftu.masks.clean_objects import clean_objects
 from mmseg_ftu.masks.geojson import write_geojson
-from mmseg_ftu.masks.objects import clean_objects, find_objects
+from mmseg_ftu.masks.objects import find_objects
 from mmseg_ftu.masks.outlines import trace_outlines
 from mmseg_ftu.masks.read_annotations import read_annotations
 

@@ -4,12 +4,8 @@ from masks_of_tests import MASKS, rings
 from run_masks import runs_of
 from scipy import ndimage
 
-from mmseg_ftu.masks.objects import (
-    clean_objects,
-    fill_holes,
-    find_objects,
-    mean_probability,
-)
+from mmseg_ftu.masks.clean_objects import clean_objects
+from mmseg_ftu.masks.objects import fill_holes, find_objects, mean_probability
 from mmseg_ftu.masks.run_mask import RunMask
 
 STRUCTURE = {4: ndimage.generate_binary_structure(2, 1), 8: np.ones((3, 3))}
@@ -130,6 +126,9 @@ def test_mean_probability_equals_scipy(rows):
         ({'max_hole_um2': 5, 'fill': True}, 'max_hole_um2 5 needs the pixel size'),
         ({'min_area_px': -1}, 'min_area_px -1'),
         ({'min_area_um2': float('nan'), 'pixel_size': 1}, 'min_area_um2 nan'),
+        ({'split_um': 5}, 'split_um 5 needs the pixel size'),
+        ({'split_um': 5, 'split_px': 5, 'pixel_size': 1}, 'give one of them'),
+        ({'split_px': 0}, 'depth of splitting 0'),
     ],
 )
 def test_refuses_limits(limits, message):

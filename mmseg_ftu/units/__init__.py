@@ -1,0 +1,1 @@
+"""Units as rows of tables: how many there are, how large, where."""
