@@ -47,8 +47,9 @@ SETS = {
     'kidney regions': Source(
         'kidney_glomeruli_he_pas_roi', 'kidney', lambda row: f'{row.I} {row.S}'
     ),
-    'testis': Source(
-        'testis_seminiferous_tubules', 'testis', lambda row: row.animal_prefix
+    'testis': Source(  # the epithelium is 0 in its masks, against its SOURCE.txt
+        *('testis_seminiferous_tubules', 'testis', lambda row: row.animal_prefix),
+        label=0,
     ),
     'kidney tiles': Source('kidney_glomeruli_pas', 'kidney'),
     'prostate glands': Source('prostate_rings', 'prostate', label=1),
