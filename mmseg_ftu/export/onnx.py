@@ -60,20 +60,10 @@ def export_onnx(
             did not write.
     """
     require_own(Path(out), is_own_onnx)
-    onnx = import_onnx()
+    import_onnx()
     cfg = load_config(config, None, cfg_options)
     model = load_for_export(cfg, checkpoint)
-    proto = make_graph(model)
-    onnx.helper.set_model_props(
-        proto, properties_of(cfg, config, checkpoint, model.stain)
-    )
-    content = proto.SerializeToString()
-    difference = largest_difference(model, content)
-    if not difference < TOLERANCE:
-        raise ValueError(
-            f'the ONNX graph of {config} differs from PyTorch by {difference:.1e} in '
-            f'probability (allowed: {TOLERANCE:.0e}), so {out} was not written'
-        )
+    content, difference = graph_of(model, cfg, config, checkpoint)
     Path(out).parent.mkdir(parents=True, exist_ok=True)
     write_bytes(Path(out), content)
     print_log(
@@ -82,6 +72,28 @@ def export_onnx(
         'current',
     )
     return difference
+
+
+def graph_of(
+    model: Probability, cfg: Config, config: str, checkpoint: str
+) -> tuple[bytes, float]:
+    """Return an ONNX file and its largest difference to PyTorch.
+
+    Raises:
+        ValueError: The graph computes something else or does not run at all sizes.
+    """
+    proto = make_graph(model)
+    import_onnx().helper.set_model_props(
+        proto, properties_of(cfg, config, checkpoint, model.stain)
+    )
+    content = proto.SerializeToString()
+    difference = largest_difference(model, content)
+    if not difference < TOLERANCE:
+        raise ValueError(
+            f'the ONNX graph of {config} differs from PyTorch by {difference:.1e} in '
+            f'probability (allowed: {TOLERANCE:.0e}), so nothing was written'
+        )
+    return content, difference
 
 
 def make_graph(model: Probability) -> ModelProto:
@@ -107,7 +119,19 @@ def make_graph(model: Probability) -> ModelProto:
     )
     if program is None:
         raise RuntimeError('torch.onnx.export made no graph')
-    return program.model_proto
+    return without_traces(program.model_proto)
+
+
+def without_traces(proto: ModelProto) -> ModelProto:
+    """Remove what the exporter notes of this process and its source files."""
+    for part in (proto.graph, *proto.functions):
+        for item in (part, *part.node, *part.value_info):
+            item.ClearField('metadata_props')
+            item.ClearField('doc_string')
+    for value in (*proto.graph.input, *proto.graph.output, *proto.graph.initializer):
+        value.ClearField('metadata_props')
+        value.ClearField('doc_string')
+    return proto
 
 
 def import_onnx() -> ModuleType:
