@@ -44,7 +44,7 @@ from mmseg_ftu.io.images import read_image
 from mmseg_ftu.io.own_files import PACKAGE_MARK, is_own_package, require_own
 from mmseg_ftu.sample_tissue import ORGANS, draw_sample
 
-COMPRESSED = ('.yaml', '.md', '.npy')  # weights and pictures hardly shrink
+COMPRESSED = ('.yaml', '.md', '.npy', '.png')  # weights hardly shrink
 
 
 def export_bioimageio(
