@@ -37,6 +37,7 @@ COMMANDS = {
     'report': 'report',
     'study': 'study',
     'export onnx': 'export_onnx',
+    'export bioimageio': 'export_bioimageio',
     'colour-baseline': 'colour_baseline',
 }
 FAILED, WRONG_INPUT, INTERRUPTED = 1, 2, 130  # 2 is argparse's, 130 the shell's
@@ -143,7 +144,7 @@ def overview(group: str = '') -> str:
     for command, module in listed.items():
         text = import_module(f'mmseg_ftu.commands.{module}').__doc__ or ''
         summary = text.splitlines()[0].partition(': ``')[0].rstrip('.')
-        lines.append(f'  {command:16} {summary}')
+        lines.append(f'  {command:18} {summary}')
     return '\n'.join([*lines, '', 'mmseg-ftu --version tells the version'])
 
 

@@ -32,8 +32,8 @@ class OneConvolution(BaseModule):
     Images are padded to multiples of the stride that it declares; it keeps their size.
     """
 
-    def __init__(self, kernel_size=3, channels=4, stride=1):
-        super().__init__()
+    def __init__(self, kernel_size=3, channels=4, stride=1, init_cfg=None):
+        super().__init__(init_cfg)
         self.out_channels, self.strides = [channels], [stride]
         self.conv = nn.Conv2d(3, channels, kernel_size, padding=kernel_size // 2)
 

@@ -1,19 +1,20 @@
-"""Export a model to ONNX: ``python tools/export_onnx.py CONFIG CKPT OUT``."""
+"""Export a model to ONNX: ``mmseg-ftu export onnx CONFIG CHECKPOINT --out FILE``."""
 
 import argparse
 from typing import Any
 
-from mmseg_ftu.commands.cfg_options import add_cfg_options, take_cfg_options
+from mmseg_ftu.commands.cfg_options import take_cfg_options
+from mmseg_ftu.commands.export_options import add_model_arguments
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    parser.add_argument(
-        'config', help='path of the config, or mmseg_ftu::ftu/NAME.py of the package'
+    add_model_arguments(parser)
+    place = parser.add_mutually_exclusive_group(required=True)
+    place.add_argument('--out', metavar='FILE', help='the .onnx file to write')
+    place.add_argument(
+        'file', nargs='?', metavar='FILE', help='the .onnx file to write, without --out'
     )
-    parser.add_argument('checkpoint', help='path or URL of the weights')
-    parser.add_argument('out', help='the .onnx file to write')
-    add_cfg_options(parser)
 
 
 def run(**options: Any) -> None:
@@ -21,4 +22,5 @@ def run(**options: Any) -> None:
     import mmseg_ftu.plugin  # noqa: F401 (first: it keeps imports quiet)
     from mmseg_ftu.export.onnx import export_onnx
 
-    export_onnx(**take_cfg_options(options))
+    file = options.pop('file')
+    export_onnx(**take_cfg_options({**options, 'out': options['out'] or file}))

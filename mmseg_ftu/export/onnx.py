@@ -15,20 +15,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from mmengine.config import Config
 from mmengine.logging import print_log
-from mmengine.registry import init_default_scope
-from mmengine.runner import load_checkpoint
-from mmseg.registry import MODELS
-from torch import Tensor, nn
 
 from mmseg_ftu.engine.runner import load_config
-from mmseg_ftu.engine.safe_checkpoints import dataset_meta_of
+from mmseg_ftu.export.probability import (
+    CHECKED_SHAPES,
+    MIN_SIZE,
+    Probability,
+    example_image,
+    load_for_export,
+)
 from mmseg_ftu.io.atomic_files import write_bytes
 from mmseg_ftu.io.own_files import is_own_onnx, require_own
-from mmseg_ftu.models import BinaryEncoderDecoder
-from mmseg_ftu.recipe import UNKNOWN_STAINS
 from mmseg_ftu.version import __version__
 
 if TYPE_CHECKING:
@@ -36,44 +35,8 @@ if TYPE_CHECKING:
 
 OPSET = 20
 TOLERANCE = 1e-4  # of a probability
-MIN_SIZE, MAX_SIZE = 64, 16384  # px, of height and width
-TRACED_SHAPE = (2, 3, 128, 160)  # 1 would be taken for a constant
-# Other sizes than the one the graph was traced at, odd ones among them.
-CHECKED_SHAPES = ((1, 3, 256, 256), (2, 3, 200, 301), (1, 3, MIN_SIZE, 97))
-
-
-class Probability(nn.Module):
-    """Images ``(N, 3, H, W)``, RGB, 0..255, to probabilities ``(N, 1, H, W)``.
-
-    Args:
-        model: Trained segmentor.
-        stain: Name of the stain normalisation that it was trained on.
-    """
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, model: BinaryEncoderDecoder, stain: str) -> None:
-        super().__init__()
-        self.stain = stain
-        self.backbone = model.backbone
-        self.decode_head = model.decode_head
-        self.align_corners = model.align_corners
-        self.padding = model.padding
-        preprocessor = model.data_preprocessor
-        self.register_buffer('mean', preprocessor.mean.clone())
-        self.register_buffer('std', preprocessor.std.clone())
-
-    def forward(self, image: Tensor) -> Tensor:
-        """Compute the probability of foreground."""
-        x = (image - self.mean) / self.std
-        return self.padding(self._logits, x).sigmoid()
-
-    def _logits(self, x: Tensor) -> Tensor:
-        logits = self.decode_head(self.backbone(x))
-        return F.interpolate(
-            logits, x.shape[2:], mode='bilinear', align_corners=self.align_corners
-        )
+MAX_SIZE = 16384  # px, of height and width
+CAPTURED_SHAPE = (2, 3, 128, 160)  # 1 would be taken for a constant
 
 
 def export_onnx(
@@ -97,20 +60,10 @@ def export_onnx(
             did not write.
     """
     require_own(Path(out), is_own_onnx)
-    onnx = import_onnx()
+    import_onnx()
     cfg = load_config(config, None, cfg_options)
     model = load_for_export(cfg, checkpoint)
-    proto = make_graph(model)
-    onnx.helper.set_model_props(
-        proto, properties_of(cfg, config, checkpoint, model.stain)
-    )
-    content = proto.SerializeToString()
-    difference = largest_difference(model, content)
-    if not difference < TOLERANCE:
-        raise ValueError(
-            f'the ONNX graph of {config} differs from PyTorch by {difference:.1e} in '
-            f'probability (allowed: {TOLERANCE:.0e}), so {out} was not written'
-        )
+    content, difference = graph_of(model, cfg, config, checkpoint)
     Path(out).parent.mkdir(parents=True, exist_ok=True)
     write_bytes(Path(out), content)
     print_log(
@@ -121,6 +74,28 @@ def export_onnx(
     return difference
 
 
+def graph_of(
+    model: Probability, cfg: Config, config: str, checkpoint: str
+) -> tuple[bytes, float]:
+    """Return an ONNX file and its largest difference to PyTorch.
+
+    Raises:
+        ValueError: The graph computes something else or does not run at all sizes.
+    """
+    proto = make_graph(model)
+    import_onnx().helper.set_model_props(
+        proto, properties_of(cfg, config, checkpoint, model.stain)
+    )
+    content = proto.SerializeToString()
+    difference = largest_difference(model, content)
+    if not difference < TOLERANCE:
+        raise ValueError(
+            f'the ONNX graph of {config} differs from PyTorch by {difference:.1e} in '
+            f'probability (allowed: {TOLERANCE:.0e}), so nothing was written'
+        )
+    return content, difference
+
+
 def make_graph(model: Probability) -> ModelProto:
     """Return the ONNX graph of a model, for any batch size and image size."""
     # A map of one cell would be captured as a special case, so the captured range
@@ -128,7 +103,7 @@ def make_graph(model: Probability) -> ModelProto:
     least = max(MIN_SIZE, model.padding.divisor + 1)
     program = torch.onnx.export(
         model,
-        (example_image(TRACED_SHAPE),),
+        (example_image(CAPTURED_SHAPE),),
         dynamo=True,
         opset_version=OPSET,
         input_names=['image'],
@@ -144,7 +119,19 @@ def make_graph(model: Probability) -> ModelProto:
     )
     if program is None:
         raise RuntimeError('torch.onnx.export made no graph')
-    return program.model_proto
+    return without_traces(program.model_proto)
+
+
+def without_traces(proto: ModelProto) -> ModelProto:
+    """Remove what the exporter notes of this process and its source files."""
+    for part in (proto.graph, *proto.functions):
+        for item in (part, *part.node, *part.value_info):
+            item.ClearField('metadata_props')
+            item.ClearField('doc_string')
+    for value in (*proto.graph.input, *proto.graph.output, *proto.graph.initializer):
+        value.ClearField('metadata_props')
+        value.ClearField('doc_string')
+    return proto
 
 
 def import_onnx() -> ModuleType:
@@ -158,41 +145,6 @@ def import_onnx() -> ModuleType:
             f"{error.name} is missing: pip install 'mmseg_ftu[onnx]'"
         ) from error
     return onnx
-
-
-def load_for_export(cfg: Config, checkpoint: str) -> Probability:
-    """Build the config's model with a checkpoint's weights, for evaluation."""
-    init_default_scope('mmseg')
-    cfg.model.backbone.init_cfg = None
-    model = MODELS.build(cfg.model)
-    if not isinstance(model, BinaryEncoderDecoder):
-        raise ValueError(
-            f'model.type is {type(model).__name__}, but only BinaryEncoderDecoder (one '
-            'output channel) can be exported'
-        )
-    if not cfg.model.data_preprocessor.get('bgr_to_rgb'):
-        raise ValueError(
-            'model.data_preprocessor.bgr_to_rgb is not set: the exported graph takes '
-            'RGB, and this model was trained on BGR'
-        )
-    try:
-        loaded = load_checkpoint(model, checkpoint, map_location='cpu', strict=True)
-    except RuntimeError as error:
-        raise ValueError(
-            f'{checkpoint} does not belong to this config: {error}'
-        ) from error
-    stain = dataset_meta_of(loaded).get('stain', UNKNOWN_STAINS)
-    return Probability(model, stain).eval()
-
-
-def example_image(shape: tuple[int, ...]) -> Tensor:
-    """Draw an image with structure at several scales, RGB 0..255."""
-    generator = torch.Generator().manual_seed(0)
-    image = torch.zeros(shape)
-    for cells in (4, 16, 64):
-        noise = torch.rand(*shape[:2], cells, cells, generator=generator)
-        image += F.interpolate(noise, shape[2:], mode='bilinear') / 3
-    return (image * 255).round()
 
 
 def largest_difference(model: Probability, content: bytes) -> float:

@@ -21,6 +21,7 @@ LIST = '.written_by_mmseg_ftu'
 PNG_START = b'\x89PNG\r\n\x1a\n'
 PNG_HEADER = 33  # bytes: the start and the chunk IHDR
 PNG_MARK = b'tEXtSoftware\0mmseg_ftu'
+PACKAGE_MARK = b'written by mmseg_ftu'  # the comment, the last bytes of the archive
 ONNX_MARK = re.compile(rb'\x08producer\x12.mmseg_ftu ', re.DOTALL)
 
 IsOwn = Callable[[bytes], bool]
@@ -172,6 +173,11 @@ def is_own_prepared_page(content: bytes) -> bool:
 def is_own_onnx(content: bytes) -> bool:
     """Tell whether a graph was exported by this package."""
     return ONNX_MARK.search(content) is not None
+
+
+def is_own_package(content: bytes) -> bool:
+    """Tell whether an archive is a BioImage.IO package of this package."""
+    return content.startswith(b'PK') and content.endswith(PACKAGE_MARK)
 
 
 def is_own_picture(content: bytes) -> bool:

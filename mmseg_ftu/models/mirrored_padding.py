@@ -56,7 +56,7 @@ class MirroredPadding(NamedTuple):
     def pad(self, images: Tensor) -> Tensor:
         """Mirror images ``(N, C, H, W)`` at the bottom and the right."""
         # a condition on a size would tie a captured graph to one size
-        capturing = torch.compiler.is_compiling()
+        capturing = torch.compiler.is_compiling() or is_traced()
         padded = images
         for dim, least in zip((-2, -1), self.least, strict=True):
             side = images.shape[dim]
@@ -67,6 +67,11 @@ class MirroredPadding(NamedTuple):
         if not capturing and images.is_contiguous(memory_format=memory_format):
             return padded.contiguous(memory_format=memory_format)
         return padded
+
+
+def is_traced() -> bool:
+    """Tell whether ``torch.jit.trace`` is recording."""
+    return bool(torch.jit.is_tracing())  # type: ignore[attr-defined, no-untyped-call]
 
 
 def round_up(side: int, divisor: int) -> int:

@@ -12,6 +12,7 @@ from mmengine.config import Config
 from mmseg.registry import MODELS
 from slim_models import CONFIGS, SEVEN, build_slim, slim_config
 
+from mmseg_ftu.cli import main
 from mmseg_ftu.export import onnx as export_onnx
 from mmseg_ftu.io.own_files import is_own_onnx, require_own
 
@@ -168,6 +169,17 @@ def fake_export(*_, **__):
         model_proto = onnx.ModelProto()
 
     return Program
+
+
+@pytest.mark.parametrize('place', [['out.onnx'], ['--out', 'out.onnx']])
+def test_the_file_is_named_in_either_way(place, monkeypatch):
+    given = {}
+    monkeypatch.setattr(
+        export_onnx, 'export_onnx', lambda **options: given.update(options)
+    )
+    assert main(['export', 'onnx', 'config.py', 'model.pth', *place]) == 0
+    assert given['out'] == 'out.onnx'
+    assert {*given} == {'config', 'checkpoint', 'out', 'cfg_options'}
 
 
 def test_mistakes(tmp_path):
