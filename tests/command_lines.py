@@ -40,3 +40,17 @@ def run(*command, data=None, check=True, **environment):
     if check:
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return done
+
+
+MEASURED = """
+import resource, sys
+from mmseg_ftu.cli import run_command
+code = run_command(sys.argv[1], sys.argv[2:])
+print('MiB', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+raise SystemExit(code)
+"""
+
+
+def peak_memory(*words) -> int:
+    """Run a command of mmseg-ftu in a process of its own; return its peak, MiB."""
+    return int(run(sys.executable, '-c', MEASURED, *words).stdout.split()[-1])
