@@ -121,7 +121,7 @@ def compare(
             of_units[name] = score_image_units(
                 units_of(predictions, name, found, pred_instances),
                 units_of(truths, name, mask, instances),
-                *(mask, with_hd95),
+                *(mask, with_hd95, not (instances or pred_instances)),
             )
             scores |= unit_columns(of_units[name], row['pixel_size'])
         note = NO_PREDICTION if name in absent else ''

@@ -41,12 +41,16 @@ def connected_units(mask: np.ndarray) -> Objects:
 
 
 def score_image_units(
-    prediction: Objects, truth: Objects, mask: np.ndarray, with_hausdorff: bool = True
+    prediction: Objects,
+    truth: Objects,
+    mask: np.ndarray,
+    with_hausdorff: bool = True,
+    divided: bool = False,
 ) -> UnitScores:
     """Score the units of an image; ``mask`` is the truth, 255 where it is ignored."""
     ignored = mask == IGNORE_LABEL
     runs = _runs(ignored) if ignored.any() else None
-    return score_units(prediction, truth, runs, with_hausdorff)
+    return score_units(prediction, truth, runs, with_hausdorff, divided)
 
 
 def unit_columns(scores: UnitScores, pixel_size: float) -> dict[str, float]:

@@ -119,6 +119,7 @@ def score_units(
     truth: Objects,
     ignored: RunMask | None = None,
     with_hausdorff: bool = True,
+    divided: bool = False,
 ) -> UnitScores:
     """Score the units of an image.
 
@@ -127,9 +128,11 @@ def score_units(
         truth: True units, without ignored pixels.
         ignored: Pixels that are ignored.
         with_hausdorff: Compute the Hausdorff distance too, by far the slowest.
+        divided: Let ignored pixels divide predicted units, as they divide true ones
+            that are connected objects of a mask.
     """
     if ignored is not None and len(ignored):
-        prediction = _counted(prediction, truth, ignored)
+        prediction = _counted(prediction, truth, ignored, divided)
     pairs = overlaps(prediction, truth)
     iou = _iou(pairs, prediction.area, truth.area)
     best, share = _most_overlapping(pairs, len(prediction))
@@ -169,15 +172,22 @@ def score_units(
     )
 
 
-def _counted(prediction: Objects, truth: Objects, ignored: RunMask) -> Objects:
+def _counted(
+    prediction: Objects, truth: Objects, ignored: RunMask, divided: bool
+) -> Objects:
     """Return the predicted units that count, without ignored pixels."""
     area = overlaps(prediction, find_objects(ignored))
     lost = np.bincount(area.one, area.area, len(prediction))
-    pairs = overlaps(prediction, truth)
-    iou = _iou(pairs, prediction.area - lost, truth.area)
-    counts = lost <= prediction.area / 2
+    counts = (lost <= prediction.area / 2)[lost < prediction.area]
+    units = clip_objects(prediction.select(lost < prediction.area), ignored.gaps())
+    if divided:
+        parts = find_objects(units.mask)
+        _, first = np.unique(parts.labels, return_index=True)
+        units, counts = parts, counts[units.labels[first]]
+    pairs = overlaps(units, truth)
+    iou = _iou(pairs, units.area, truth.area)
     counts[pairs.one[iou > LEAST_IOU]] = True
-    return clip_objects(prediction.select(counts), ignored.gaps())
+    return units.select(counts)
 
 
 def _iou(pairs: Overlaps, areas: np.ndarray, others: np.ndarray) -> np.ndarray:

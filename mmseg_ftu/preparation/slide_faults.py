@@ -71,8 +71,11 @@ def missing_kinds(
     texts = []
     if not outlines.units and options.empty == 'refuse':
         of = f' of class {", ".join(options.classes)}' if options.classes else ''
+        first = ' (--region and --ignore take theirs first)' * bool(
+            options.regions or options.ignored
+        )
         texts.append(
-            f'no unit{of}; {there}. Mend --class, or say what to do with slides '
+            f'no unit{of}; {there}{first}. Mend --class, or say what to do with slides '
             'without units (--empty keep or skip)'
         )
     if outlines.regions is not None and not outlines.regions:

@@ -141,6 +141,7 @@ def _measured(
             found.counted_px,
             spacing,
             share,
+            found.covered_px,
         )
         rows = _rows(found, image)
         yield rows, image_row(rows, image)

@@ -33,6 +33,7 @@ class FoundUnits:
         counted_px: Pixels of the image that are not ignored.
         numbers: Labels of an instance map, or places in a file; None counts from 1.
         mean_probability: Mean probability of each, (N,); None if unknown.
+        covered_px: Pixels that are units; None where no two units overlap.
     """
 
     objects: list[Objects]
@@ -40,6 +41,7 @@ class FoundUnits:
     counted_px: int
     numbers: list[int] | None = None
     mean_probability: np.ndarray | None = None
+    covered_px: int | None = None
 
 
 class MaskUnits:
@@ -164,6 +166,7 @@ class OutlineUnits:
                 class_name or None,
                 shape[0] * shape[1],
                 [mine[k].number for k in inside],
+                covered_px=fill_polygons([a.outline for a in mine], shape).area,
             )
 
 

@@ -44,6 +44,7 @@ class UnitImage:
         counted_px: Pixels of the image that are not ignored.
         spacing: Height and width of a pixel, um; None if unknown.
         tissue_share: Share of the image that is tissue, 0..1; None if unknown.
+        covered_px: Pixels that are units; None where no two units overlap.
     """
 
     id: str
@@ -52,6 +53,7 @@ class UnitImage:
     counted_px: int
     spacing: tuple[float, float] | None = None
     tissue_share: float | None = None
+    covered_px: int | None = None
 
     @property
     def names(self) -> tuple[str, str, str]:
@@ -108,7 +110,9 @@ def image_row(rows: pd.DataFrame, image: UnitImage) -> dict[str, Any]:
     Returns:
         The columns of ``IMAGE_COLUMNS``, fit for JSON; None where unknown.
     """
-    count, area = len(rows), int(rows.area_px.sum())
+    count, area = len(rows), image.covered_px
+    if area is None:
+        area = int(rows.area_px.sum())
     mm2 = None
     if image.spacing is not None:
         mm2 = image.counted_px * image.spacing[0] * image.spacing[1] / 1e6

@@ -318,6 +318,26 @@ def test_units_that_touch(tmp_path, options, counts, f1):
     assert row['unit_f1'] == f1
 
 
+DISC = np.zeros((80, 80), np.uint8)
+cv2.circle(DISC, (40, 40), 30, 1, -1)
+STRIPED = DISC.copy()
+STRIPED[:, 36:44] = 255
+
+
+@pytest.mark.parametrize(
+    ('options', 'units'), [({}, 2), ({'instances': True, 'ignore': 255}, 1)]
+)
+def test_ignored_pixels_divide_both_masks_or_none(tmp_path, options, units):
+    truth = write_masks(tmp_path / 'truth', {'a': STRIPED})
+    prediction = write_masks(tmp_path / 'pred', {'a': DISC})
+    options = {'ignore': 255} | options
+    result = compare(prediction, truth, units=True, **options)
+    (row,) = result.images.to_dict('records')
+    assert (row['units_truth'], row['units_predicted']) == (units, units)
+    scores = ('unit_f1', 'unit_sq', 'unit_pq', 'contest_f1', 'object_dice')
+    assert [row[name] for name in scores] == [1] * 5
+
+
 def test_units_in_tables(make_prepared, tmp_path):
     prepared = make_prepared(n=6, original=(96, 80))
     prediction = prediction_of(prepared, tmp_path / 'pred', 2)

@@ -145,6 +145,10 @@ def test_outlines(tmp_path):
     assert units.touches_border.tolist() == [0, 0, 1]
     rows = by_image.reset_index()[['image', 'class', 'units']].values.tolist()
     assert rows == [['a', 'Normal', 2], ['a', 'Sclerotic', 1], ['b', 'FTU', 0]]
+    covered = [600, 100, 0]  # where two overlap, pixels count once
+    assert by_image.area_share.tolist() == pytest.approx(
+        [area / MASK.size for area in covered], rel=1e-5
+    )
 
 
 def test_a_second_run_replaces_its_own_and_keeps_edits(tmp_path, capsys):
