@@ -1,6 +1,6 @@
 """What ``tools/units.py`` does: measure the units of anybody's masks."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from math import isnan, prod, sqrt
 from pathlib import Path
@@ -13,6 +13,7 @@ from tqdm import tqdm
 from mmseg_ftu.evaluation.labels import Labels
 from mmseg_ftu.io.listing import some_of
 from mmseg_ftu.io.own_files import ListedFolder, refuse_nesting
+from mmseg_ftu.io.pixel_size import LARGEST, SMALLEST
 from mmseg_ftu.io.resizing import target_shape
 from mmseg_ftu.io.sources import open_source
 from mmseg_ftu.io.tables import id_fault
@@ -37,6 +38,13 @@ from mmseg_ftu.units.unit_table import (
 )
 
 TISSUE_SIDE = 1024  # px of the picture on which tissue is found
+CLEANING = {
+    'max_hole_um2': '--max-hole-um2',
+    'min_area_um2': '--min-area-um2',
+    'min_area_px': '--min-area-px',
+    'split_um': '--split-touching-um',
+    'split_px': '--split-touching-px',
+}  # options of `clean_objects` as users know them
 
 
 def measure_masks(
@@ -71,6 +79,7 @@ def measure_masks(
         ValueError: If an argument or a file cannot be used, or a file is in the way.
     """
     spacing = _spacing(pixel_size)
+    _check_cleaning(cleaning)
     files = image_files(images) if images else {}
     options: dict[str, Any] = dict(
         foreground=foreground, ignore=ignore, instances=instances, cleaning=cleaning
@@ -97,7 +106,10 @@ def measure_masks(
     tables = [out / 'units' / f'{name}.csv' for name in units.ids]
     folder.write('units.csv', partial(join_tables, parts=tables))
     folder.write('units_by_image.csv', partial(write_image_rows, rows=rows))
-    return _summary(out, rows, len(units.ids), lost)
+    text = _summary(out, rows, len(units.ids), lost)
+    if isinstance(units, OutlineUnits) and units.too_small:
+        text += f'\n{units.too_small} outlines hold no centre of a pixel: left out'
+    return text
 
 
 def _open(masks: Path, options: dict[str, Any]) -> MaskUnits | OutlineUnits:
@@ -133,6 +145,8 @@ def _measured(
         size = of_file if isnan(size) else size
         spacing = None if size is None else (size, size)
     mean = None if spacing is None else sqrt(prod(spacing))
+    if isinstance(units, MaskUnits):
+        _require_um(name, mean, units.cleaning)
     for found in units.units(name, file, mean):
         image = UnitImage(
             name,
@@ -181,12 +195,41 @@ def _spacing(pixel_size: Iterable[float] | None) -> tuple[float, float] | None:
     if pixel_size is None:
         return None
     sizes = [*pixel_size]
-    if len(sizes) not in (1, 2) or not all(0 < size < np.inf for size in sizes):
+    fits = all(SMALLEST <= size <= LARGEST for size in sizes)
+    if len(sizes) not in (1, 2) or not fits:
         raise ValueError(
             f'--pixel-size {" ".join(map(str, sizes))}: give the width and height of a '
-            'pixel, um, or one number for both'
+            f'pixel, {SMALLEST:g} to {LARGEST:g} um, or one number for both'
         )
     return sizes[-1], sizes[0]
+
+
+def _require_um(name: str, pixel_size: float | None, cleaning: dict[str, Any]) -> None:
+    """Refuse limits in um where an image's pixel size is unknown."""
+    given = [o for key, o in CLEANING.items() if 'um' in key and cleaning.get(key)]
+    if given and pixel_size is None:
+        raise ValueError(
+            f'{given[0]}: the pixel size of {name!r} is unknown: give --pixel-size, or '
+            'a limit in px where there is one'
+        )
+
+
+def _check_cleaning(cleaning: Mapping[str, Any]) -> None:
+    """Check the options of `clean_objects`, by the names that users know."""
+    for name, option in CLEANING.items():
+        value = cleaning.get(name)
+        if value is None:
+            continue
+        splits = name.startswith('split')
+        if not (value > 0 if splits else value >= 0) or value == np.inf:
+            wanted = 'a positive number' if splits else '0 or more'
+            raise ValueError(f'{option} {value:g}: give {wanted}')
+    if cleaning.get('split_um') is not None and cleaning.get('split_px') is not None:
+        raise ValueError('--split-touching-um and --split-touching-px: give one')
+    if cleaning.get('max_hole_um2') is not None and not cleaning.get('fill'):
+        raise ValueError(
+            '--max-hole-um2 limits --fill-holes: give that too, or leave it out'
+        )
 
 
 def _summary(

@@ -1,11 +1,12 @@
 """Where units come from: masks in any layout that ``evaluate`` reads, or GeoJSON."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import shapely
 
 from mmseg_ftu.evaluation.mask_sources import MaskSource, open_masks
 from mmseg_ftu.io.image_files import take_images
@@ -13,6 +14,7 @@ from mmseg_ftu.io.images import FORMAT_OF_SUFFIX
 from mmseg_ftu.io.listing import some_of
 from mmseg_ftu.io.raster import IGNORE_LABEL
 from mmseg_ftu.io.sources import SLIDE_SUFFIXES, open_source
+from mmseg_ftu.masks.annotations import Annotation
 from mmseg_ftu.masks.clean_objects import clean_objects
 from mmseg_ftu.masks.fill_polygons import fill_polygons
 from mmseg_ftu.masks.label_image import objects_of_labels
@@ -125,6 +127,7 @@ class OutlineUnits:
     def __init__(self, folder: Path) -> None:
         found = [folder] if folder.is_file() else annotation_files(folder)
         self.files: dict[str, Path] = {}
+        self.too_small = 0  # outlines so far that hold the centre of no pixel
         for path in found:
             if stem_of(path) in self.files:
                 raise ValueError(f'{folder}: two files are named {stem_of(path)!r}')
@@ -152,15 +155,17 @@ class OutlineUnits:
         if image is None:
             raise ValueError(
                 f'{self.files[name]}: outlines do not say how large their image is; '
-                'give --images'
+                f'give --images, a folder with an image named {name!r}'
             )
         shape = _size(image)
         annotations = read_annotations(self.files[name]).annotations
+        _require_inside(self.files[name], annotations, shape)
         classes = dict.fromkeys(a.class_name for a in annotations) or {'': None}
         for class_name in classes:
             mine = [a for a in annotations if a.class_name == class_name]
             objects = [_alone(fill_polygons([a.outline], shape)) for a in mine]
             inside = [k for k, one in enumerate(objects) if len(one)]
+            self.too_small += len(mine) - len(inside)
             yield FoundUnits(
                 [objects[k] for k in inside],
                 class_name or None,
@@ -199,6 +204,23 @@ def image_files(folder: Path) -> dict[str, Path]:
     if twice:
         raise ValueError(f'--images {folder}: names occur twice: {some_of(twice)}')
     return found
+
+
+def _require_inside(
+    file: Path, annotations: Sequence[Annotation], shape: tuple[int, int]
+) -> None:
+    """Refuse outlines of which nothing lies on the image."""
+    image = shapely.box(0, 0, shape[1], shape[0])
+    outside = [a for a in annotations if not shapely.intersects(a.outline, image)]
+    if outside:
+        first = outside[0]
+        left, top, _, _ = shapely.bounds(first.outline)
+        raise ValueError(
+            f'{file}: {len(outside)} of {len(annotations)} outlines lie outside of the '
+            f'image, {shape[1]} x {shape[0]} px (width x height); the first is object '
+            f'{first.number}, at x {left:.6g}, y {top:.6g}. Give the image that was '
+            'annotated, at its full size'
+        )
 
 
 def _alone(mask: RunMask) -> Objects:

@@ -132,8 +132,8 @@ def test_outlines(tmp_path):
     draw_image(tmp_path / 'images' / 'a.png')
     draw_image(tmp_path / 'images' / 'b.png')
     boxes = [shapely.box(10, 10, 30, 30), shapely.box(20, 10, 40, 30)]  # overlap
-    boxes += [shapely.box(90, 50, 120, 80), shapely.box(200, 0, 210, 10)]
-    named = zip(boxes, ['Normal', 'Normal', 'Sclerotic', 'Normal'], strict=True)
+    boxes += [shapely.box(90, 50, 120, 80)]
+    named = zip(boxes, ['Normal', 'Normal', 'Sclerotic'], strict=True)
     geojson(tmp_path / 'drawn' / 'a.geojson', *(feature(*pair) for pair in named))
     geojson(tmp_path / 'drawn' / 'b.geojson')
     out, images = tmp_path / 'out', tmp_path / 'images'
@@ -167,7 +167,13 @@ def test_a_second_run_replaces_its_own_and_keeps_edits(tmp_path, capsys):
         ({'pixel_size': [0]}, '--pixel-size 0: give the width'),
         ({'pixel_size': [1, 1, 1]}, '--pixel-size 1 1 1: give'),
         ({'pixel_size': [float('nan')]}, '--pixel-size nan'),
-        ({'split_um': 1}, 'needs the pixel size'),
+        ({'split_um': 1}, "--split-touching-um: the pixel size of 'a' is unknown"),
+        ({'min_area_um2': 1}, '--min-area-um2: the pixel size'),
+        ({'split_um': 1, 'split_px': 1}, 'px: give one'),
+        ({'split_px': 0}, '--split-touching-px 0: give a positive'),
+        ({'min_area_px': -1}, '--min-area-px -1: give 0 or more'),
+        ({'max_hole_um2': 5}, '--max-hole-um2 limits --fill-holes'),
+        ({'pixel_size': [1e9]}, r'--pixel-size 1000000000.0: .*, 0.05 to 20 um'),
         ({'instances': True, 'fill': True}, 'units are as they are labelled'),
         ({'images': 'nowhere'}, 'there is no such folder'),
     ],
@@ -179,6 +185,25 @@ def test_what_cannot_be_measured_is_named(tmp_path, options, message):
     with pytest.raises(ValueError, match=message):
         measure_masks(tmp_path / 'masks', tmp_path / 'out', **options)
     assert not (tmp_path / 'out' / 'units.csv').exists()
+
+
+def test_outlines_of_another_image(tmp_path):
+    draw_image(tmp_path / 'images' / 'a.png')
+    boxes = [(5, 5, 9, 9), (10.6, 10.6, 11.4, 11.4), (1000, 5, 1010, 9)]
+    outlines = [feature(shapely.box(*box), '') for box in boxes]
+    options = {'out': tmp_path / 'out', 'images': tmp_path / 'images'}
+    file = geojson(tmp_path / 'a.geojson', *outlines)
+    with pytest.raises(
+        ValueError, match=r'1 of 3 outlines lie outside .* object 3, at'
+    ):
+        measure_masks(file, **options)
+    geojson(file, *outlines[:2])
+    text = measure_masks(file, **options)
+    assert text.startswith('1 units of 1 images')
+    assert text.endswith('1 outlines hold no centre of a pixel: left out')
+    geojson(tmp_path / 'z.geojson', *outlines[:2])
+    with pytest.raises(ValueError, match=r"give --images, a folder .* named 'z'"):
+        measure_masks(tmp_path / 'z.geojson', **options)
 
 
 def test_outlines_need_their_images_and_nothing_else(tmp_path):
