@@ -193,9 +193,7 @@ def test_outlines_of_another_image(tmp_path):
     outlines = [feature(shapely.box(*box), '') for box in boxes]
     options = {'out': tmp_path / 'out', 'images': tmp_path / 'images'}
     file = geojson(tmp_path / 'a.geojson', *outlines)
-    with pytest.raises(
-        ValueError, match=r'1 of 3 outlines lie outside .* object 3, at'
-    ):
+    with pytest.raises(ValueError, match='1 of 3 outlines lie outside'):
         measure_masks(file, **options)
     geojson(file, *outlines[:2])
     text = measure_masks(file, **options)
