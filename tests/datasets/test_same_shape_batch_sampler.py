@@ -2,6 +2,7 @@ import pytest
 from mmengine.config import Config
 from mmengine.dataset import ConcatDataset, DefaultSampler
 from mmseg.datasets import BaseSegDataset
+from quick_and_slow import mostly_slow
 from shipped_run import CONFIGS, build, shipped_config
 
 from mmseg_ftu.datasets import HuBMAPDataset, SameShapeBatchSampler
@@ -51,7 +52,7 @@ PIPELINES = {
 }
 
 
-@pytest.mark.parametrize('pipeline', PIPELINES)
+@pytest.mark.parametrize('pipeline', mostly_slow(PIPELINES, ['as prepared']))
 def test_images_of_their_own_sizes(make_prepared, pipeline):
     """Of one aspect ratio and several sizes, as prepared without ``--size``."""
     shapes = [(96, 72), (64, 48), (64, 48), (37, 53), (96, 72)]

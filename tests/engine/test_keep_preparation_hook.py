@@ -89,7 +89,10 @@ def change_size(data):
     [
         pytest.param(None, {}, None, marks=pytest.mark.slow),
         (change_size, {}, 'preparation.size 64 -> 48'),
-        (None, dict(laboratory='B'), "laboratory None -> 'B'"),
+        pytest.param(
+            *(None, dict(laboratory='B'), "laboratory None -> 'B'"),
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_resumed_run_is_told_of_other_data_only(

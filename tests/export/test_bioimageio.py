@@ -74,6 +74,7 @@ def rdf(files):
     return yaml.safe_load(files['rdf.yaml'])
 
 
+@pytest.mark.slow
 def test_bioimageio_finds_the_newer_description_and_passes_it(package):
     core = pytest.importorskip('bioimageio.core', reason=MISSING)
     with export.offline():
