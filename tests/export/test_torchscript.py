@@ -16,7 +16,7 @@ from mmseg_ftu.export.torchscript import quiet, trace_to_torchscript
 
 # none that the export tries itself: odd, tiny, wide, a multiple of all strides
 SHAPES = [(1, 3, 61, 33), (3, 3, 127, 193), (1, 3, 320, 192), (2, 3, 64, 448)]
-STATED = ['coat_daformer', 'mit_daformer', 'pvtv2_daformer', 'enetb5_unet']
+QUICK = ['coat_daformer', 'mit_daformer']
 TISSUE = [
     *('coat_slim_daformer', 'lite0_unet', 'mit_b0_daformer', 'pvtv2_b0_daformer'),
     'resnet18_unet',
@@ -48,7 +48,7 @@ def build(cfg: Config) -> Probability:
     return Probability(build_slim(cfg, images), {}).eval()
 
 
-@pytest.mark.parametrize('name', mostly_slow(NAMES, ['coat_daformer', 'mit_daformer']))
+@pytest.mark.parametrize('name', mostly_slow(NAMES, QUICK))
 def test_each_model_equals_pytorch_at_other_sizes(name):
     check(build(slim_config(name)))
 
