@@ -2,6 +2,7 @@
 
 import json
 from contextlib import closing
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -26,6 +27,9 @@ from mmseg_ftu.masks.geojson import write_geojson
 from mmseg_ftu.masks.objects import find_objects
 from mmseg_ftu.masks.run_mask import RunMask
 from mmseg_ftu.preparation import tile_writer
+from mmseg_ftu.preparation.folder_lock import held
+from mmseg_ftu.preparation.folder_writer import FolderWriter
+from mmseg_ftu.preparation.journal import Journal
 from mmseg_ftu.preparation.records import PreparationError
 from mmseg_ftu.preparation.slide_options import SlideOptions
 from mmseg_ftu.preparation.slides import prepare_slides
@@ -259,7 +263,7 @@ FAULTS = {
     ),
     'damaged annotations': (
         lambda f: (f / 'annotations' / 'b.geojson').write_text('[{'), {},
-        "slide 'b': .*b.geojson: Expecting property name",
+        "slide 'b': .*b.geojson: is damaged or cut off at character 3",
     ),
     'damaged slide': (
         lambda f: (f / 'slides' / 'b.tif').write_bytes(b'II*\0'), {},
@@ -435,6 +439,17 @@ def test_second_run_does_nothing(source, prepared):
     before = times(folder)
     assert 'finished already, nothing to do' in prepare(source, folder)
     assert times(folder) == before
+
+
+def test_the_second_of_two_runs_at_once_blames_the_first(source, tmp_path):
+    folder = tmp_path / 'out'
+    options = SlideOptions(source / 'slides', source / 'annotations', 1.0)
+    writer = FolderWriter([], folder, options.settings(), overwrite=False)
+    with held(folder, Journal(folder)):
+        (folder / 'tiles.csv').write_text('of the first run')
+        images = SimpleNamespace(made_of={}, side_files={'tiles.csv': b''})
+        with pytest.raises(PreparationError, match='another process is preparing it'):
+            writer.write(images)
 
 
 def test_an_edited_annotation_remakes_its_tiles_only(tmp_path):
