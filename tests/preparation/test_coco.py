@@ -122,6 +122,14 @@ def test_what_crosses_the_border_is_cut_off(tmp_path, polygon, box):
         np.testing.assert_array_equal(mask, cut)
 
 
+def test_a_huge_size_on_record_is_not_drawn(tmp_path):
+    folder = tmp_path / 'tissue'
+    path = write(folder, [(0, 1, [BOX]), (1, 1, [BOX])])
+    path.write_text(path.read_text().replace('"width": 60', '"width": 1000000000000'))
+    with pytest.raises(PreparationError, match='the mask has 40 x 1000000000000 px'):
+        prepare(folder)
+
+
 def test_other_categories_need_no_outline(tmp_path):
     folder = tmp_path / 'tissue'
     write(folder, [(0, 1, [BOX]), (0, 3, []), (1, 1, [BOX])])
