@@ -33,6 +33,8 @@ def read_slide_table(
         OSError: If it cannot be opened.
     """
     check_given_size(pixel_size)
+    if not path.is_file():
+        raise ValueError(f'--slides {path}: no such file; mend the path')
     frame = read_table(path)
     if 'path' not in frame:
         raise ValueError(

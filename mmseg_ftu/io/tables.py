@@ -31,8 +31,22 @@ def read_table(path: Path, content: bytes | None = None) -> pd.DataFrame:
             keep_default_na=False,
             encoding='utf-8-sig',
         )
+    except UnicodeDecodeError:
+        raise ValueError(
+            f'{path}: is not a readable csv table, as it is not in UTF-8; save it so'
+        ) from None
+    except pd.errors.EmptyDataError:
+        raise ValueError(
+            f'{path}: is not a readable csv table, as it is empty'
+        ) from None
     except ValueError as error:  # so are pandas' parser errors, and Unicode's
         raise ValueError(f'{path}: is not a readable csv table ({error})') from None
+    first = str(frame.columns[0])
+    for mark, name in ((';', 'semicolons'), ('\t', 'tabs')):
+        if mark in first:
+            raise ValueError(
+                f'{path}: its columns are separated by {name}; save it with commas'
+            )
     if frame.empty:
         raise ValueError(f'{path} has no rows')
     frame.columns = frame.columns.str.strip()
@@ -61,8 +75,12 @@ def id_fault(name: str) -> str | None:
         return 'the id is empty'
     if name != name.strip() or name.startswith('.') or name.endswith('.'):
         return f'the id {name!r} begins or ends with a blank or a full stop; rename it'
-    if any(char in FORBIDDEN_IN_IDS or not char.isprintable() for char in name):
-        return f'the id {name!r} is not a plain file name; rename it'
+    for char in name:
+        if char in FORBIDDEN_IN_IDS or not char.isprintable():
+            return (
+                f'the id {name!r} is not a plain file name, as it has the character '
+                f'{char!r}; rename it'
+            )
     if len(name.encode()) > LONGEST_ID:
         return f'the id {name!r} is longer than {LONGEST_ID} bytes; shorten it'
     return None

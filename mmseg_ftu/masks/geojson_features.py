@@ -35,7 +35,7 @@ def iterate_features(text: str) -> Iterator[dict[str, Any]]:
     elif text[start : start + 1] == '{':
         end = yield from _of_object(text, start)
     else:
-        raise ValueError('is not JSON: it begins with neither { nor [')
+        raise ValueError('is not GeoJSON: it begins with neither { nor [')
     if _skip(text, end) < len(text):
         raise ValueError(f'goes on behind its end, at character {end}')
 
@@ -45,13 +45,13 @@ def _of_object(text: str, start: int) -> Features:
     members: dict[str, Any] = {}
     place = _skip(text, start + 1)
     while text[place : place + 1] != '}':
-        key, place = DECODER.raw_decode(text, place)
+        key, place = _decode(text, place)
         place = _skip(text, _expect(text, _skip(text, place), ':'))
         if key == 'features' and text[place : place + 1] == '[':
             members[key] = True
             place = yield from _elements(text, place)
         else:
-            members[key], place = DECODER.raw_decode(text, place)
+            members[key], place = _decode(text, place)
         place = _skip(text, place)
         if text[place : place + 1] != '}':
             place = _skip(text, _expect(text, place, ','))
@@ -65,7 +65,7 @@ def _elements(text: str, start: int) -> Features:
     place = _skip(text, start + 1)
     number = 0
     while text[place : place + 1] != ']':
-        element, place = DECODER.raw_decode(text, place)
+        element, place = _decode(text, place)
         number += 1
         if not isinstance(element, dict) or element.get('type') != 'Feature':
             raise ValueError(
@@ -77,6 +77,19 @@ def _elements(text: str, start: int) -> Features:
         if text[place : place + 1] != ']':
             place = _skip(text, _expect(text, place, ','))
     return place + 1
+
+
+def _decode(text: str, place: int) -> tuple[Any, int]:
+    """Return the value at a place, and the place behind it."""
+    try:
+        return DECODER.raw_decode(text, place)
+    except json.JSONDecodeError:
+        raise
+    except ValueError as error:  # Python bounds the digits of a whole number
+        raise ValueError(
+            f'holds a number of too many digits behind character {place:,}: export it '
+            'again'
+        ) from error
 
 
 def _as_feature(members: dict[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ https://qupath.readthedocs.io/en/stable/docs/advanced/exporting_annotations.html
 """
 
 import gzip
+import json
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -22,6 +23,7 @@ from mmseg_ftu.masks.imagej_rois import read_rois
 
 SUFFIXES = ('.geojson', '.json', '.geojson.gz', '.json.gz', '.zip', '.roi')
 ROI_SUFFIXES = ('.zip', '.roi')
+FARTHEST = 1e9  # px; slides have up to some 1e6
 GZIP = b'\x1f\x8b'
 AREA_UM2 = ('Area \u00b5m^2', 'Area um^2')  # what QuPath calls it
 NO_AREA, NO_SHAPE = 'outline without area', 'object without geometry'
@@ -58,8 +60,8 @@ def read_annotations(path: Path) -> AnnotationFile:
     try:
         is_roi = name.endswith(ROI_SUFFIXES)
         return _collect(path, _rois(path) if is_roi else _features(path))
-    except (ValueError, RecursionError) as error:  # json's is one too
-        raise ValueError(f'{path}: {error}') from error
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f'{path}: {_fault_of(error)}') from error
 
 
 def stem_of(path: Path) -> str:
@@ -70,6 +72,23 @@ def stem_of(path: Path) -> str:
         if end and name.lower().endswith(end):
             return name[: len(name) - len(end)]
     return path.stem
+
+
+def _fault_of(error: Exception) -> str:
+    """Say what is wrong with a file that cannot be decoded."""
+    if isinstance(error, json.JSONDecodeError):
+        return (
+            f'is damaged or cut off at character {error.pos + 1:,} ({error.msg}): '
+            'export it again'
+        )
+    if isinstance(error, UnicodeDecodeError):
+        return (
+            f'is not text in UTF-8, as byte {error.start + 1:,} shows: export it '
+            'again, or save it in UTF-8'
+        )
+    if isinstance(error, RecursionError):
+        return 'is nested too deeply for GeoJSON: export it again'
+    return str(error)
 
 
 def _collect(path: Path, found: Iterable[_Found]) -> AnnotationFile:
@@ -109,8 +128,13 @@ def _features(path: Path) -> Iterator[_Found]:
     for number, feature in enumerate(iterate_features(_read_text(path)), start=1):
         try:
             yield _found_in(feature)
-        except (TypeError, ValueError, KeyError, AttributeError) as error:
+        except ValueError as error:
             raise ValueError(f'object {number}: {error}; export it again') from error
+        except (TypeError, KeyError, AttributeError, OverflowError) as error:
+            raise ValueError(
+                f'object {number}: it is not built like GeoJSON ({error}); export it '
+                'again'
+            ) from error
 
 
 def _read_text(path: Path) -> str:
@@ -149,13 +173,34 @@ def _found_in(feature: Mapping[str, Any]) -> _Found:
 
 def _polygon(rings: list[list[list[float]]]) -> shapely.Polygon | None:
     """Return a polygon of an outline and its holes; None if it has no three points."""
-    arrays = [np.array(ring, np.float64) for ring in rings if len(ring) >= 3]
+    arrays = [_points(ring) for ring in rings if len(ring) >= 3]
     if not arrays or len(rings[0]) < 3:
         return None
-    for array in arrays:
-        if array.ndim != 2 or array.shape[1] < 2 or not np.isfinite(array).all():
-            raise ValueError('its coordinates are not pairs of finite numbers')
-    return shapely.Polygon(arrays[0][:, :2], [array[:, :2] for array in arrays[1:]])
+    return shapely.Polygon(arrays[0], arrays[1:])
+
+
+def _points(ring: list[list[float]]) -> np.ndarray:
+    """Return the points of an outline, ``(N, 2)``.
+
+    Raises:
+        ValueError: If they are not pairs of numbers that can lie on a slide.
+    """
+    try:
+        found = np.array(ring)
+    except ValueError:  # points of different lengths
+        found = np.zeros(0)
+    is_number = found.dtype.kind in 'iuf'  # texts, and numbers beyond 64 bits, are not
+    is_pair = found.ndim == 2 and found.shape[1] >= 2
+    if not is_number or not is_pair or not np.isfinite(found).all():
+        raise ValueError('its coordinates are not pairs of finite numbers')
+    points = found[:, :2].astype(np.float64)
+    farthest = np.abs(points).max()
+    if farthest > FARTHEST:
+        raise ValueError(
+            f'its coordinates reach to {farthest:.3g}, and no slide has more than '
+            f'{FARTHEST:.0g} px'
+        )
+    return points
 
 
 def class_of(properties: Mapping[str, Any]) -> str:

@@ -81,17 +81,24 @@ def decoded_pixels(record: Record) -> int:
 
 def mask_faults(mask: Mask, shape: tuple[int, int]) -> list[str]:
     """Decode a mask and say what is wrong with it; ``EMPTY_MASK`` if it is empty."""
+    said = getattr(mask, 'shape', shape)
+    if said != shape:  # not drawn, as it may be huge
+        return [_other_size(said, shape)]
     try:
         labels = mask.read()
     except (ValueError, OSError) as error:
         return [str(error)]
     faults = [] if (labels == 1).any() else [EMPTY_MASK]
     if labels.shape != shape:
-        faults.append(
-            f'the mask has {_text(labels.shape)} px, the image {_text(shape)} px; '
-            'export both at the same size'
-        )
+        faults.append(_other_size(labels.shape, shape))
     return faults
+
+
+def _other_size(of_mask: tuple[int, ...], of_image: tuple[int, int]) -> str:
+    return (
+        f'the mask has {_text(of_mask)} px, the image {_text(of_image)} px; export '
+        'both at the same size'
+    )
 
 
 def _check(record: Record, resized: bool) -> list[str]:
@@ -122,6 +129,6 @@ def _size_fault(shape: tuple[int, int], record: Record, resized: bool) -> str | 
     )
 
 
-def _text(shape: tuple[int, int]) -> str:
+def _text(shape: tuple[int, ...]) -> str:
     """Return ``'height x width'``."""
     return f'{shape[0]} x {shape[1]}'

@@ -16,8 +16,10 @@ from pycocotools import mask as coco_masks
 
 from mmseg_ftu.io.listing import some_of
 from mmseg_ftu.io.raster import IGNORE_LABEL
-from mmseg_ftu.preparation.records import PreparationError
+from mmseg_ftu.preparation.coco_faults import annotation_faults
+from mmseg_ftu.preparation.records import Fault, PreparationError, require_no_faults
 
+SHOWN = 20  # faults
 LISTS = ('images', 'annotations', 'categories')
 Shapes = tuple[Any, ...]  # polygons (lists of numbers) and run lengths (objects)
 
@@ -88,7 +90,8 @@ def read_coco(
         ignore: Id of the category that is ignored; None for none.
 
     Raises:
-        PreparationError: If the file is not of that format, or lacks a category.
+        PreparationError: If the file is not of that format, lacks a category, or has
+            annotations that cannot be drawn; the message names them by id.
     """
     content = _read_lists(path)
     try:
@@ -96,9 +99,10 @@ def read_coco(
         units = _chosen(path, names, foreground) - {ignore}
         if ignore is not None:
             _chosen(path, names, [ignore])
+        _require_drawable(path, content, names, units | {ignore})
         shapes: dict[Any, list[tuple[int, Any]]] = {}
         for entry in content['annotations']:
-            shape = entry['category_id'], entry['segmentation']
+            shape = entry['category_id'], entry.get('segmentation')
             shapes.setdefault(entry['image_id'], []).append(shape)
         found: dict[str, list[CocoMask]] = {}
         for image in content['images']:
@@ -124,12 +128,32 @@ def _read_lists(path: Path) -> Mapping[str, Any]:
         content = json.loads(path.read_bytes())
     except ValueError as error:
         raise PreparationError(f'{path}: is not JSON ({error})') from error
-    missing = [name for name in LISTS if name not in content]
-    if not isinstance(content, dict) or missing:
+    there = content if isinstance(content, dict) else {}
+    missing = [name for name in LISTS if name not in there]
+    if missing:
         raise PreparationError(
             f'{path}: is not in the format of COCO, as it lacks {", ".join(missing)}'
         )
-    return content
+    return there
+
+
+def _require_drawable(
+    path: Path,
+    content: Mapping[str, Any],
+    categories: Mapping[Any, str],
+    drawn: set[Any],
+) -> None:
+    """Raise where annotations cannot be drawn.
+
+    Raises:
+        PreparationError: With the first faults, and how many more there are.
+    """
+    images = {i['id']: (int(i['height']), int(i['width'])) for i in content['images']}
+    texts = annotation_faults(content['annotations'], images, categories, drawn)
+    more = len(texts) - SHOWN
+    shown = [f'{path}: {text}' for text in texts[:SHOWN]]
+    shown += [f'{path}: and {more} more faults of annotations'] if more > 0 else []
+    require_no_faults([Fault(row, text) for row, text in enumerate(shown)])
 
 
 def _chosen(

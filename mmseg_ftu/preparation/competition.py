@@ -19,6 +19,7 @@ from mmseg_ftu.io.tables import (
 )
 from mmseg_ftu.preparation.checking import mask_faults
 from mmseg_ftu.preparation.given_split import GivenSplit
+from mmseg_ftu.preparation.number_limits import require_between
 from mmseg_ftu.preparation.prepare_folder import prepare_folder
 from mmseg_ftu.preparation.records import Fault, PreparationError, Record, RleMask
 from mmseg_ftu.prepared_table import DATA_SOURCES, ORGANS
@@ -60,6 +61,7 @@ def prepare_hubmap(
     Raises:
         PreparationError: With all faults of the source, before anything is written.
     """
+    require_between('--seed', seed, 0)
     split = split or GivenSplit()
     records, faults = list_competition(source, split.column)
     records, of_split = split.apply(records)

@@ -39,15 +39,41 @@ def held(folder: Path, journal: Journal) -> Iterator[None]:
     if handle is None:
         raise _busy(folder)
     try:
-        if not Journal(folder).is_as(journal):
-            raise PreparationError(
-                f'{folder}: another process has prepared it meanwhile; run the command '
-                'again to see whether anything is left to do'
-            )
+        _require_as_read(folder, journal)
         yield
     finally:
         path.unlink(missing_ok=True)
         os.close(handle)
+
+
+@contextmanager
+def refusing_others(folder: Path, journal: Journal) -> Iterator[None]:
+    """Blame another process for a refusal if it wrote the folder meanwhile.
+
+    The files of that process are in nobody's way, but ``journal`` does not know them.
+
+    Args:
+        folder: The prepared folder.
+        journal: What was read of it before.
+
+    Raises:
+        PreparationError: If another process is writing the folder, or did since
+            ``journal`` was read; else what was raised inside.
+    """
+    try:
+        yield
+    except PreparationError:
+        require_free(folder)
+        _require_as_read(folder, journal)
+        raise
+
+
+def _require_as_read(folder: Path, journal: Journal) -> None:
+    if not Journal(folder).is_as(journal):
+        raise PreparationError(
+            f'{folder}: another process has prepared it meanwhile; run the command '
+            'again to see whether anything is left to do'
+        )
 
 
 def _busy(folder: Path) -> PreparationError:

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import pandas as pd
 
 from mmseg_ftu.io.atomic_files import remove_leftovers, write_bytes
-from mmseg_ftu.preparation.folder_lock import held, require_free
+from mmseg_ftu.preparation.folder_lock import held, refusing_others, require_free
 from mmseg_ftu.preparation.folder_summary import count_images, describe_folder
 from mmseg_ftu.preparation.journal import Journal
 from mmseg_ftu.preparation.records import PreparationError
@@ -89,15 +89,17 @@ class FolderWriter:
         """
         paths, journal, folder = self.paths, self.journal, self.paths.path
         current = self._current(images.made_of)
-        self._refuse_others(images.made_of.keys() - current.keys())
-        self._refuse_side_files(images.side_files)
+        with refusing_others(folder, journal):
+            self._refuse_others(images.made_of.keys() - current.keys())
+            self._refuse_side_files(images.side_files)
         table = images.checked_table(current)
         todo = set(table['id']) - set(current)
         if not todo and self._is_finished(table, images.side_files):
             return (
                 f'{folder} is finished already, nothing to do.\n{count_images(table)}'
             )
-        strays = self._strays(set(table['id']))
+        with refusing_others(folder, journal):
+            strays = self._strays(set(table['id']))
         with held(folder, journal):
             journal.begin(self.settings, current, todo, images.side_files)
             for name in FOLDERS:

@@ -50,13 +50,20 @@ def assign_folds(frame: pd.DataFrame, folds: int = 5, seed: int = 0) -> pd.Serie
     if folds < 2 or group.nunique() < folds:
         raise ValueError(
             f'{len(frame)} images in {group.nunique()} groups cannot make {folds} '
-            'folds: ask for at least 2 folds and at most one a group (rows with the '
-            'same group, or the same age and sex, stay together)'
+            f'folds: ask for at least 2 folds and at most one a group ({_kept(frame)} '
+            'stay together)'
         )
     counts = pd.crosstab(group, frame['organ'])  # groups and organs in sorted order
     fold_of_group = _best_assignment(counts.to_numpy(), folds, seed)
     fold = group.map(dict(zip(counts.index, fold_of_group.tolist(), strict=True)))
     return fold.astype(int).rename('fold')
+
+
+def _kept(frame: pd.DataFrame) -> str:
+    """Say which images are kept together, for messages."""
+    kept = 'images of one patient or other group'
+    has_ages = 'age' in frame and (_text(frame['age']) != '').any()
+    return kept + ', or of the same age and sex,' * bool(has_ages)
 
 
 def donor_groups(frame: pd.DataFrame) -> pd.Series:

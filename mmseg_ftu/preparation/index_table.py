@@ -68,13 +68,16 @@ class IndexTable:
         }
 
 
-def detail_faults(details: Mapping[str, str]) -> list[str]:
+def detail_faults(
+    details: Mapping[str, str], pixel_size: str = 'pixel_size'
+) -> list[str]:
     """Check what becomes keys of metrics and thresholds.
 
     Args:
         details: ``pixel_size``, ``organ`` and ``data_source`` of an image.
+        pixel_size: What messages call the pixel size.
     """
-    fault = number_fault('pixel_size', details['pixel_size'])
+    fault = number_fault(pixel_size, details['pixel_size'])
     texts = [fault] if fault else []
     for name in ('organ', 'data_source'):
         if not PLAIN_WORD.fullmatch(details[name]):

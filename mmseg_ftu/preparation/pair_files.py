@@ -68,6 +68,8 @@ def find_pairs(
     if is_coco(folders.masks) and masks.is_file():
         found = read_coco(masks, folders.foreground, folders.ignore)
         return _find_images(images), dict(found)
+    if is_coco(folders.masks) and not masks.is_dir():
+        raise PreparationError(f'{masks}: no such file; see --masks')
     for path in (images, masks):
         if not path.is_dir():
             raise PreparationError(f'{path}: no such folder; see --images and --masks')

@@ -14,6 +14,7 @@ from mmseg_ftu.io.images import read_size
 from mmseg_ftu.io.tables import id_fault, repeated_ids
 from mmseg_ftu.preparation.given_split import GivenSplit
 from mmseg_ftu.preparation.index_table import detail_faults
+from mmseg_ftu.preparation.number_limits import require_between
 from mmseg_ftu.preparation.pair_files import (
     PairFolders,
     common_details,
@@ -58,6 +59,7 @@ def prepare_pairs(
     Raises:
         PreparationError: With all faults of the source, before anything is written.
     """
+    require_between('--seed', seed, 0)
     split = GivenSplit.of(folders.fold_column, val_ids)
     records, faults = list_pairs(folders)
     records, of_split = split.apply(records)

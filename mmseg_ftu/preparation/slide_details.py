@@ -52,11 +52,17 @@ def common_details(options: SlideOptions) -> Details:
 
 
 def _columns_of(index: Path | None) -> list[str]:
-    """Return the columns of the table; faults are left to who reads it."""
+    """Return the columns of the table.
+
+    Raises:
+        PreparationError: If it cannot be read.
+    """
     try:
         return [] if index is None else [*read_table(index).columns]
-    except (ValueError, OSError):
-        return []
+    except FileNotFoundError:
+        raise PreparationError(f'{index}: no such file; see --index') from None
+    except ValueError as error:
+        raise PreparationError(str(error)) from None
 
 
 def _group_is_slide(name: str, details: Details) -> str:

@@ -8,6 +8,7 @@ import shapely
 
 from mmseg_ftu.io.pixel_size import LARGEST, SMALLEST
 from mmseg_ftu.io.sources import Source, scanned_from
+from mmseg_ftu.io.tables import number_fault
 from mmseg_ftu.masks.annotations import Annotation, AnnotationFile
 from mmseg_ftu.masks.class_names import UNCLASSIFIED, list_classes
 from mmseg_ftu.preparation.slide_files import SlideFile
@@ -22,10 +23,9 @@ FRACTION = 1.0  # coordinates up to here are parts of the image, not px
 def find_pixel_size(file: SlideFile, source: Source) -> tuple[list[str], float | None]:
     """Return the pixel size of a slide, um/px, or what is wrong with it."""
     given = file.details['pixel_size']
-    try:
-        pixel_size = float(given) if given else source.pixel_size
-    except ValueError:
+    if number_fault('', given):
         return [], None  # listed already
+    pixel_size = float(given) if given else source.pixel_size
     if pixel_size is None:
         why = f' ({source.pixel_size_fault})' if source.pixel_size_fault else ''
         return [
@@ -78,10 +78,12 @@ def missing_kinds(
             f'no unit{of}; {there}{first}. Mend --class, or say what to do with slides '
             'without units (--empty keep or skip)'
         )
-    if outlines.regions is not None and not outlines.regions:
+    is_skipped = options.empty == 'skip' and not outlines.units
+    if outlines.regions is not None and not outlines.regions and not is_skipped:
         texts.append(
             f'no region of class {", ".join(options.regions)}, so that all of it would '
-            f'be ignored; {there}. Draw one, or leave out --region'
+            f'be ignored; {there}. Draw one, move the slide '
+            'away, or leave out --region'
         )
     return texts
 

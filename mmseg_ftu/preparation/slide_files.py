@@ -58,7 +58,7 @@ def list_slides(options: SlideOptions) -> tuple[list[SlideFile], list[Fault]]:
         if name in repeated:
             texts.append('its name differs from another by case only; rename it')
         details = table.get(name, common_details(options))
-        texts += detail_faults(details)
+        texts += detail_faults(details, _pixel_size_place(options))
         if options.index and name not in table:
             texts.append(f'no row in {options.index}; add it')
         paths, files = slides.get(name, []), []
@@ -118,6 +118,31 @@ def _annotations_by_name(place: Path) -> dict[str, list[Path]]:
             'QuPath: File, Export objects as GeoJSON'
         )
     return found
+
+
+def passed_over(options: SlideOptions) -> list[str]:
+    """Return the names of files in the folder of annotations that are of other kinds.
+
+    Hidden files are not told, nor are slides that lie in the same folder.
+    """
+    place = options.annotations
+    if not place.is_dir():
+        return []
+    is_shared = options.slides.resolve() in (place.resolve(), *place.resolve().parents)
+    known = (*SUFFIXES, *(IMAGES if is_shared else ()))
+    return [
+        path.name
+        for path in sorted(place.iterdir())
+        if path.is_file() and not path.name.lower().endswith(known)
+        if not path.name.startswith('.')
+    ]
+
+
+def _pixel_size_place(options: SlideOptions) -> str:
+    """Return where the pixel size of a slide is given, for messages."""
+    if not options.pixel_size_column:
+        return 'pixel_size'
+    return f'{options.pixel_size_column} of {options.index}'
 
 
 def _keys(path: Path) -> list[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mmseg_ftu.io.pixel_size import LARGEST, SMALLEST
+from mmseg_ftu.masks.class_names import tidy
 from mmseg_ftu.preparation.number_limits import LARGEST_SIZE, require_between
 from mmseg_ftu.preparation.records import PreparationError
 
@@ -78,12 +79,40 @@ class SlideOptions:
                 f'--pixel-size {self.pixel_size:g}: give {SMALLEST:g} to {LARGEST:g} '
                 'um/px'
             )
+        self._check_slide_pixel_size()
+        self._check_classes()
         require_between('--tile', self.tile, 32, LARGEST_SIZE, 'px')
         require_between('--overlap', self.overlap, 0, self.tile // 2, 'px')
         if not 0 <= self.negatives < math.inf:
             raise PreparationError(f'--negatives {self.negatives}: give 0 or more')
         if not 0 <= self.least_tissue <= 1:
             raise PreparationError(f'--least-tissue {self.least_tissue}: give 0 to 1')
+
+    def _check_slide_pixel_size(self) -> None:
+        given = self.slide_pixel_size
+        try:
+            is_plausible = not given or SMALLEST <= float(given) <= LARGEST
+        except ValueError:
+            is_plausible = False
+        if not is_plausible:
+            raise PreparationError(
+                f'--slide-pixel-size {given}: give {SMALLEST:g} to {LARGEST:g} um/px'
+            )
+
+    def _check_classes(self) -> None:
+        option_of: dict[str, str] = {}
+        for option, names in (
+            ('--class', self.classes),
+            ('--region', self.regions),
+            ('--ignore', self.ignored),
+        ):
+            for name in {tidy(name) for name in names}:
+                if name in option_of:
+                    raise PreparationError(
+                        f'{option_of[name]} and {option} both name {name!r}; leave it '
+                        'out of one of them'
+                    )
+                option_of[name] = option
 
     def settings(self) -> dict[str, Any]:
         """Return what shapes the tiles, for the manifest."""

@@ -11,7 +11,7 @@ import shapely
 from mmseg_ftu.io.pixel_budget import PixelBudget
 from mmseg_ftu.io.sources import Source, plan_source
 from mmseg_ftu.masks.annotations import Annotation, AnnotationFile
-from mmseg_ftu.masks.class_names import list_classes
+from mmseg_ftu.masks.class_names import is_meant, list_classes
 from mmseg_ftu.masks.read_annotations import read_annotations
 from mmseg_ftu.preparation.slide_faults import (
     find_origin,
@@ -59,6 +59,7 @@ class SlidePlan:
         thumbnail: JPEG with the annotations drawn on it.
         notes: What people should know.
         counts: Numbers of objects for the table of slides.
+        has_hidden_units: Whether there are units, but none can be seen in a tile.
     """
 
     file: SlideFile
@@ -73,6 +74,7 @@ class SlidePlan:
     thumbnail: bytes = b''
     notes: tuple[str, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
+    has_hidden_units: bool = False
 
 
 def plan_slide(
@@ -142,7 +144,16 @@ def _plan_opened(
             'mended': found.mended,
             'left_out': sum(found.left_out.values()) + sum(outlines.others.values()),
         },
+        has_hidden_units=not plan.tiles and _has_units(outlines, found, options),
     )
+
+
+def _has_units(
+    outlines: SlideOutlines, found: AnnotationFile, options: SlideOptions
+) -> bool:
+    """Tell whether there are units, be they taken as ignored or not."""
+    names = found.class_counts
+    return bool(outlines.units) or any(is_meant(n, options.classes) for n in names)
 
 
 def _with_tiles(

@@ -7,25 +7,25 @@ patient.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
+from mmseg_ftu.io.listing import some_of
 from mmseg_ftu.io.pixel_budget import PixelBudget
 from mmseg_ftu.io.tables import repeated_ids
 from mmseg_ftu.io.threads import unordered_map
-from mmseg_ftu.masks.class_names import list_classes, unmatched
+from mmseg_ftu.masks.class_names import is_meant, list_classes, unmatched
 from mmseg_ftu.preparation.folder_writer import FolderWriter
 from mmseg_ftu.preparation.given_split import GivenSplit
 from mmseg_ftu.preparation.number_limits import require_between
 from mmseg_ftu.preparation.records import Fault, require_no_faults
 from mmseg_ftu.preparation.slide_files import SlideFile, list_slides
 from mmseg_ftu.preparation.slide_images import SlideImages
+from mmseg_ftu.preparation.slide_notes import summarise_slides
 from mmseg_ftu.preparation.slide_options import SlideOptions
 from mmseg_ftu.preparation.slide_plan import SlidePlan, plan_slide
 from mmseg_ftu.preparation.slide_tiles import SlideTile
 from mmseg_ftu.recipe import StainStep
-
-SHOWN = 10  # notes
 
 
 def prepare_slides(
@@ -59,6 +59,7 @@ def prepare_slides(
         ValueError: If a slide turns out to be damaged where a tile is read.
     """
     require_between('--workers', workers, 0)
+    require_between('--seed', seed, 0)
     split = GivenSplit.of(options.fold_column, val_ids)
     settings = options.settings() | split.settings(folds) | {'seed': seed}
     if stain:
@@ -75,7 +76,7 @@ def prepare_slides(
     faults += _id_faults(chosen)
     require_no_faults(faults)
     images = SlideImages(chosen, options, split, settings, workers, budget)
-    return writer.write(images) + _notes(plans)
+    return writer.write(images) + summarise_slides(plans, options)
 
 
 def _plan(
@@ -99,15 +100,21 @@ def choose_tiles(
 ) -> list[tuple[SlidePlan, dict[str, SlideTile]]]:
     """Return the slides that are kept, with their tiles by id.
 
-    A slide without units gives as many tiles as others give on average without units.
+    A slide without units gives as many tiles as others give on average without units,
+    and at least one unless ``negatives`` is 0.
     """
-    counts = [len(plan.tiles) for plan in plans if plan.tiles]
-    average = sum(counts) / len(counts) if counts else 1
+    spare = {
+        plan.file.row: plan.spare[: round(options.negatives * len(plan.tiles))]
+        for plan in plans
+        if plan.tiles
+    }
+    average = sum(map(len, spare.values())) / max(1, len(spare))
+    of_empty = max(1, round(average)) if options.negatives else 0
     chosen = []
     for plan in plans:
         if plan.tiles or options.empty == 'keep':
-            spare = round(options.negatives * (len(plan.tiles) or average))
-            tiles = sorted((*plan.tiles, *plan.spare[:spare]), key=lambda t: t.box)
+            without = spare.get(plan.file.row, plan.spare[:of_empty])
+            tiles = sorted((*plan.tiles, *without), key=lambda t: t.box)
             chosen.append((plan, {_id_of(plan, tile): tile for tile in tiles}))
     return chosen
 
@@ -145,12 +152,40 @@ def _class_faults(plans: Sequence[SlidePlan], options: SlideOptions) -> list[Fau
         '--ignore': options.ignored,
     }
     known = list_classes(dict(sorted(there.items())))
-    return [
+    return _taken_classes(there, options) + [
         Fault(0, f'{option} {name!r} is the class of no object; there are: {known}')
         for option, names in asked.items()
         for name in unmatched(names, there)
         if there
     ]
+
+
+def _taken_classes(there: Collection[str], options: SlideOptions) -> list[Fault]:
+    """Say which names mean only classes that another option takes first."""
+    taken = {'--region': options.regions, '--ignore': options.ignored}
+    faults = []
+    for option, names, earlier in (
+        ('--ignore', options.ignored, ['--region']),
+        ('--class', options.classes, ['--region', '--ignore']),
+    ):
+        for name in names:
+            meant = [one for one in there if is_meant(one, [name])]
+            by = [
+                other
+                for other in earlier
+                if any(is_meant(one, taken[other]) for one in meant)
+            ]
+            first = [pattern for other in by for pattern in taken[other]]
+            if meant and all(is_meant(one, first) for one in meant):
+                faults.append(
+                    Fault(
+                        0,
+                        f'{option} {name!r} means {some_of(sorted(meant))} only, which '
+                        f'{" and ".join(by)} take{"s" * (len(by) == 1)} first; mend '
+                        'one of them',
+                    )
+                )
+    return faults
 
 
 def _id_faults(chosen: Sequence[tuple[SlidePlan, Mapping[str, object]]]) -> list[Fault]:
@@ -160,11 +195,3 @@ def _id_faults(chosen: Sequence[tuple[SlidePlan, Mapping[str, object]]]) -> list
         Fault(0, f'two tiles would be called {name!r}; rename one of the slides')
         for name in sorted(repeated)
     ]
-
-
-def _notes(plans: Sequence[SlidePlan]) -> str:
-    """Return what people should know of the slides."""
-    lines = [f'{plan.file.name}: {text}' for plan in plans for text in plan.notes]
-    more = len(lines) - SHOWN
-    shown = lines[:SHOWN] + ([f'and {more} more in slides.csv'] if more > 0 else [])
-    return ''.join(f'\nnote: {line}' for line in shown)

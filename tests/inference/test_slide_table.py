@@ -79,9 +79,9 @@ def test_all_faults_of_all_rows_are_told(folder):
 @pytest.mark.parametrize(
     ('text', 'message'),
     [
-        ('', 'is not a readable csv table'),
+        ('', 'is not a readable csv table, as it is empty'),
+        ('path;organ\na.svs;x\n', 'its columns are separated by semicolons; save it'),
         ('path\n', 'has no rows'),
-        ('path;organ\na.svs;kidney\n', r'no column path, only path;organ.*by commas'),
         ('slide\na.svs\n', 'has no column path, only slide'),
     ],
 )
@@ -93,3 +93,8 @@ def test_other_files_are_refused(folder, text, message):
 def test_a_pixel_size_for_all_is_checked(folder):
     with pytest.raises(ValueError, match='pixel_size=-1'):
         read(folder, 'path\na.svs\n', None, None, -1.0)
+
+
+def test_no_table(tmp_path):
+    with pytest.raises(ValueError, match=r'--slides .*none\.csv: no such file'):
+        read_slide_table(tmp_path / 'none.csv')

@@ -41,6 +41,10 @@ def read(tmp_path):
     return read_json
 
 
+def with_x(value):
+    return json.dumps([feature(coordinates=[[[1, 2], [value, 2], [2, 5]]])])
+
+
 GLOMERULUS = feature(classification={'name': 'Glomerulus', 'color': [1, 2, 3]})
 
 
@@ -137,7 +141,14 @@ def test_an_outline_that_meets_itself_is_mended_and_counted(read):
     ('content', 'message'),
     [
         ('', 'is empty'),
-        ('PK', 'is not JSON'),
+        ('PK', 'is not GeoJSON: it begins with'),
+        ('null', 'is not GeoJSON: it begins with'),
+        ('17', 'is not GeoJSON: it begins with'),
+        ('"x"', 'is not GeoJSON: it begins with'),
+        ('[' * 10**5, 'is nested too deeply'),
+        ('[' + '1' * 5000, 'holds a number of too many digits'),
+        ('[{"a": 1', "is damaged or cut off at character 9 (Expecting ',' delimiter): "
+         'export it again'),
         ('[{"type": "Feature"', "Expecting ',' delimiter"),
         ('{"type": "FeatureCollection", "features": [', 'Expecting value'),
         ('{"features": [] "a": 1}', "Expecting ','"),
@@ -145,10 +156,17 @@ def test_an_outline_that_meets_itself_is_mended_and_counted(read):
         ('{"images": [], "annotations": []}', "holds 'images', 'annotations'"),
         ('[{"x": 1}]', 'object 1 of its list is not a GeoJSON feature'),
         (json.dumps([feature(), feature(coordinates=[[[1, 2], [1, 'a'], [2, 2]]])]),
-         'object 2: could not convert'),
+         'object 2: its coordinates are not pairs of finite numbers'),
         (json.dumps([feature(coordinates=[[[1, 2], [1, float('nan')], [2, 2]]])]),
          'object 1: its coordinates are not pairs of finite numbers'),
         (json.dumps([feature(coordinates=[[1, 2, 3]])]), 'not pairs'),
+        (with_x(10**400), 'object 1: its coordinates are not pairs of finite numbers'),
+        (with_x('1'), 'object 1: its coordinates are not pairs of finite numbers'),
+        (with_x(None), 'object 1: its coordinates are not pairs of finite numbers'),
+        (with_x(1e300), 'object 1: its coordinates reach to 1e+300, and no slide'),
+        (json.dumps([feature(coordinates=[[[1], [1, 2], [2, 2]]])]), 'not pairs'),
+        (json.dumps([feature(coordinates=[1, 2, 3])]), '1: it is not built like'),
+        (json.dumps([feature(measurements={'Area um^2': 10**400})]), 'not built like'),
         (json.dumps([feature() | {'geometry': {'type': 'Polygon'}}]), "'coordinates'"),
     ],
 )  # fmt: skip
@@ -156,6 +174,14 @@ def test_what_is_refused(read, content, message):
     with pytest.raises(ValueError, match=r'a\.geojson: ') as error:
         read(content)
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize('encoding', ['utf-16', 'latin-1'])
+def test_text_that_is_not_utf_8(tmp_path, encoding):
+    text = json.dumps([feature(name='Gef\u00e4\u00df')], ensure_ascii=False)
+    (tmp_path / 'a.geojson').write_bytes(text.encode(encoding))
+    with pytest.raises(ValueError, match=r'a.geojson: is not text in UTF-8, as byte'):
+        read_annotations(tmp_path / 'a.geojson')
 
 
 def test_objects_in_a_stack_are_refused(read):

@@ -186,7 +186,7 @@ FAULTS = {
             ('age', 'old', "age is 'old'"),
             ('id', '0001', 'train.csv row 2, id 0001: the id occurs more than once'),
             ('id', '../x', "id ../x: the id '../x' begins or ends with"),
-            ('id', 'a/b', "the id 'a/b' is not a plain file name"),
+            ('id', 'a/b', "the id 'a/b' is not a plain file name, as it has the"),
             ('id', 'a\\b', 'is not a plain file name'),
             ('id', 'C:x', 'is not a plain file name'),
             ('id', 'a\x07', 'is not a plain file name'),

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from mmseg_ftu.io.locks import take_lock
-from mmseg_ftu.preparation.folder_lock import held, require_free
+from mmseg_ftu.preparation.folder_lock import held, refusing_others, require_free
 from mmseg_ftu.preparation.journal import LOCK, Journal
 from mmseg_ftu.preparation.records import PreparationError
 
@@ -38,6 +38,23 @@ def test_what_another_did_after_the_folder_was_read_is_noticed(tmp_path):
         pass
     with held(tmp_path, Journal(tmp_path)):
         pass
+
+
+def refuse(folder, before):
+    with refusing_others(folder, before):
+        raise PreparationError('in the way')
+
+
+def test_files_of_another_process_are_not_in_the_way(tmp_path):
+    before = Journal(tmp_path)
+    with pytest.raises(PreparationError, match='in the way'):
+        refuse(tmp_path, before)
+    with held(tmp_path, before):
+        Journal(tmp_path).begin(dict(size=64), {}, {'a'})
+        with pytest.raises(PreparationError, match='another process is preparing it'):
+            refuse(tmp_path, before)
+    with pytest.raises(PreparationError, match='has prepared it meanwhile'):
+        refuse(tmp_path, before)
 
 
 def test_the_lock_of_a_killed_process_is_free(tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 from contextlib import closing
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -26,6 +27,9 @@ from mmseg_ftu.masks.geojson import write_geojson
 from mmseg_ftu.masks.objects import find_objects
 from mmseg_ftu.masks.run_mask import RunMask
 from mmseg_ftu.preparation import tile_writer
+from mmseg_ftu.preparation.folder_lock import held
+from mmseg_ftu.preparation.folder_writer import FolderWriter
+from mmseg_ftu.preparation.journal import Journal
 from mmseg_ftu.preparation.records import PreparationError
 from mmseg_ftu.preparation.slide_options import SlideOptions
 from mmseg_ftu.preparation.slides import prepare_slides
@@ -259,7 +263,7 @@ FAULTS = {
     ),
     'damaged annotations': (
         lambda f: (f / 'annotations' / 'b.geojson').write_text('[{'), {},
-        "slide 'b': .*b.geojson: Expecting property name",
+        "slide 'b': .*b.geojson: is damaged or cut off at character 3",
     ),
     'damaged slide': (
         lambda f: (f / 'slides' / 'b.tif').write_bytes(b'II*\0'), {},
@@ -314,12 +318,39 @@ FAULTS = {
         r"slide 'b': its pixel size is unknown \(the resolution tag, .*plausible",
     ),
     'nanometres': (
-        lambda f: None, dict(slide_pixel_size='500'),
-        "slide 'a': its pixel size is 500 um/px, which is not plausible",
+        lambda f: (f / 'i.csv').write_text('id,um\na,500\nb,\nc,\n'),
+        dict(index='i.csv', pixel_size_column='um'),
+        "^slide 'a': its pixel size is 500 um/px, which is not plausible.*\n1 fault;",
     ),
     'no number': (
-        lambda f: None, dict(slide_pixel_size='x'),
-        "slide 'a': pixel_size is 'x'; give a positive number",
+        lambda f: (f / 'i.csv').write_text('id,um\na,0\nb,nan\nc,-1\n'),
+        dict(index='i.csv', pixel_size_column='um'),
+        "^slide 'a': um of .*i.csv is '0'; give a positive number or leave it blank\n"
+        "slide 'b': um of .*i.csv is 'nan'.*\nslide 'c': um of .*\n3 faults;",
+    ),
+    'table in Latin-1': (
+        lambda f: (f / 'i.csv').write_bytes(b'id,who\na,M\xfcller\n'),
+        dict(index='i.csv', group='who'), '^.*i.csv: is not .*, as it is not in UTF-8',
+    ),
+    'empty table': (
+        lambda f: (f / 'i.csv').write_text(''),
+        dict(index='i.csv', group='who'), '^.*i.csv: is not .*, as it is empty',
+    ),
+    'table with semicolons': (
+        lambda f: (f / 'i.csv').write_text('id;who\na;0,5\n'),
+        dict(index='i.csv', group='who'), '^.*i.csv: its columns .* by semicolons',
+    ),
+    'table with tabs': (
+        lambda f: (f / 'i.csv').write_text('id\twho\na\tb\n'),
+        dict(index='i.csv', group='who'), '^.*i.csv: its columns .* by tabs; save',
+    ),
+    'class that is ignored': (
+        lambda f: None, dict(classes=['Uni?'], ignored=['U*'], empty='keep'),
+        r"^--class 'Uni\?' means Unit only, which --ignore takes first; mend one",
+    ),
+    'ignored that is a region': (
+        lambda f: None, dict(ignored=['U*'], regions=['Unit'], empty='keep'),
+        r"^--ignore 'U\*' means Unit only, which --region takes first; mend one",
     ),
     'organ': (
         lambda f: None, dict(organ='my kidney'), "organ is 'my kidney'; give one word",
@@ -332,7 +363,8 @@ FAULTS = {
         "slide 'a': its name does not fit --group",
     ),
     'too few groups': (
-        lambda f: None, dict(folds=5), '3 groups cannot make 5 folds',
+        lambda f: None, dict(folds=5),
+        '3 groups cannot make 5 folds: .* of one patient or other group stay together',
     ),
     'torn group': (
         lambda f: None, dict(group='(.*)', val_ids=['a', 'x']),
@@ -382,6 +414,16 @@ def test_all_faults_at_once(tmp_path):
         (dict(negatives=-1), '--negatives -1'),
         (dict(least_tissue=2), '--least-tissue 2'),
         (dict(workers=-1), '--workers -1'),
+        (dict(seed=-1), '^--seed -1: give 0 or more$'),
+        (dict(slide_pixel_size='0'), '^--slide-pixel-size 0: give 0.05 to 20 um/px$'),
+        (dict(slide_pixel_size='nan'), '^--slide-pixel-size nan: give'),
+        (dict(slide_pixel_size='x'), '^--slide-pixel-size x: give 0.05 to 20 um/px$'),
+        (
+            dict(classes=['A: B'], ignored=['A:B']),
+            "--class and --ignore both name 'A: B'",
+        ),
+        (dict(regions=['R'], ignored=['R']), "--region and --ignore both name 'R'"),
+        (dict(classes=['R'], regions=['R']), "--class and --region both name 'R'"),
     ],
 )
 def test_senseless_options(source, options, message):
@@ -393,11 +435,54 @@ def test_senseless_options(source, options, message):
 def test_slides_without_units(tmp_path, empty, slides):
     source = write_slides(tmp_path)
     spoil_annotations(source)
-    prepare(source, empty=empty)
+    summary = prepare(source, empty=empty)
     tiles = pd.read_csv(source / 'out' / 'tiles.csv')
     assert set(tiles['slide']) == set(slides)
-    of_others = (tiles[tiles['slide'] == 'a']['units'] > 0).sum()
-    assert (tiles['slide'] == 'b').sum() == (of_others if empty == 'keep' else 0)
+    without = [
+        (tiles[tiles['slide'] == name]['units'] == 0).sum() for name in ('a', 'c')
+    ]
+    expected = round(sum(without) / 2) if empty == 'keep' else 0
+    assert (tiles['slide'] == 'b').sum() == expected
+    done = 'kept' if empty == 'keep' else 'skipped'
+    assert f'note: {done}, without a unit to be seen: 1 slide (b)' in summary
+    assert 'all ignored' not in summary
+
+
+def test_slides_without_units_give_what_the_others_could(tmp_path):
+    source = write_slides(tmp_path)
+    spoil_annotations(source)
+    hidden = [feature(box, 'Bad') for box in (shapely.box(0, 0, 520, 190),)]
+    for name in 'ac':  # few tiles are left of the others
+        path = source / 'annotations' / f'{name}.geojson'
+        write_annotations(path, *map(feature, UNITS), *hidden)
+    prepare(source, empty='keep', negatives=9, ignored=['Bad'])
+    counts = pd.read_csv(source / 'out' / 'slides.csv')['tiles_without'].tolist()
+    assert 0 < counts[1] == round((counts[0] + counts[2]) / 2) < 16
+
+
+def test_hidden_units_are_counted(tmp_path):
+    source = write_slides(tmp_path)
+    everything = feature(shapely.box(0, 0, 520, 400), 'Bad')
+    spoil_annotations(source, feature(UNITS[0]), everything)
+    (source / 'annotations' / 'notes.xml').write_text('')
+    (source / 'annotations' / '.DS_Store').write_text('')
+    summary = prepare(source, empty='skip', ignored=['Bad'], classes=['Unit'])
+    assert 'too small to be seen at 1 um/px: 1 slide (b)' in summary
+    assert 'annotations: passed over 1 file of other kinds: notes.xml' in summary
+
+
+def test_a_slide_without_region_and_unit_can_be_skipped(tmp_path):
+    source = write_slides(tmp_path)
+    region = feature(shapely.box(0, 0, 520, 400), 'Region')
+    for name in 'ac':
+        path = source / 'annotations' / f'{name}.geojson'
+        write_annotations(path, *map(feature, UNITS), region)
+    spoil_annotations(source, feature(UNITS[0], 'Other'))
+    options = dict(classes=['Unit'], regions=['Region'])
+    with pytest.raises(PreparationError, match='Draw one, move the slide away, or'):
+        prepare(source, empty='keep', **options)
+    assert 'skipped, without a unit' in prepare(source, empty='skip', **options)
+    assert set(pd.read_csv(source / 'out' / 'slides.csv')['id']) == {'a', 'c'}
 
 
 def test_notes(tmp_path):
@@ -435,6 +520,17 @@ def test_second_run_does_nothing(source, prepared):
     before = times(folder)
     assert 'finished already, nothing to do' in prepare(source, folder)
     assert times(folder) == before
+
+
+def test_the_second_of_two_runs_at_once_blames_the_first(source, tmp_path):
+    folder = tmp_path / 'out'
+    options = SlideOptions(source / 'slides', source / 'annotations', 1.0)
+    writer = FolderWriter([], folder, options.settings(), overwrite=False)
+    with held(folder, Journal(folder)):
+        (folder / 'tiles.csv').write_text('of the first run')
+        images = SimpleNamespace(made_of={}, side_files={'tiles.csv': b''})
+        with pytest.raises(PreparationError, match='another process is preparing it'):
+            writer.write(images)
 
 
 def test_an_edited_annotation_remakes_its_tiles_only(tmp_path):
