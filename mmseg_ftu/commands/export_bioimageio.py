@@ -33,8 +33,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add('--name', help="name of the model (default: the config's)")
     add('--unit', metavar='CLASS', help='name of what is found (default: the organ)')
-    add('--organ', help='organ of the images; chooses pixel size and threshold')
-    add('--data-source', help='data source of the images; chooses the threshold')
+    add('--organ', help='organ of the images; chooses the pixel size')
+    add(
+        '--data-source',
+        help='data source of the images; with the organ it chooses the threshold',
+    )
     add(
         '--training-pixel-size',
         type=float,

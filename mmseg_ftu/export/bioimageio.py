@@ -7,9 +7,12 @@ it gets its name.
 
 import hashlib
 import io
+import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from difflib import get_close_matches
+from importlib.resources import files
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -35,15 +38,22 @@ from mmseg_ftu.export.package_description import (
     TORCHSCRIPT,
     describe,
 )
-from mmseg_ftu.export.package_facts import PackageFacts, facts_of
+from mmseg_ftu.export.package_facts import PackageFacts, check_words, facts_of
 from mmseg_ftu.export.package_pages import cover_of, page_of
 from mmseg_ftu.export.probability import Probability, load_for_export
 from mmseg_ftu.export.torchscript import quiet, trace_to_torchscript
 from mmseg_ftu.io.atomic_files import write_bytes
 from mmseg_ftu.io.images import read_image
-from mmseg_ftu.io.own_files import PACKAGE_MARK, is_own_package, require_own
+from mmseg_ftu.io.listing import some_of
+from mmseg_ftu.io.own_files import (
+    PACKAGE_MARK,
+    is_own_package,
+    make_parent,
+    require_own,
+)
 from mmseg_ftu.sample_tissue import ORGANS, draw_sample
 
+FILES = (NEW, OLD, README, TORCHSCRIPT, ONNX, TEST_INPUT, TEST_OUTPUT, COVER)
 COMPRESSED = ('.yaml', '.md', '.npy', '.png')  # weights hardly shrink
 
 
@@ -85,7 +95,12 @@ def export_bioimageio(
             the test, or ``out`` is there.
     """
     require_free(Path(out), overwrite)
+    make_parent(Path(out))
     import_bioimageio()
+    check_license(license)
+    if name is None:
+        name = Path(config).stem
+    check_words(name, authors, license, facts.get('organ'), facts.get('unit'))
     if onnx:
         onnx_export.import_onnx()
     cfg = load_config(config, None, cfg_options)
@@ -94,21 +109,21 @@ def export_bioimageio(
     said = facts_of(
         model,
         cfg,
-        name=Path(config).stem if name is None else name,
+        name=name,
         authors=authors,
         license=license,
         **facts,
     )
     _refuse_stains(said, without_stain_step)
-    files = {
+    content_of = {
         **_weights_of(model, config, checkpoint, cfg, onnx),
         **_shown_files(model, said, shown),
         README: page_of(said, what, onnx).encode(),
     }
-    content = pack(with_descriptions(files, said))
+    content = pack(with_descriptions(content_of, said))
     with tempfile.TemporaryDirectory() as folder:
         check_package(content, Path(folder))
-    Path(out).parent.mkdir(parents=True, exist_ok=True)
+    require_free(Path(out), overwrite)  # it took minutes
     write_bytes(Path(out), content)
     _report(out, content, said)
 
@@ -120,6 +135,28 @@ def require_free(path: Path, overwrite: bool) -> None:
     if path.is_file() and not overwrite:
         raise ValueError(f'{path} is there already: name another, or --overwrite')
     require_own(path, is_own_package)
+    if path.is_file():
+        with ZipFile(path) as archive:
+            added = sorted({*archive.namelist()} - {*FILES})
+        if added:
+            raise ValueError(
+                f'{path} holds files that were added to the package: {some_of(added)}; '
+                'move it away'
+            )
+
+
+def check_license(license: str) -> None:
+    """Raise ValueError unless the format knows a licence, and say which is like it."""
+    listed = files('bioimageio.spec').joinpath('static', 'spdx_licenses.json')
+    known = [entry['licenseId'] for entry in json.loads(listed.read_text())['licenses']]
+    if license not in known:
+        lower = {name.lower(): name for name in known}
+        like = get_close_matches(license.lower(), lower, 3)
+        hint = ' or '.join(lower[name] for name in like) or 'CC-BY-4.0, for example'
+        raise ValueError(
+            f'--license {license!r} is not an SPDX identifier, see '
+            f'https://spdx.org/licenses: do you mean {hint}?'
+        )
 
 
 def import_bioimageio() -> ModuleType:
@@ -150,6 +187,8 @@ def _test_image(path: str | None, organ: str | None) -> tuple[np.ndarray, str]:
         sample = draw_sample(index, 2 * TILE)
         rgb = sample.rgb
         what = f'synthetic tissue ({sample.row["organ"]}), drawn by mmseg_ftu'
+    elif not Path(path).is_file():
+        raise ValueError(f'--image {path}: there is no such file')
     else:
         rgb, what = read_image(Path(path)), 'a part of an image given by the exporter'
     top, left = ((side - TILE) // 2 for side in rgb.shape[:2])

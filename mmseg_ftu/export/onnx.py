@@ -27,7 +27,7 @@ from mmseg_ftu.export.probability import (
     load_for_export,
 )
 from mmseg_ftu.io.atomic_files import write_bytes
-from mmseg_ftu.io.own_files import is_own_onnx, require_own
+from mmseg_ftu.io.own_files import is_own_onnx, make_parent, require_own
 from mmseg_ftu.version import __version__
 
 if TYPE_CHECKING:
@@ -60,11 +60,14 @@ def export_onnx(
             did not write.
     """
     require_own(Path(out), is_own_onnx)
+    if Path(out).suffix != '.onnx':
+        raise ValueError(f'--out {out}: give a name that ends with .onnx')
+    make_parent(Path(out))
     import_onnx()
     cfg = load_config(config, None, cfg_options)
     model = load_for_export(cfg, checkpoint)
     content, difference = graph_of(model, cfg, config, checkpoint)
-    Path(out).parent.mkdir(parents=True, exist_ok=True)
+    require_own(Path(out), is_own_onnx)  # it took minutes
     write_bytes(Path(out), content)
     print_log(
         f'wrote {out} ({len(content) / 2**20:.0f} MiB); largest difference to PyTorch '

@@ -91,6 +91,7 @@ def outside(facts: PackageFacts) -> dict[str, Any]:
         'stain': facts.stain,
         'training_size': facts.training_size,
         'training_pixel_size': facts.pixel_size,
+        'training_pixel_sizes': dict(facts.pixel_sizes),
         'organ': facts.organ,
         'data_source': facts.data_source,
     }

@@ -1,5 +1,6 @@
 """What a BioImage.IO package says of a model, beside its weights."""
 
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,15 +8,17 @@ from datetime import datetime
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.logging import print_log
 
 from mmseg_ftu.engine.config_thresholds import thresholds_of
 from mmseg_ftu.export.probability import Probability
 from mmseg_ftu.inference.checkpoint_recipe import recipe_of
+from mmseg_ftu.io.pixel_size import LARGEST, SMALLEST
 from mmseg_ftu.recipe import NO_STAINS, UNKNOWN_STAINS
-from mmseg_ftu.thresholds import threshold_for
+from mmseg_ftu.thresholds import organ_alone, source_without_entry, threshold_for
 
-NAME = re.compile(r'[\w\- ()]{5,64}')
-WORDS = re.compile(r'\S.*')
+NAME = re.compile(r'[A-Za-z0-9_+\- ()]{5,64}')
+MOST_LETTERS = 100
 
 
 @dataclass(frozen=True)
@@ -23,13 +26,15 @@ class PackageFacts:
     """What a package says of a model.
 
     Attributes:
-        name: Name of the model: letters, digits, ``_-()`` and spaces, 5 to 64.
+        name: Name of the model: letters from a to z, digits, ``_+-()`` and spaces, 5 to
+            64.
         authors: Names of the authors, at least one.
         license: SPDX identifier of the licence of the weights.
         unit: Name of the class that is found; QuPath's name of the output channel.
         organ: Organ of the images; chooses the pixel size and the threshold.
         data_source: Data source of the images; chooses the threshold.
         pixel_size: Pixel size of the training images, um/px; None if unknown.
+        pixel_sizes: The same of each organ, where the checkpoint knows them.
         training_size: Longer side of the training images, px; None if unknown.
         stain: Name of the stain normalisation of training, not in the package.
         threshold: Probability above which a pixel is foreground.
@@ -44,6 +49,7 @@ class PackageFacts:
     organ: str | None = None
     data_source: str | None = None
     pixel_size: float | None = None
+    pixel_sizes: Mapping[str, float] = field(default_factory=dict)
     training_size: int | None = None
     stain: str = NO_STAINS
     threshold: float = 0.5
@@ -51,25 +57,49 @@ class PackageFacts:
     written: str | None = None
 
     def __post_init__(self) -> None:
-        if not NAME.fullmatch(self.name):
+        check_words(self.name, self.authors, self.license, self.organ, self.unit)
+        size = self.pixel_size
+        if size is not None and not SMALLEST <= size <= LARGEST:
             raise ValueError(
-                f'--name {self.name!r}: give 5 to 64 letters, digits, spaces or any '
-                'of _-()'
-            )
-        given = [('--author', name) for name in self.authors] or [('--author', '')]
-        given += [('--license', self.license), ('--unit', self.unit)]
-        for option, text in given:
-            if not WORDS.fullmatch(text) or '/' in text:
-                raise ValueError(f'{option} {text!r}: give a name without a slash')
-        if self.pixel_size is not None and not 0 < self.pixel_size < float('inf'):
-            raise ValueError(
-                f'--training-pixel-size {self.pixel_size}: give a positive number'
+                f'--training-pixel-size {size:g}: give {SMALLEST:g} to {LARGEST:g} '
+                'um/px'
             )
 
     @property
     def normalises_stains(self) -> bool:
         """Tell whether the model was trained on normalised stains."""
         return self.stain not in (NO_STAINS, UNKNOWN_STAINS)
+
+
+def check_words(
+    name: str,
+    authors: Sequence[str],
+    license: str,
+    organ: str | None,
+    unit: str | None,
+) -> None:
+    """Check the words of a description, by the options that give them.
+
+    Raises:
+        ValueError: If the format, a table or a page could not hold one.
+    """
+    if not NAME.fullmatch(name):
+        raise ValueError(
+            f'--name {name!r} (by default that of the config): give 5 to 64 letters '
+            'from a to z, digits, spaces or any of _+-()'
+        )
+    given = [('--author', author) for author in authors] or [('--author', '')]
+    given += [('--license', license)]
+    given += [
+        (o, t) for o, t in (('--organ', organ), ('--unit', unit)) if t is not None
+    ]
+    for option, text in given:
+        is_plain = text.isprintable() and not {*text} & {*'/|<>'}
+        if not text.strip() or not is_plain or len(text) > MOST_LETTERS:
+            raise ValueError(
+                f'{option} {text!r}: give a name of up to {MOST_LETTERS} letters, '
+                'without / | < > and line breaks'
+            )
 
 
 def facts_of(
@@ -91,6 +121,11 @@ def facts_of(
     """
     recipe = recipe_of(cfg, [model.meta], None, training_pixel_size, NO_STAINS)
     thresholds = thresholds_of(cfg)
+    doubt = source_without_entry(thresholds, data_source)
+    if data_source is None:
+        doubt = organ_alone(thresholds, organ)
+    if doubt:
+        print_log(doubt, 'current', logging.WARNING)
     return PackageFacts(
         name=name,
         authors=tuple(authors),
@@ -98,7 +133,12 @@ def facts_of(
         unit=unit or organ or 'foreground',
         organ=organ,
         data_source=data_source,
-        pixel_size=recipe.pixel_size_of(organ),
+        pixel_size=(
+            recipe.pixel_size_of(organ)
+            if training_pixel_size is None
+            else training_pixel_size
+        ),
+        pixel_sizes=recipe.pixel_size_by_organ,
         training_size=recipe.size,
         stain=model.stain,
         threshold=threshold_for(thresholds, data_source, organ),

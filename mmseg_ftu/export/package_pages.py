@@ -16,8 +16,7 @@ PAGE = """# {name}
 Probability of {unit} in stained tissue sections{of_organ}. Exported by mmseg_ftu.
 
 - **Input**: RGB, float32, 0 to 255, axes `bcyx`, not normalised: mean and standard
-  deviation are in the weights. Height and width can be any number; smaller tiles than
-  256 px show the network too little.
+  deviation are in the weights. Height and width can be any number from 64 px.
 - **Output**: probability of {unit}, float32, 0 to 1, axes `bcyx`, of the same size.
 - **Pixel size**: {pixel_size}
 - **Tiles**: cut at least 64 px off each side, where the network sees half of its
@@ -70,7 +69,15 @@ def page_of(facts: PackageFacts, picture: str, with_onnx: bool) -> str:
 def _pixel_size(facts: PackageFacts) -> str:
     if facts.pixel_size is None:
         return 'unknown. Try several; a wrong one costs more than anything else.'
-    return f'{facts.pixel_size:.4g} um/px, as in training. Bring images to it.'
+    text = f'{facts.pixel_size:.4g} um/px, as in training. Bring images to it.'
+    sizes = facts.pixel_sizes
+    if facts.organ not in sizes and len({*sizes.values()}) > 1:
+        listed = ', '.join(f'{organ} {um:.4g}' for organ, um in sizes.items())
+        text += (
+            f' That is the median of organs that were trained on in different sizes: '
+            f'{listed}. For one of them take its own.'
+        )
+    return text
 
 
 def _threshold(facts: PackageFacts) -> str:

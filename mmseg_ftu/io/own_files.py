@@ -7,6 +7,7 @@ else is left alone, and named.
 
 import hashlib
 import json
+import os
 import re
 import sys
 import zlib
@@ -138,6 +139,23 @@ def require_own(path: Path, is_own: IsOwn) -> None:
     remove_leftovers(path.parent, path.name)
 
 
+def make_parent(path: Path) -> None:
+    """Make the folder that a file is to be written into, before long work.
+
+    Raises:
+        ValueError: If it cannot be made or written into.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fault = (
+            None if os.access(path.parent, os.W_OK) else 'it may not be written into'
+        )
+    except OSError as error:
+        fault = error.strerror
+    if fault:
+        raise ValueError(f'{path}: its folder cannot be used ({fault}); name another')
+
+
 def is_own_csv(*columns: str) -> IsOwn:
     """Return a function that knows a table by its first columns."""
     start = ','.join(columns).encode()
@@ -172,7 +190,8 @@ def is_own_prepared_page(content: bytes) -> bool:
 
 def is_own_onnx(content: bytes) -> bool:
     """Tell whether a graph was exported by this package."""
-    return ONNX_MARK.search(content) is not None
+    # a graph begins with its format's version; an archive may hold one as it is
+    return content.startswith(b'\x08') and ONNX_MARK.search(content) is not None
 
 
 def is_own_package(content: bytes) -> bool:

@@ -3,7 +3,9 @@
 import io
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from zipfile import ZipFile
 
 import cv2
@@ -15,7 +17,8 @@ from slim_models import build_slim, slim_config
 from small_models import build_small, noise, save, section_target, small_config
 
 from mmseg_ftu.export import bioimageio as export
-from mmseg_ftu.export.package_facts import PackageFacts
+from mmseg_ftu.export import package_facts
+from mmseg_ftu.export.package_facts import PackageFacts, facts_of
 from mmseg_ftu.export.package_pages import page_of
 from mmseg_ftu.export.probability import example_image
 from mmseg_ftu.recipe import Recipe, StainStep
@@ -197,12 +200,16 @@ def test_only_packages_of_before_are_replaced_and_only_when_told(tmp_path):
     out = tmp_path / 'model.zip'
     cases = [('model.tar', True, 'ends with .zip'), ('other.zip', True, 'not written')]
     (tmp_path / 'other.zip').write_bytes(b'PK of somebody')
-    out.write_bytes(export.pack({'a': b'1'}))
+    out.write_bytes(export.pack({'README.md': b'1'}))
     cases += [('model.zip', False, '--overwrite')]
     for name, overwrite, message in cases:
         with pytest.raises(ValueError, match=message):
             export.require_free(tmp_path / name, overwrite)
     export.require_free(out, True)
+    with ZipFile(out, 'a') as archive:
+        archive.writestr('notes.txt', 'of a user')
+    with pytest.raises(ValueError, match=r'added to the package: notes\.txt'):
+        export.require_free(out, True)
     assert (tmp_path / 'other.zip').read_bytes() == b'PK of somebody'
 
 
@@ -211,11 +218,16 @@ def test_only_packages_of_before_are_replaced_and_only_when_told(tmp_path):
     [
         (dict(name='abc'), '--name'),
         (dict(name='a/b/c'), '--name'),
+        (dict(name='Modèle rein'), '--name'),
+        (dict(organ='kid\n\n# Injected'), '--organ'),
+        (dict(unit='Glom | <script>'), '--unit'),
+        (dict(authors=['A\x07b']), '--author'),
         (dict(authors=[]), '--author'),
         (dict(authors=['Ada', ' ']), '--author'),
         (dict(license=''), '--license'),
         (dict(unit=''), '--unit'),
         (dict(pixel_size=0.0), '--training-pixel-size'),
+        (dict(pixel_size=1e-9), '--training-pixel-size'),
         (dict(pixel_size=float('nan')), '--training-pixel-size'),
     ],
 )
@@ -232,12 +244,53 @@ def test_the_page_says_what_is_unknown_or_other_in_qupath():
     assert 'unknown. Try several' in page
     assert 'QuPath always takes 0.5' in page
     assert 'ONNX' not in page
+    assert 'median' not in page
+    sizes = {'kidney': 0.9, 'prostate': 6.66}
+    facts = replace(facts, pixel_size=2.0, pixel_sizes=sizes)
+    assert 'median of organs' in page_of(facts, 'tissue', with_onnx=False)
+    assert 'kidney 0.9, prostate 6.66' in page_of(facts, 'tissue', with_onnx=False)
+    of_kidney = replace(facts, organ='kidney', pixel_size=0.9)
+    assert 'median' not in page_of(of_kidney, 'tissue', with_onnx=False)
+
+
+@pytest.mark.parametrize(
+    ('license', 'message'),
+    [
+        ('cc-by-4.0', 'do you mean CC-BY-4.0'),
+        ('my own', "--license 'my own' is not an SPDX"),
+    ],
+)
+def test_a_licence_that_the_format_does_not_know(license, message):
+    pytest.importorskip('bioimageio.core', reason=MISSING)
+    export.check_license('MIT')
+    with pytest.raises(ValueError, match=message):
+        export.check_license(license)
+
+
+def test_an_organ_without_its_data_source_does_not_choose_a_threshold(monkeypatch):
+    told = []
+    monkeypatch.setattr(package_facts, 'print_log', lambda text, *_: told.append(text))
+    model = SimpleNamespace(meta=dict(preparation=RECIPE), stain='none', written='')
+    said = dict(name='small model', authors=['Ada'], license='MIT', organ='lung')
+    cases = [(None, 0.5, 'the threshold of lung depends on the data source')]
+    cases += [('nowhere', 0.5, "nothing for the data source 'nowhere'")]
+    cases += [('HPA', 0.15, None)]
+    for source, threshold, doubt in cases:
+        told.clear()
+        facts = facts_of(model, small_config(), data_source=source, **said)
+        assert facts.threshold == threshold
+        assert len(told) == bool(doubt)
+        assert doubt is None or doubt in told[0]
 
 
 def test_an_image_that_is_too_small_is_named(tmp_path):
     cv2.imwrite(str(tmp_path / 'small.png'), noise(200, 400))
     with pytest.raises(ValueError, match=r'small\.png: 400 x 200 px are too few'):
         export._test_image(str(tmp_path / 'small.png'), None)
+    with pytest.raises(
+        ValueError, match=r'--image nowhere\.png: there is no such file'
+    ):
+        export._test_image('nowhere.png', None)
 
 
 def test_a_licence_that_is_none_is_refused_before_anything_is_written(tmp_path):

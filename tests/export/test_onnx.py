@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -136,6 +137,24 @@ def test_the_quickstart_by_command_line_and_metadata(tmp_path):
     assert props['input'].startswith('RGB')
     assert props['config'] == 'config.py'
     require_own(out, is_own_onnx)  # so the same command may be repeated
+
+
+def test_an_archive_that_holds_a_graph_is_none(tmp_path):
+    content = b'\x08\x08\x12\x10' + b'\x08producer\x12\x0fmmseg_ftu 0.1.0'
+    assert is_own_onnx(content)
+    with ZipFile(tmp_path / 'package.zip', 'w') as archive:
+        archive.writestr('weights.onnx', content)
+    assert not is_own_onnx((tmp_path / 'package.zip').read_bytes())
+
+
+@pytest.mark.parametrize(
+    ('out', 'message'),
+    [('a.zip', 'ends with .onnx'), ('file/a.onnx', 'cannot be used')],
+)
+def test_a_place_that_cannot_be_written_is_refused_at_once(tmp_path, out, message):
+    (tmp_path / 'file').touch()
+    with pytest.raises(ValueError, match=message):
+        export_onnx.export_onnx('none.py', 'none.pth', str(tmp_path / out))
 
 
 def test_a_model_that_predicts_as_the_segmentor_does(tmp_path):
