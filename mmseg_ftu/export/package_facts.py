@@ -138,7 +138,7 @@ def facts_of(
             if training_pixel_size is None
             else training_pixel_size
         ),
-        pixel_sizes=recipe.pixel_size_by_organ,
+        pixel_sizes=recipe.pixel_size_by_organ if training_pixel_size is None else {},
         training_size=recipe.size,
         stain=model.stain,
         threshold=threshold_for(thresholds, data_source, organ),

@@ -71,7 +71,8 @@ def _pixel_size(facts: PackageFacts) -> str:
         return 'unknown. Try several; a wrong one costs more than anything else.'
     text = f'{facts.pixel_size:.4g} um/px, as in training. Bring images to it.'
     sizes = facts.pixel_sizes
-    if facts.organ not in sizes and len({*sizes.values()}) > 1:
+    own = {organ.lower() for organ in sizes}  # as `Recipe.pixel_size_of` looks it up
+    if (facts.organ or '').lower() not in own and len({*sizes.values()}) > 1:
         listed = ', '.join(f'{organ} {um:.4g}' for organ, um in sizes.items())
         text += (
             f' That is the median of organs that were trained on in different sizes: '

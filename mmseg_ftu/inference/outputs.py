@@ -29,11 +29,9 @@ from mmseg_ftu.masks.boundary import encode_columns
 from mmseg_ftu.masks.clean_objects import clean_objects
 from mmseg_ftu.masks.objects import Objects, mean_probability
 from mmseg_ftu.masks.split_touching import too_large
-from mmseg_ftu.stain.tissue_map import tissue_map
+from mmseg_ftu.stain.tissue_map import TISSUE_SIDE, tissue_map
 from mmseg_ftu.units.unit_names import unit_name
 from mmseg_ftu.units.unit_table import UnitImage, image_row, unit_rows, write_rows
-
-TISSUE_SIDE = 1024  # px of the picture on which tissue is found
 
 
 def write_files(

@@ -5,6 +5,8 @@ import numpy as np
 from mmseg_ftu.stain.histogram import CELLS, ColourHistogram
 from mmseg_ftu.stain.tissue import find_tissue
 
+TISSUE_SIDE = 1024  # px of the picture on which tissue is found
+
 
 def tissue_map(rgb: np.ndarray) -> np.ndarray:
     """Return which pixels are tissue, (H, W) bool.

@@ -18,7 +18,7 @@ from mmseg_ftu.io.resizing import target_shape
 from mmseg_ftu.io.sources import open_source
 from mmseg_ftu.io.tables import id_fault
 from mmseg_ftu.io.working_image import read_resized
-from mmseg_ftu.stain.tissue_map import tissue_map
+from mmseg_ftu.stain.tissue_map import TISSUE_SIDE, tissue_map
 from mmseg_ftu.units.unit_names import unit_name
 from mmseg_ftu.units.unit_sources import (
     FoundUnits,
@@ -37,7 +37,6 @@ from mmseg_ftu.units.unit_table import (
     write_rows,
 )
 
-TISSUE_SIDE = 1024  # px of the picture on which tissue is found
 CLEANING = {
     'max_hole_um2': '--max-hole-um2',
     'min_area_um2': '--min-area-um2',

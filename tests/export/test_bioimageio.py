@@ -249,7 +249,7 @@ def test_the_page_says_what_is_unknown_or_other_in_qupath():
     facts = replace(facts, pixel_size=2.0, pixel_sizes=sizes)
     assert 'median of organs' in page_of(facts, 'tissue', with_onnx=False)
     assert 'kidney 0.9, prostate 6.66' in page_of(facts, 'tissue', with_onnx=False)
-    of_kidney = replace(facts, organ='kidney', pixel_size=0.9)
+    of_kidney = replace(facts, organ='Kidney', pixel_size=0.9)
     assert 'median' not in page_of(of_kidney, 'tissue', with_onnx=False)
 
 
@@ -279,8 +279,13 @@ def test_an_organ_without_its_data_source_does_not_choose_a_threshold(monkeypatc
         told.clear()
         facts = facts_of(model, small_config(), data_source=source, **said)
         assert facts.threshold == threshold
+        assert facts.pixel_sizes == dict(kidney=0.4)
         assert len(told) == bool(doubt)
         assert doubt is None or doubt in told[0]
+    said_size = facts_of(model, small_config(), training_pixel_size=1.0, **said)
+    assert (said_size.pixel_size, dict(said_size.pixel_sizes)) == (1, {})
+    with pytest.raises(ValueError, match='--training-pixel-size 0: give'):
+        facts_of(model, small_config(), training_pixel_size=0.0, **said)
 
 
 def test_an_image_that_is_too_small_is_named(tmp_path):
