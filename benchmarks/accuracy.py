@@ -7,7 +7,7 @@
 
 Each contestant is trained on the other folds of a set and scored on one, with the
 weights of its last step, so nothing is chosen on the images that are scored. Recipes
-and the peers' learning rates were chosen on fold 0, which the table leaves out. A
+and the peers' learning rates are chosen on fold 0, which the table leaves out. A
 budget of minutes becomes a number of steps by seconds a step that ``--calibrate``
 measured on two idle cores, so that a busy machine decides nothing. Runs that the CSV
 holds are not repeated.

@@ -32,7 +32,7 @@ class Peer:
 
     Attributes:
         build: Makes the network; images (N, 3, H, W) to logits (N, 1, H, W).
-        rate: Largest learning rate, tuned once on fold 0: see benchmarks/README.md.
+        rate: Largest learning rate, not tuned yet: see benchmarks/README.md.
         colours: Mean and standard deviation of the input, of 0..255.
         bf16: Train in bfloat16 by ``torch.autocast``, as our recipes do.
     """
