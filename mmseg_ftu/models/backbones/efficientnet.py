@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from mmseg_ftu.models.backbones.checkpointing import CheckpointedSequential
 from mmseg_ftu.models.backbones.pretrained import PretrainedBackbone
 from mmseg_ftu.models.backbones.weight_files import StateDict
+from mmseg_ftu.models.ops.depthwise_conv import speed_up
 
 ARCHS = ('b0', 'b1', 'b2', 'b3', 'b4', 'b5')
 UNUSED = ('conv_head.', 'bn2.', 'classifier.')  # of classification
@@ -76,6 +77,7 @@ class EfficientNet(PretrainedBackbone):
             drop_path_rate=drop_path_rate,
         )
         self.net = cast(FeatureListNet, net)  # which features_only gives
+        speed_up(self.net)
         if with_cp:
             stages = self.net.get_submodule('blocks').children()
             self.net.blocks = nn.Sequential(

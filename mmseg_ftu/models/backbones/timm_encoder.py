@@ -46,6 +46,7 @@ from mmseg_ftu.models.backbones.token_pyramid import STRIDES, TokenPyramid
 from mmseg_ftu.models.backbones.weight_files import StateDict
 from mmseg_ftu.models.mirrored_padding import mirror, round_up
 from mmseg_ftu.models.normalisation import config_lines, contradiction, to_levels
+from mmseg_ftu.models.ops.depthwise_conv import speed_up
 
 
 @MODELS.register_module()
@@ -144,6 +145,7 @@ class TimmEncoder(PretrainedBackbone):
         # what follows the last map gets no gradient, and would be in checkpoints
         self.net.prune_intermediate_layers(self.out_indices, prune_norm=True)
         fix_padding(self.net)  # `forward` gives it multiples of the strides
+        speed_up(self.net)
 
     def _set_normalisation(
         self,

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from mmseg_ftu.io.listing import some_of
 from mmseg_ftu.models.backbones.weight_files import StateDict
+from mmseg_ftu.models.ops.depthwise_conv import conv2d
 
 PROBE = (128, 192)  # px, height and width; multiples of all strides in use
 STRIDES = (4, 8, 16, 32)  # px, of the maps by default
@@ -60,19 +61,25 @@ class PaddedConvolution(Conv2dSame):
 
     def forward(self, x: Tensor) -> Tensor:
         """Do what timm's layer does at such sizes."""
-        padding: list[int] = []
-        for size, stride, dilation in zip(
-            self.kernel_size[::-1], self.stride[::-1], self.dilation[::-1], strict=True
-        ):
-            total = max((size - 1) * dilation + 1 - stride, 0)
-            padding += [total // 2, total - total // 2]
-        return F.conv2d(
-            F.pad(x, padding),
+        totals = [
+            max((size - 1) * dilation + 1 - stride, 0)
+            for size, stride, dilation in zip(
+                self.kernel_size, self.stride, self.dilation, strict=True
+            )
+        ]
+        padding = tuple(total // 2 for total in totals)
+        if any(total % 2 for total in totals):
+            above, left = padding
+            x = F.pad(x, (left, totals[1] - left, above, totals[0] - above))
+            padding = 0, 0
+        return conv2d(
+            x,
             self.weight,
             self.bias,
             self.stride,
-            dilation=self.dilation,
-            groups=self.groups,
+            padding,
+            self.dilation,
+            self.groups,
         )
 
 

@@ -1,0 +1,137 @@
+import copy
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from mmseg_ftu.models.ops.depthwise_conv import (
+    Convolution,
+    conv2d,
+    input_gradient,
+    speed_up,
+    weight_gradient,
+)
+
+C = 6
+
+
+def gradients(function, tensors, *args, **kwargs):
+    tensors = [t.clone().requires_grad_() for t in tensors]
+    out = function(*tensors, *args, **kwargs)
+    grad = torch.randn_like(out, generator=torch.Generator().manual_seed(1))
+    out.backward(grad)
+    return [out.detach(), *(t.grad for t in tensors)]
+
+
+def tensors(kernel, size=(17, 23), dtype=torch.float64):
+    torch.manual_seed(0)
+    shapes = (2, C, *size), (C, 1, *kernel), (C,)
+    return [torch.randn(shape, dtype=dtype) for shape in shapes]
+
+
+@pytest.mark.parametrize('dilation', [(1, 1), (2, 3)])
+@pytest.mark.parametrize('padding', [(0, 0), (2, 1), (3, 5)])
+@pytest.mark.parametrize('stride', [(1, 1), (2, 2), (3, 1), (1, 4)])
+@pytest.mark.parametrize('kernel', [(3, 3), (5, 5), (7, 7), (1, 4), (2, 11)])
+def test_equals_torch(kernel, stride, padding, dilation):
+    given = tensors(kernel, (30, 40))
+    sizes = stride, padding, dilation
+    ours = gradients(conv2d, given, *sizes, C)
+    theirs = gradients(F.conv2d, given, *sizes, C)
+    grad = torch.randn_like(ours[0], generator=torch.Generator().manual_seed(1))
+    # with a stride only bfloat16 takes these
+    by_hand = [
+        input_gradient(grad, *given[:2], *sizes),
+        weight_gradient(grad, *given[:2], *sizes),
+    ]
+    for a, b in zip(ours + by_hand, theirs + theirs[1:3], strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-10)
+
+
+def test_own_backward_runs_where_torchs_is_slow():
+    x, weight, _ = (t.requires_grad_() for t in tensors((5, 5)))
+
+    def is_own(x, weight, stride):
+        out = conv2d(x, weight, None, (stride, stride), groups=C)
+        return 'DepthwiseConv' in str(out.grad_fn)
+
+    assert is_own(x, weight, 1)
+    assert not is_own(x, weight, 2)
+    assert is_own(x.bfloat16(), weight.bfloat16(), 2)
+    assert not is_own(x, weight[..., :3], 1)
+    with torch.no_grad():
+        assert not is_own(x, weight, 1)
+    with torch.autocast('cpu', torch.bfloat16):
+        assert is_own(x.float(), weight.float(), 2)
+
+
+@pytest.mark.parametrize('stride', [1, 2])
+@pytest.mark.parametrize('layout', [torch.contiguous_format, torch.channels_last])
+def test_bfloat16_is_as_exact_as_torchs(stride, layout):
+    exact = tensors((5, 5), (32, 32))
+    given = [t.bfloat16() for t in exact]
+    given[0] = given[0].contiguous(memory_format=layout)
+    args = (stride, stride), (2, 2), (1, 1), C
+    exact = gradients(F.conv2d, [t.double() for t in given], *args)
+    ours = gradients(conv2d, given, *args)
+    theirs = gradients(F.conv2d, given, *args)
+    for a, b, truth in zip(ours, theirs, exact, strict=True):
+        assert a.dtype == torch.bfloat16
+        error, allowed = ((t.double() - truth).abs().max() for t in (a, b))
+        assert error <= 1.5 * allowed + 1e-2
+
+
+def test_autocast_gives_gradients_in_the_dtype_of_the_weights():
+    given = tensors((5, 5), dtype=torch.float32)
+    with torch.autocast('cpu', torch.bfloat16):
+        ours = gradients(conv2d, given, (2, 2), (2, 2), (1, 1), C)
+        theirs = gradients(F.conv2d, given, (2, 2), (2, 2), (1, 1), C)
+    assert [t.dtype for t in ours] == [t.dtype for t in theirs]
+    for a, b in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(a, b, rtol=0.02, atol=0.1)
+
+
+@pytest.mark.parametrize('frozen', [(0,), (1,), (2,), (0, 2), (1, 2)])
+def test_frozen_parts_get_no_gradient(frozen):
+    given = [t.requires_grad_(i not in frozen) for i, t in enumerate(tensors((5, 5)))]
+    conv2d(*given, groups=C).sum().backward()
+    assert [t.grad is None for t in given] == [i in frozen for i in range(3)]
+
+
+def test_without_bias():
+    x, weight, _ = (t.requires_grad_() for t in tensors((5, 5)))
+    conv2d(x, weight, None, groups=C).sum().backward()
+    assert weight.grad is not None
+
+
+def test_an_image_smaller_than_the_kernel_is_refused_as_by_torch():
+    x, weight, bias = tensors((7, 7), (4, 4))
+    with pytest.raises(RuntimeError, match=r'[Kk]ernel size'):
+        conv2d(x, weight.requires_grad_(), bias, groups=C)
+
+
+def test_speed_up_changes_depthwise_convolutions_only():
+    net = nn.Sequential(
+        nn.Conv2d(C, C, 5, groups=C),
+        nn.Conv2d(C, C, 5),
+        nn.Conv2d(C, C, 5, padding='same', groups=C),
+        nn.Conv2d(C, C, 5, padding=2, padding_mode='reflect', groups=C),
+        nn.Conv2d(C, 2 * C, 5, groups=C),
+        nn.Conv2d(1, 1, 5),
+    )
+    before = {k: v.clone() for k, v in net.state_dict().items()}
+    speed_up(net)
+    assert [type(module) is Convolution for module in net] == [True] + [False] * 5
+    after = copy.deepcopy(net).state_dict()
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[k], after[k]) for k in before)
+
+
+def test_a_changed_network_is_traced_and_compiled_as_torchs():
+    net = nn.Sequential(nn.Conv2d(C, C, 5, 2, 2, groups=C)).double()
+    speed_up(net)
+    x, _, _ = tensors((5, 5))
+    traced = torch.jit.trace(net, x)
+    torch.testing.assert_close(traced(x), net(x))
+    assert 'PythonOp' not in str(traced.inlined_graph)
