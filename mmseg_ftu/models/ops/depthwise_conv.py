@@ -142,8 +142,8 @@ def input_gradient(
         x: Its input, ``(N, C, H, W)``; only the shape counts.
         weight: ``(C, 1, kh, kw)``.
         stride: Vertical, horizontal.
-        padding: Likewise.
-        dilation: Likewise.
+        padding: Zeros above and below, left and right.
+        dilation: Vertical, horizontal.
     """
     dtype = x.dtype
     if max(stride) > 1 and dtype == torch.bfloat16:
@@ -168,8 +168,8 @@ def weight_gradient(
         x: Its input, ``(N, C, H, W)``.
         weight: ``(C, 1, kh, kw)``; only the shape counts.
         stride: Vertical, horizontal.
-        padding: Likewise.
-        dilation: Likewise.
+        padding: Zeros above and below, left and right.
+        dilation: Vertical, horizontal.
     """
     wanted = [False, True, False]
     width = weight.shape[-1]
