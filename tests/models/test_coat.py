@@ -10,7 +10,8 @@ from mmseg.registry import MODELS
 from quick_and_slow import mostly_slow
 from timm.models.coat import CoaT as TimmCoaT
 
-from mmseg_ftu.models.backbones.coat import CoaT, mix_scales
+from mmseg_ftu.models.backbones.coat import CoaT
+from mmseg_ftu.models.backbones.coat_blocks import Scale, mix_scales
 from mmseg_ftu.models.backbones.coat_variants import (
     ARCHS,
     fourth_scale_name,
@@ -73,7 +74,51 @@ def test_maps_equal_timms(arch, size):
     assert len(expected) == len(got) == 4
     for a, b in zip(expected, got, strict=True):
         assert a.std() > 0.01
-        torch.testing.assert_close(b, a, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(b, a, atol=1e-5 * a.abs().max().item(), rtol=0)
+
+
+@pytest.mark.parametrize('arch', [TINY, LITE], ids=['co', 'lite'])
+def test_maps_and_gradients_equal_timms(arch):
+    size = 64, 96
+    reference = randomize(timm_maps(arch, size)).double()
+    ours = CoaT(arch).double()
+    ours.load_state_dict(reference.state_dict())
+    found = []
+    for model in (reference, ours):
+        x = images(2, 3, *size).double().requires_grad_()
+        maps = model(x)
+        maps = list(maps.values()) if isinstance(maps, dict) else maps
+        generator = torch.Generator().manual_seed(2)
+        weights = [
+            torch.randn(m.shape, generator=generator, dtype=m.dtype) for m in maps
+        ]
+        sum((m * w).sum() for m, w in zip(maps, weights, strict=True)).backward()
+        grads = {name: p.grad for name, p in model.named_parameters()}
+        found.append((maps, grads | {'image': x.grad}))
+    (expected, grads), (got, our_grads) = found
+    for a, b in zip(expected, got, strict=True):
+        torch.testing.assert_close(b, a, atol=1e-11, rtol=1e-11)
+    assert grads.keys() == our_grads.keys()
+    for name, grad in grads.items():
+        assert grad.abs().max() > 0
+        # a constant key changes nothing, so that its gradient is noise around 0
+        torch.testing.assert_close(our_grads[name], grad, atol=1e-10, rtol=1e-7)
+
+
+def test_the_class_token_of_an_image_is_dropped_with_the_image():
+    model = randomize(CoaT(dict(embed_dims=(16,), serial_depths=(1,))))
+    block = model.serial_blocks1[0]
+    block.drop_path.drop_prob = 0.5
+    scale = Scale(images(64, 4, 16), images(64, 1, 16))
+    out = block.train()(scale, (2, 2))
+    block.drop_path.drop_prob = 0.0
+    kept = block(scale, (2, 2))
+    placed = block.cpe(scale.tokens, (2, 2))
+    unchanged = (out.tokens - placed).abs().amax((1, 2)) == 0
+    assert 0 < unchanged.sum() < len(unchanged)
+    class_unchanged = (out.cls_token - scale.cls_token).abs().amax((1, 2)) == 0
+    assert torch.equal(unchanged, class_unchanged)
+    assert not torch.allclose(kept.tokens, out.tokens)
 
 
 @pytest.mark.parametrize('arch', TIMM_ARCHS)
@@ -118,7 +163,7 @@ def test_any_size_gives_ceil_maps(arch, size):
         (2, c, -(-size[0] // s), -(-size[1] // s))
         for c, s in zip(model.out_channels, strides, strict=True)
     ]
-    assert all(m.is_contiguous() for m in maps)
+    assert all(m.is_contiguous(memory_format=torch.channels_last) for m in maps)
 
 
 @pytest.mark.parametrize('size', [(70, 100), (64, 65), (97, 64)])
@@ -140,12 +185,15 @@ def test_input_is_not_modified():
 
 
 def test_mix_scales_on_numbers():
-    # Two scales, one channel: 2 x 2 and 1 x 1, class tokens first.
-    fine = torch.tensor([1.0, 1.0, 2.0, 3.0, 6.0]).reshape(1, 5, 1)
-    coarse = torch.tensor([10.0, 100.0]).reshape(1, 2, 1)
+    # Two scales, one channel: 2 x 2 and 1 x 1.
+    fine = Scale(
+        torch.tensor([1.0, 2.0, 3.0, 6.0]).reshape(1, 4, 1), torch.ones(1, 1, 1)
+    )
+    coarse = Scale(torch.full((1, 1, 1), 100.0), torch.full((1, 1, 1), 10.0))
     mixed = mix_scales([fine, coarse], [(2, 2), (1, 1)])
-    assert mixed[0].flatten().tolist() == [11, 101, 102, 103, 106]
-    assert mixed[1].flatten().tolist() == [11, 103]
+    assert mixed[0].tokens.flatten().tolist() == [101, 102, 103, 106]
+    assert mixed[1].tokens.flatten().tolist() == [103]
+    assert [scale.cls_token.item() for scale in mixed] == [11, 11]
 
 
 def test_checkpointing_changes_nothing():

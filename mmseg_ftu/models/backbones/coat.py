@@ -2,8 +2,9 @@
 
 Paper: Xu et al., "Co-Scale Conv-Attentional Image Transformers",
 https://arxiv.org/abs/2104.06399; official code https://github.com/mlpc-ucsd/CoaT.
-Built on timm's blocks (``timm.models.coat``), with the same state-dict names and, for
-the same weights and input, the same maps. Deviations from timm:
+With the state-dict names of the official release and timm and, for the same weights and
+input, timm's maps and gradients. The blocks are in ``coat_blocks.py``, written for
+speed. Deviations from timm:
 
 * any input from 32 x 32 up: where the last stride does not divide it, it is mirrored
   and the maps are cropped. This is for direct use: ``BinaryEncoderDecoder`` gives
@@ -27,26 +28,26 @@ the number in its authors' public code; what is different from that code:
 """
 
 from collections.abc import Callable, Mapping
-from functools import partial, reduce
 from typing import Any, TypeVar
 
 import torch
-import torch.nn.functional as F
 from mmengine.logging import print_log
 from mmseg.registry import MODELS
-from timm.layers import DropPath, Mlp, PatchEmbed
-from timm.models.coat import (
-    ConvPosEnc,
-    ConvRelPosEnc,
-    FactorAttnConvRelPosEnc,
-    SerialBlock,
-)
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from mmseg_ftu.models.backbones.coat_blocks import (
+    ConvPosEnc,
+    ConvRelPosEnc,
+    ParallelBlock,
+    PatchEmbed,
+    Scale,
+    SerialBlock,
+    Size,
+    to_map,
+)
 from mmseg_ftu.models.backbones.coat_variants import (
     ARCHS,
-    NUM_HEADS,
     UNUSED,
     fourth_scale_name,
     read_arch,
@@ -56,14 +57,10 @@ from mmseg_ftu.models.backbones.pretrained import PretrainedBackbone
 from mmseg_ftu.models.backbones.weight_files import StateDict
 from mmseg_ftu.models.mirrored_padding import mirror, round_up
 
-Size = tuple[int, int]
 T = TypeVar('T')
 
-# The same in all official variants.
-CRPE_WINDOW = {3: 2, 5: 3, 7: 3}  # window -> number of heads
 PATCH_SIZE = 4
 MIN_SIZE = 32  # px, the deepest stride of the official variants
-LAYER_NORM: Any = partial(nn.LayerNorm, eps=1e-6)  # timm's hints want a class
 
 
 @MODELS.register_module()
@@ -120,25 +117,13 @@ class CoaT(PretrainedBackbone):
         """Add the modules of scale ``i``; published names count from 1."""
         dims, k = numbers['embed_dims'], i + 1
         embed = PatchEmbed(
-            img_size=None,  # any size
-            patch_size=PATCH_SIZE if i == 0 else 2,
-            in_chans=in_channels if i == 0 else dims[i - 1],
-            embed_dim=dims[i],
-            norm_layer=nn.LayerNorm,
+            in_channels if i == 0 else dims[i - 1],
+            dims[i],
+            PATCH_SIZE if i == 0 else 2,
         )
-        cpe = ConvPosEnc(dims[i])
-        crpe = ConvRelPosEnc(dims[i] // NUM_HEADS, NUM_HEADS, CRPE_WINDOW)
+        cpe, crpe = ConvPosEnc(dims[i]), ConvRelPosEnc(dims[i])
         blocks = nn.ModuleList(
-            SerialBlock(
-                dims[i],
-                NUM_HEADS,
-                numbers['mlp_ratios'][i],
-                qkv_bias=True,
-                drop_path=drop_path_rate,
-                norm_layer=LAYER_NORM,
-                shared_cpe=cpe,
-                shared_crpe=crpe,
-            )
+            SerialBlock(dims[i], numbers['mlp_ratios'][i], drop_path_rate, cpe, crpe)
             for _ in range(numbers['serial_depths'][i])
         )
         token = nn.Parameter(torch.zeros(1, 1, dims[i]))
@@ -156,7 +141,7 @@ class CoaT(PretrainedBackbone):
 
         Returns:
             For each scale ``(N, out_channels[i], ceil(H / s), ceil(W / s))`` where
-            ``s = strides[i]``.
+            ``s = strides[i]``, in channels-last memory.
 
         Raises:
             ValueError: The image is smaller than 32 x 32.
@@ -172,41 +157,44 @@ class CoaT(PretrainedBackbone):
             if length != x.shape[dim]:
                 x = mirror(x, dim, length)
         sizes = [(x.shape[-2] // s, x.shape[-1] // s) for s in self.strides]
-        tokens = self._serial(x, sizes)
+        scales = self._serial(x, sizes)
         if self.parallel_blocks:
-            tokens[1:] = self._parallel(tokens[1:], sizes[1:])
+            scales[1:] = self._parallel(scales[1:], sizes[1:])
         return [
-            to_map(t, size)[
+            to_map(scale.tokens, size)[
                 ..., : (height + s - 1) // s, : (width + s - 1) // s
-            ].contiguous()
-            for t, size, s in zip(tokens, sizes, self.strides, strict=True)
+            ].contiguous(memory_format=torch.channels_last)
+            for scale, size, s in zip(scales, sizes, self.strides, strict=True)
         ]
 
-    def _serial(self, x: Tensor, sizes: list[Size]) -> list[Tensor]:
-        """Return the tokens ``(N, 1 + h * w, C)`` of each scale, class token first."""
-        tokens: list[Tensor] = []
+    def _serial(self, x: Tensor, sizes: list[Size]) -> list[Scale]:
+        """Return the tokens of each scale after its own blocks."""
+        scales: list[Scale] = []
         for k, size in enumerate(sizes, start=1):
-            x = getattr(self, f'patch_embed{k}')(x)
+            tokens = getattr(self, f'patch_embed{k}')(x)
             cls_token = getattr(self, f'cls_token{k}').expand(x.shape[0], -1, -1)
-            x = torch.cat((cls_token, x), dim=1)
+            scale = Scale(tokens, cls_token)
             for block in getattr(self, f'serial_blocks{k}'):
-                x = self._run(block, x, size)
-            tokens.append(x)
-            x = to_map(x, size)
-        return tokens
+                scale = self._run(block, scale, size)
+            scales.append(scale)
+            x = to_map(scale.tokens, size)
+        return scales
 
-    def _parallel(self, tokens: list[Tensor], sizes: list[Size]) -> list[Tensor]:
+    def _parallel(self, scales: list[Scale], sizes: list[Size]) -> list[Scale]:
         """Let the scales from the second on exchange what they know."""
-        cpes = [getattr(self, f'cpe{k}') for k in range(2, len(tokens) + 2)]
+        cpes = [getattr(self, f'cpe{k}') for k in range(2, len(scales) + 2)]
 
-        def step(block: nn.Module, tokens: list[Tensor]) -> list[Tensor]:
-            placed = [cpe(t, s) for cpe, t, s in zip(cpes, tokens, sizes, strict=True)]
-            mixed: list[Tensor] = block(placed, sizes)
+        def step(block: nn.Module, scales: list[Scale]) -> list[Scale]:
+            placed = [
+                Scale(cpe(scale.tokens, size), scale.cls_token)
+                for cpe, scale, size in zip(cpes, scales, sizes, strict=True)
+            ]
+            mixed: list[Scale] = block(placed, sizes)
             return mixed
 
         for block in self.parallel_blocks:
-            tokens = self._run(step, block, tokens)
-        return tokens
+            scales = self._run(step, block, scales)
+        return scales
 
     def _run(self, function: Callable[..., T], *args: object) -> T:
         out: T
@@ -259,76 +247,3 @@ class CoaT(PretrainedBackbone):
             if all(resolve_arch(name)[key] == found[key] for key in found)
         ]
         return f'The file looks like arch={names[0] if names else found!r}.'
-
-
-class ParallelBlock(nn.Module):
-    """Attend within each scale, then add up all scales, then one MLP for all.
-
-    Args:
-        dim: Channels of each scale.
-        mlp_ratio: Hidden width of the MLP in units of ``dim``.
-        crpes: Relative position encoding of each scale; its length is the number of
-            scales, which are named from 2 as in published files.
-        drop_path_rate: Stochastic depth, 0..1.
-    """
-
-    def __init__(
-        self,
-        dim: int,
-        mlp_ratio: float,
-        crpes: list[ConvRelPosEnc],
-        drop_path_rate: float,
-    ) -> None:
-        super().__init__()
-        self.scales = range(2, len(crpes) + 2)
-        mlp = Mlp(dim, int(dim * mlp_ratio))
-        for k, crpe in zip(self.scales, crpes, strict=True):
-            attention = FactorAttnConvRelPosEnc(
-                dim, NUM_HEADS, qkv_bias=True, shared_crpe=crpe
-            )
-            self.add_module(f'norm1{k}', LAYER_NORM(dim))
-            self.add_module(f'factoratt_crpe{k}', attention)
-            self.add_module(f'norm2{k}', LAYER_NORM(dim))
-            self.add_module(f'mlp{k}', mlp)
-        self.drop_path = DropPath(drop_path_rate)
-
-    def forward(self, tokens: list[Tensor], sizes: list[Size]) -> list[Tensor]:
-        """Map the tokens of each scale to tokens of the same shape."""
-        attended = []
-        for k, x, size in zip(self.scales, tokens, sizes, strict=True):
-            normed = getattr(self, f'norm1{k}')(x)
-            attended.append(getattr(self, f'factoratt_crpe{k}')(normed, size))
-        out = []
-        mixed = mix_scales(attended, sizes)
-        for k, x, update in zip(self.scales, tokens, mixed, strict=True):
-            x = x + self.drop_path(update)
-            update = getattr(self, f'mlp{k}')(getattr(self, f'norm2{k}')(x))
-            out.append(x + self.drop_path(update))
-        return out
-
-
-def to_map(tokens: Tensor, size: Size) -> Tensor:
-    """Drop the class token: ``(N, 1 + h * w, C)`` to ``(N, C, h, w)``, a view."""
-    view: Tensor = tokens[:, 1:].transpose(1, 2).unflatten(2, size)
-    return view
-
-
-def mix_scales(tokens: list[Tensor], sizes: list[Size]) -> list[Tensor]:
-    """Add to each scale all others, bilinearly resized; class tokens as they are.
-
-    Args:
-        tokens: ``(N, 1 + h * w, C)`` per scale, with the same N and C.
-        sizes: Sizes ``(h, w)`` of the scales.
-    """
-    cls_token = reduce(torch.add, [t[:, :1] for t in tokens])
-    maps = [to_map(t, size) for t, size in zip(tokens, sizes, strict=True)]
-    mixed = []
-    for own, size in zip(maps, sizes, strict=True):
-        others = [
-            F.interpolate(other, size, mode='bilinear', align_corners=False)
-            for other in maps
-            if other is not own
-        ]
-        total = reduce(torch.add, others, own).flatten(2).transpose(1, 2)
-        mixed.append(torch.cat((cls_token, total), dim=1))
-    return mixed

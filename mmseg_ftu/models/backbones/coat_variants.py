@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from mmseg_ftu.models.backbones.coat_blocks import NUM_HEADS
 from mmseg_ftu.models.backbones.weight_files import StateDict
 
 ARCH_KEYS = ('embed_dims', 'serial_depths', 'mlp_ratios', 'parallel_depth')
@@ -21,7 +22,6 @@ ARCHS = {
     'lite_small': ((64, 128, 320, 512), (3, 4, 6, 3), (8, 8, 4, 4), 0),
     'lite_medium': ((128, 256, 320, 512), (3, 6, 10, 8), (4, 4, 4, 4), 0),
 }
-NUM_HEADS = 8  # in all variants
 # In files of the official release and of timm, but of no use for maps.
 UNUSED = ('norm1.', 'norm2.', 'norm3.', 'norm4.', 'aggregate.', 'head.')
 
