@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / 'mmseg_ftu'
 # From the ground up; docs/architecture.md says what each room is for.
 FLOORS = [
-    {'version', 'dependencies'},
+    {'version', 'dependencies', 'allocator'},
     {'io', 'masks', 'stain'},
     {'prepared_folder', 'prepared_table', 'recipe', 'painted_source', 'thresholds'},
     {'switched_aux_loss', 'models', 'datasets', 'engine'},
