@@ -37,8 +37,10 @@ COMMANDS = {
     'thresholds': 'fit_thresholds',
     'report': 'report',
     'study': 'study',
+    'export model': 'export_model',
     'export onnx': 'export_onnx',
     'export bioimageio': 'export_bioimageio',
+    'publish': 'publish',
     'colour-baseline': 'colour_baseline',
 }
 #: Modules whose processes are faster if they keep freed memory (docs/performance.md).

@@ -1,6 +1,7 @@
 """Predict images or slides: ``tools/predict.py CONFIG CKPT --input PATH --output DIR``.
 
-PATH is an image or a slide, a folder, a pattern in quotes, the competition's folder
+A model folder stands for both: ``predict FOLDER --input PATH --output DIR``. PATH is an
+image or a slide, a folder, a pattern in quotes, the competition's folder
 with test.csv, or a prepared folder; --slides names a table of slides instead. Several
 checkpoints are averaged. The same command goes on after a stop; under torchrun or SLURM
 the processes share the images.
@@ -33,8 +34,16 @@ STOPPED = 'stopped; run the same command again to go on'
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     add = parser.add_argument
-    add('config', help='path of the config, or mmseg_ftu::ftu/NAME.py of the package')
-    add('checkpoints', nargs='+', help='paths or URLs of the weights')
+    add(
+        'config',
+        help='path of the config, mmseg_ftu::ftu/NAME.py of the package, or a model '
+        'folder (export model) or its hf://OWNER/REPO[@REVISION]',
+    )
+    add(
+        'checkpoints',
+        nargs='*',
+        help='paths or URLs of the weights; none for those of a model folder',
+    )
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument('--input', metavar='PATH', help='images or slides to predict')
     source.add_argument(

@@ -22,6 +22,7 @@ from mmengine.runner.checkpoint import (
 )
 from torch.serialization import MAP_LOCATION
 
+from mmseg_ftu.engine.model_folder import find_weights
 from mmseg_ftu.engine.safe_checkpoints import load_local, load_stream, load_url
 
 
@@ -29,6 +30,11 @@ def refuse_unsafe_checkpoints() -> None:
     """Make mmengine read all of its schemes without a fallback to unpickling."""
     for schemes, loader in LOADERS.items():
         CheckpointLoader.register_scheme(schemes, loader=loader, force=True)
+
+
+def load_from_path(filename: str, map_location: MAP_LOCATION = None) -> object:
+    """Load a file or a model folder, also from the Hub."""
+    return load_local(find_weights(filename), map_location)
 
 
 def load_from_torchvision(filename: str, map_location: MAP_LOCATION = None) -> object:
@@ -83,7 +89,7 @@ def _model(filename: str, known: dict[str, Any]) -> str:
 
 
 LOADERS = {
-    '': load_local,
+    ('', 'hf://'): load_from_path,
     ('http://', 'https://'): load_url,
     ('modelzoo://', 'torchvision://'): load_from_torchvision,
     ('open-mmlab://', 'openmmlab://'): load_from_openmmlab,

@@ -11,6 +11,8 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.config.utils import MODULE2PACKAGE
 
+from mmseg_ftu.engine.model_folder import is_model_folder, read_model_config
+
 PACKAGE = Path(__file__).parents[1]
 OWN = 'mmseg_ftu'
 
@@ -22,8 +24,8 @@ def read_config(path: str | Path) -> Config:
     """Read a config of a model.
 
     Args:
-        path: Path of the config, or ``mmseg_ftu::FOLDER/NAME.py`` for one of the
-            package.
+        path: Path of the config, ``mmseg_ftu::FOLDER/NAME.py`` for one of the package,
+            or a model folder.
 
     Returns:
         The config, its bases merged.
@@ -32,6 +34,8 @@ def read_config(path: str | Path) -> Config:
         FileNotFoundError: If there is no such file, or no such base.
         ValueError: If it cannot be read, or holds no ``model``.
     """
+    if is_model_folder(path):
+        return read_model_config(path)
     file = find_config(path)
     try:
         cfg = Config.fromfile(file)

@@ -8,6 +8,7 @@ a file may hold besides tensors. Importing this package calls
 """
 
 import io
+import json
 import pickle
 import re
 import warnings
@@ -18,12 +19,16 @@ from typing import Any, BinaryIO
 from urllib.parse import urlparse
 
 import torch
+from safetensors import SafetensorError, safe_open
 from torch.serialization import MAP_LOCATION
 
 from mmseg_ftu.engine.plain_data import SAFE_GLOBALS, finish
 
 # The first bytes of what torch.save wrote before its version 1.6.
 OLD_FORMAT = b'\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.'
+
+SAFETENSORS = '.safetensors'
+DATA_ENTRY = 'mmseg_ftu_dataset_meta'  # in the header of a model folder's weights
 
 NO_DEVICE = 'Attempting to deserialize object on'  # torch's words
 
@@ -37,7 +42,7 @@ class RefusedCheckpointError(ValueError):
 
 
 def load_local(filename: str | Path, map_location: MAP_LOCATION = None) -> object:
-    """Load what ``torch.save`` wrote: tensors and plain data.
+    """Load what ``torch.save`` wrote, tensors and plain data, or safetensors.
 
     Args:
         filename: Path of the file.
@@ -52,6 +57,8 @@ def load_local(filename: str | Path, map_location: MAP_LOCATION = None) -> objec
     path = Path(filename).expanduser()
     if not path.is_file():
         raise FileNotFoundError(f'checkpoint {path} does not exist')
+    if path.suffix == SAFETENSORS:
+        return load_safetensors(path, map_location)
     with path.open('rb') as stream:
         content = load_stream(stream, str(path), map_location)
         if zipfile.is_zipfile(stream) and not is_intact(stream):
@@ -60,6 +67,29 @@ def load_local(filename: str | Path, map_location: MAP_LOCATION = None) -> objec
                 'intact copy in its place'
             )
     return content
+
+
+def load_safetensors(path: Path, map_location: MAP_LOCATION = None) -> object:
+    """Load a safetensors file as a checkpoint; those of model folders tell their data.
+
+    Args:
+        path: Path of the file.
+        map_location: Device for the tensors.
+
+    Raises:
+        DamagedCheckpointError: If it cannot be read.
+    """
+    try:
+        with safe_open(path, framework='pt') as file:
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            told = json.loads((file.metadata() or {}).get(DATA_ENTRY, '{}'))
+    except (SafetensorError, OSError, ValueError) as error:
+        raise DamagedCheckpointError(
+            damaged(path, path.stat().st_size, error)
+        ) from error
+    if map_location is not None and not callable(map_location):
+        state = {name: tensor.to(map_location) for name, tensor in state.items()}
+    return dict(state_dict=state, meta=dict(dataset_meta=told))
 
 
 def load_stream(

@@ -19,7 +19,7 @@ from mmseg_ftu.inference.jobs import Job, list_jobs
 from mmseg_ftu.inference.predict_folder import Summary, predict_folder
 from mmseg_ftu.inference.prediction_folder import PredictionFolder
 from mmseg_ftu.inference.prediction_settings import read_settings
-from mmseg_ftu.inference.predictor import FTUPredictor
+from mmseg_ftu.inference.predictor import FTUPredictor, own_weights
 from mmseg_ftu.inference.provenance import describe_checkpoints, versions
 from mmseg_ftu.inference.slide_table import read_slide_table
 from mmseg_ftu.inference.trained_images import check_trained_images
@@ -51,8 +51,8 @@ def predict(
     """Predict images into a folder.
 
     Args:
-        config: Path of the config.
-        checkpoints: Paths or URLs of the weights.
+        config: Path of the config, or a model folder, as `FTUPredictor` takes it.
+        checkpoints: Paths or URLs of the weights; empty for those of a model folder.
         input: Path of the images, as `list_jobs` takes it; None with ``slides``.
         output: Folder for the results.
         slides: Table of the images, as `read_slide_table` takes it.
@@ -77,6 +77,7 @@ def predict(
         ValueError: If an argument or a file cannot be used.
         OSError: If a file cannot be opened.
     """
+    checkpoints = checkpoints or [str(name) for name in own_weights(config)]
     known = organ, data_source, pixel_size
     jobs, folders = _jobs(input, slides, known, fold)
     names = {field.name for field in fields(FileOptions)} & set(options)

@@ -22,9 +22,9 @@ from mmseg_ftu.engine.check_weights_hook import (
     plain,
     without_auxiliary,
 )
+from mmseg_ftu.engine.model_folder import find_weights
 from mmseg_ftu.engine.safe_checkpoints import (
     dataset_meta_of,
-    download,
     load_local,
     weights_of,
 )
@@ -54,7 +54,7 @@ class Network:
 
     Args:
         cfg: Config of the model.
-        checkpoints: Paths or URLs of weights for it.
+        checkpoints: Paths, model folders or URLs of weights for it.
         weights: Weights of the checkpoints, one each, positive; None weighs all alike.
         views: Names in `VIEWS`.
         scales: Factors of the working size; each is seen in all views.
@@ -200,8 +200,7 @@ def load_model(cfg: Config, path: str | Path) -> tuple[BaseSegmentor, dict[str, 
         ValueError: If the file is damaged, unsafe, or of another model.
     """
     init_default_scope(cfg.get('default_scope', 'mmseg'))
-    is_url = str(path).startswith(('http://', 'https://'))
-    checkpoint = load_local(download(str(path)) if is_url else path, 'cpu')
+    checkpoint = load_local(find_weights(path), 'cpu')
     weights = without_auxiliary(plain(weights_of(checkpoint, path)))
     # tools/test.py --tta wraps the model in the config that it leaves in work_dir
     model_cfg = cfg.model.get('module', cfg.model)

@@ -17,6 +17,7 @@ from mmengine.device import get_device
 from tqdm import tqdm
 
 from mmseg_ftu.engine.config_thresholds import fill_in_thresholds, thresholds_of
+from mmseg_ftu.engine.model_folder import is_model_folder
 from mmseg_ftu.engine.override_config import override_config
 from mmseg_ftu.engine.read_config import read_config
 from mmseg_ftu.inference.checkpoint_recipe import recipe_of
@@ -82,8 +83,10 @@ class FTUPredictor:
         >>> mask = predictor('kidney.tiff', organ='kidney').mask  # doctest: +SKIP
 
     Args:
-        config: Path of the config, or the config.
-        checkpoints: Path or URL of the weights; several make an ensemble.
+        config: Path of the config, or the config; or a model folder, as ``mmseg-ftu
+            export model`` writes it, or its ``hf://OWNER/REPO[@REVISION]``.
+        checkpoints: Path or URL of the weights, or a model folder; several make an
+            ensemble. None takes those of the model folder.
         weights: Weights of the checkpoints, one each; None weighs all alike.
         views: Views of the image, from `mmseg_ftu.inference.network.VIEWS`; None as in
             the config's ``inference``, which holds the paper's: the image and its two
@@ -123,7 +126,7 @@ class FTUPredictor:
     def __init__(
         self,
         config: str | Path | Config,
-        checkpoints: str | Path | Sequence[str | Path],
+        checkpoints: str | Path | Sequence[str | Path] | None = None,
         *,
         weights: Sequence[float] | None = None,
         views: Sequence[str] | None = None,
@@ -145,6 +148,7 @@ class FTUPredictor:
         progress: bool = False,
         cfg_options: dict[str, Any] | None = None,
     ) -> None:
+        checkpoints = own_weights(config) if checkpoints is None else checkpoints
         if isinstance(config, Config):
             cfg = copy.deepcopy(config)
         else:
@@ -334,3 +338,17 @@ def _check_positive(**values: float | None) -> None:
     for name, value in values.items():
         if value is not None and not 0 < value < float('inf'):
             raise ValueError(f'{name}={value}: give a positive number')
+
+
+def own_weights(config: str | Path | Config) -> list[str | Path]:
+    """Return the checkpoints that a config brings along.
+
+    Raises:
+        ValueError: If it is not a model folder: nothing else has weights.
+    """
+    if isinstance(config, Config) or not is_model_folder(config):
+        raise ValueError(
+            f'{"the config" if isinstance(config, Config) else config} has no weights: '
+            'give a checkpoint, or a model folder in place of the config'
+        )
+    return [config]

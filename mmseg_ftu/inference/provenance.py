@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from mmengine.config import Config
 
-from mmseg_ftu.engine.safe_checkpoints import download
+from mmseg_ftu.engine.model_folder import find_weights
 from mmseg_ftu.version import __version__
 
 #: What prediction reads of a config. Others (data, schedule, hooks) change no result,
@@ -53,16 +53,15 @@ def describe_checkpoints(
     """Return path, SHA-256, weight and training images of each checkpoint.
 
     Args:
-        checkpoints: Paths or URLs; of a URL, the file that was downloaded is hashed.
+        checkpoints: Paths, model folders or URLs; of these the weights are hashed.
         weights: Weights of the checkpoints, one each.
         metas: ``dataset_meta`` of the checkpoints; what they tell of `FOLD_KEYS` is
             taken over, see ``mmseg_ftu.datasets.fold_record``.
     """
     described = []
     for path, weight, meta in zip(checkpoints, weights, metas, strict=True):
-        is_url = str(path).startswith(('http://', 'https://'))
-        file = download(str(path)) if is_url else Path(path).expanduser()
-        entry = dict(path=str(path), weight=weight, sha256=hash_file(file))
+        sha256 = hash_file(find_weights(path))
+        entry: dict[str, Any] = dict(path=str(path), weight=weight, sha256=sha256)
         entry |= {key: meta[key] for key in FOLD_KEYS if key in meta}
         described.append(entry)
     return described

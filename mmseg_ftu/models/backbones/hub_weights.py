@@ -1,8 +1,9 @@
 """Weights from repositories of Hugging Face, through its cache.
 
 ``timm://<model>.<tag>`` is the repository that timm names for a model;
-``hf://<owner>/<repository>[/<file>]`` is any. A file that is in the cache needs no
-network. Many pathology encoders are gated: one has to accept their conditions first.
+``hf://<owner>/<repository>[@<revision>][/<file>]`` is any. A file that is in the cache
+needs no network. Many pathology encoders are gated: one has to accept their conditions
+first.
 """
 
 import json
@@ -57,7 +58,9 @@ def _timm_cfg(checkpoint: str) -> PretrainedCfg | None:
 
 
 def find_in_repository(checkpoint: str) -> Path:
-    """Return the file of ``hf://<owner>/<repository>[/<file>]``, downloading it.
+    """Return the file of ``hf://<owner>/<repository>[@revision][/<file>]``.
+
+    It is downloaded unless it is here.
 
     Without a file ``model.safetensors`` is taken, else ``pytorch_model.bin``. The
     repository's ``config.json`` is fetched too, as it says how images are normalised.
@@ -72,20 +75,24 @@ def find_in_repository(checkpoint: str) -> Path:
     if not owner or not name:
         raise ValueError(
             f'init_cfg.checkpoint {checkpoint!r}: expected '
-            'hf://<owner>/<repository>[/<file>]'
+            'hf://<owner>/<repository>[@revision][/<file>]'
         )
+    name, _, revision = name.partition('@')
     repository = f'{owner}/{name}'
-    path = _download(checkpoint, repository, *([file] if file else FILES))
+    files = [file] if file else FILES
+    path = _download(checkpoint, repository, *files, revision=revision or None)
     with suppress(*NOT_FOUND):  # then nothing is compared, which the encoder logs
-        hf_hub_download(repository, CONFIG)
+        hf_hub_download(repository, CONFIG, revision=revision or None)
     return path
 
 
-def _download(checkpoint: str, repository: str, *files: str) -> Path:
+def _download(
+    checkpoint: str, repository: str, *files: str, revision: str | None = None
+) -> Path:
     """Return the first of the files that is there."""
     for file in files:
         try:
-            return Path(hf_hub_download(repository, file))
+            return Path(hf_hub_download(repository, file, revision=revision))
         except GatedRepoError as error:
             page = f'https://huggingface.co/{repository}'
             raise FileNotFoundError(

@@ -9,16 +9,10 @@ which ``mmseg_ftu/engine/safe_checkpoints.py`` reads without running code from i
 from collections.abc import Mapping
 from pathlib import Path
 
-import safetensors.torch
-from safetensors import SafetensorError
 from torch import Tensor
 
-from mmseg_ftu.engine.safe_checkpoints import (
-    DamagedCheckpointError,
-    damaged,
-    download,
-    load_local,
-)
+from mmseg_ftu.engine.model_folder import is_model_folder, weights_path
+from mmseg_ftu.engine.safe_checkpoints import download, load_local
 from mmseg_ftu.models.backbones.hub_weights import find_in_repository, find_of_timm
 from mmseg_ftu.models.backbones.packaged_weights import find_in_package
 
@@ -33,7 +27,7 @@ def find_checkpoint(checkpoint: str | Path) -> Path:
 
     Args:
         checkpoint: ``timm://<model>.<tag>``, ``hf://<owner>/<repository>[/<file>]``,
-            ``pip://<package>``, an http(s) URL, or a path.
+            ``pip://<package>``, an http(s) URL, a path, or a model folder.
 
     Raises:
         FileNotFoundError: The file is not here and cannot be downloaded.
@@ -50,6 +44,8 @@ def find_checkpoint(checkpoint: str | Path) -> Path:
     if checkpoint.startswith(('http://', 'https://')):
         return download(checkpoint)
     path = Path(checkpoint).expanduser()
+    if is_model_folder(path):
+        return weights_path(path)
     if not path.is_file():
         raise FileNotFoundError(
             f'init_cfg.checkpoint: no file {checkpoint!r} (working directory '
@@ -69,15 +65,7 @@ def read_state_dict(path: Path, prefix: str | None = None) -> StateDict:
     Raises:
         ValueError: The file is damaged, holds more than plain data, or no tensors.
     """
-    content: object
-    if path.suffix == '.safetensors':
-        try:
-            content = safetensors.torch.load_file(path)
-        except (SafetensorError, OSError) as error:
-            text = damaged(path, path.stat().st_size, error)
-            raise DamagedCheckpointError(text) from error
-    else:
-        content = load_local(path, 'cpu')
+    content = load_local(path, 'cpu')
     for nest in NESTS:
         if isinstance(content, Mapping) and isinstance(content.get(nest), Mapping):
             content = content[nest]

@@ -1,0 +1,369 @@
+"""Write a model folder, which ``mmseg_ftu/engine/model_folder.py`` describes and reads.
+
+It is made beside its place, tried there on an image, and gets its name at the end.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import safetensors.torch
+import torch
+from mmengine.config import Config
+from mmengine.logging import print_log
+from torch import Tensor
+
+from mmseg_ftu.engine.check_weights_hook import plain
+from mmseg_ftu.engine.model_folder import (
+    CARD,
+    CONFIG,
+    FACTS,
+    FORMAT,
+    OF_OTHERS,
+    PARTS,
+    PICTURES,
+    WEIGHTS,
+    check_model,
+    find_weights,
+)
+from mmseg_ftu.engine.runner import load_config
+from mmseg_ftu.engine.safe_checkpoints import DATA_ENTRY, load_local, weights_of
+from mmseg_ftu.export.model_card import card_of
+from mmseg_ftu.export.package_facts import PackageFacts, facts_of
+from mmseg_ftu.export.probability import load_for_export
+from mmseg_ftu.inference.network import Network
+from mmseg_ftu.inference.predictor import FTUPredictor
+from mmseg_ftu.inference.provenance import versions
+from mmseg_ftu.io.atomic_files import encode_png
+from mmseg_ftu.io.images import read_image
+from mmseg_ftu.io.listing import some_of
+from mmseg_ftu.io.own_files import is_empty, make_parent, mark_picture
+from mmseg_ftu.io.resizing import resize_image, target_shape
+from mmseg_ftu.masks.draw_outlines import PREDICTION_COLOUR, draw_outlines
+from mmseg_ftu.sample_tissue import draw_sample
+
+MADE_BY = 'mmseg_ftu'
+PICTURE_SIDE = 768  # px, the longer side of a picture
+#: The largest change of a probability that float16 weights may cause.
+TOLERANCE = {False: 1e-5, True: 0.02}
+SCORES = ('by', 'group', 'images', 'dice_mean', 'dice_low', 'dice_high')
+
+
+def export_model(
+    checkpoint: str,
+    out: str,
+    *,
+    config: str | None = None,
+    name: str | None = None,
+    authors: Sequence[str] = (),
+    license: str | None = None,
+    data: str | None = None,
+    data_license: str | None = None,
+    scores: Path | None = None,
+    images: Sequence[Path] = (),
+    half: bool = False,
+    overwrite: bool = False,
+    cfg_options: dict[str, Any] | None = None,
+    **facts: Any,
+) -> None:
+    """Write a model folder.
+
+    Args:
+        checkpoint: Path or URL of the weights.
+        out: Folder to write.
+        config: Path of the config; None takes the one that training left beside the
+            checkpoint.
+        name: Name of the model; None takes that of the folder.
+        authors: Names of the authors.
+        license: SPDX identifier of the licence of the weights.
+        data: What the model was trained on, for people.
+        data_license: SPDX identifier of the licence of the training data.
+        scores: ``evaluation_groups.csv`` of ``mmseg-ftu evaluate``, of images that were
+            not trained on.
+        images: Images for the card's pictures, with the prediction drawn on them.
+        half: Store weights as float16: half the size.
+        overwrite: Replace a model folder that this function wrote.
+        cfg_options: Settings that override the config's, dotted keys.
+        **facts: ``unit``, ``organ``, ``data_source`` and ``training_pixel_size`` of
+            `facts_of`.
+
+    Raises:
+        ValueError: If an argument or the model cannot be used, or ``out`` is there.
+    """
+    place = Path(out)
+    require_free(place, overwrite)
+    make_parent(place)
+    config = config or config_beside(Path(checkpoint))
+    cfg = load_config(config, None, cfg_options)
+    parts = parts_of(cfg)
+    shown = [(path, read_image(path)) for path in images]
+    table = read_scores(scores)
+    model = load_for_export(load_config(config, None, cfg_options), checkpoint)
+    said = facts_of(
+        model,
+        cfg,
+        name=name or place.name,
+        authors=tuple(authors) or ('unknown',),
+        license=license or 'unknown',
+        **facts,
+    )
+    meta = model.meta
+    with beside(place) as folder:
+        _write_weights(folder / WEIGHTS, checkpoint, meta, half)
+        _write_json(folder / CONFIG, parts)
+        content = dict(
+            made_by=MADE_BY,
+            format=FORMAT,
+            **_as_json(said),
+            authors=list(authors),
+            license=license,
+            data=data,
+            data_license=data_license,
+            training=_training(meta),
+            scores=table,
+            versions=versions(),
+            sha256=hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest(),
+        )
+        _write_json(folder / FACTS, content)
+        change = largest_change(cfg, checkpoint, folder)
+        if change > TOLERANCE[half]:
+            raise ValueError(
+                f'the weights as written change a probability by {change:.2g}, more '
+                f'than {TOLERANCE[half]:g}'
+                + (': leave out --half' if half else '; this is a fault of mmseg_ftu')
+            )
+        pictures = _write_pictures(folder, shown, said)
+        (folder / CARD).write_text(card_of(said, content, pictures), 'utf-8')
+        require_free(place, overwrite)  # it took a while
+        _put_in_place(folder, place)
+    _report(place, content, change)
+
+
+def config_beside(checkpoint: Path) -> str:
+    """Return the config that training left beside its checkpoints.
+
+    Raises:
+        ValueError: If there is none or more than one.
+    """
+    found = sorted(checkpoint.parent.glob('*.py')) if checkpoint.is_file() else []
+    if len(found) != 1:
+        what = some_of([path.name for path in found]) if found else 'none'
+        raise ValueError(
+            f'{checkpoint}: expected one config (.py) beside it, found {what}: give '
+            '--config'
+        )
+    return str(found[0])
+
+
+def parts_of(cfg: Config) -> dict[str, Any]:
+    """Return the parts of a config that a model folder holds, fit for JSON.
+
+    Raises:
+        ValueError: If one cannot be held, or names a file.
+    """
+    parts = {name: _plain(cfg.get(name), name) for name in PARTS if name in cfg}
+    check_model(parts, 'the config')
+    return parts
+
+
+def _plain(value: Any, path: str) -> Any:
+    """Return data for JSON, without what fetches weights or modules."""
+    if isinstance(value, Mapping):
+        kept = {k: v for k, v in value.items() if k not in OF_OTHERS}
+        return {str(k): _plain(v, f'{path}.{k}') for k, v in kept.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v, f'{path}[{i}]') for i, v in enumerate(value)]
+    if isinstance(value, str) and (os.sep in value or Path(value).is_file()):
+        raise ValueError(
+            f'the config names a file, which the folder would not hold: {path}='
+            f'{value!r}'
+        )
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    raise ValueError(f'the config holds {path}={value!r}, which JSON cannot hold')
+
+
+def require_free(folder: Path, overwrite: bool) -> None:
+    """Raise ValueError unless a model folder may be written there."""
+    if folder.is_file():
+        raise ValueError(f'{folder} is a file: name a folder')
+    if is_empty(folder):
+        return
+    try:
+        own = json.loads((folder / FACTS).read_text('utf-8'))['made_by'] == MADE_BY
+    except (OSError, ValueError, KeyError, TypeError):
+        own = False
+    if not own:
+        raise ValueError(f'{folder} is not empty and no model folder: name another')
+    known = {WEIGHTS, CONFIG, FACTS, CARD, PICTURES}
+    added = sorted(path.name for path in folder.iterdir() if path.name not in known)
+    added += sorted(p.name for p in folder.glob(f'{PICTURES}/*') if not _is_ours(p))
+    if added:
+        raise ValueError(
+            f'{folder} holds files that were added to it: {some_of(added)}; move them '
+            'away'
+        )
+    if not overwrite:
+        raise ValueError(f'{folder} is there already: name another, or --overwrite')
+
+
+def _is_ours(picture: Path) -> bool:
+    return picture.suffix == '.png' and picture.stem.isdigit()
+
+
+@contextmanager
+def beside(place: Path) -> Iterator[Path]:
+    """Give an empty folder on the same disk; what is left of it is removed."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(
+        prefix=f'.{place.name}.', dir=place.parent
+    ) as folder:
+        inner = Path(folder) / place.name
+        inner.mkdir()
+        yield inner
+
+
+def _put_in_place(folder: Path, place: Path) -> None:
+    old = folder.parent / 'old'
+    if place.exists():
+        place.rename(old)
+    folder.rename(place)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _write_weights(
+    path: Path, checkpoint: str, meta: Mapping[str, Any], half: bool
+) -> None:
+    state = plain(weights_of(load_local(find_weights(checkpoint), 'cpu'), checkpoint))
+    told = json.dumps(meta, default=_plain_number)
+    stored = {name: _stored(tensor, half) for name, tensor in state.items()}
+    path.write_bytes(safetensors.torch.save(stored, {DATA_ENTRY: told}))
+
+
+def _stored(tensor: Tensor, half: bool) -> Tensor:
+    """Return a tensor of its own; kernels and matrices as float16 if asked for."""
+    if half and tensor.dtype == torch.float32 and tensor.ndim > 1:
+        tensor = tensor.half()
+    return tensor.detach().clone().contiguous()
+
+
+def _plain_number(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray | Tensor):
+        return value.tolist()
+    raise ValueError(f'the checkpoint tells of its data {value!r}, which JSON cannot')
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + '\n', 'utf-8')
+
+
+def _as_json(facts: PackageFacts) -> dict[str, Any]:
+    return dict(
+        name=facts.name,
+        unit=facts.unit,
+        organ=facts.organ,
+        data_source=facts.data_source,
+        pixel_size=facts.pixel_size,
+        pixel_sizes=dict(facts.pixel_sizes),
+        training_size=facts.training_size,
+        stain=facts.stain,
+        thresholds=dict(facts.thresholds),
+        written=facts.written,
+    )
+
+
+def _training(meta: Mapping[str, Any]) -> dict[str, Any]:
+    images = meta.get('train_images')
+    return dict(
+        images=None if images is None else len(images),
+        fold=meta.get('fold'),
+        folds_id=meta.get('folds_id'),
+    )
+
+
+def read_scores(path: Path | None) -> list[dict[str, Any]]:
+    """Read the scores of ``evaluation_groups.csv``.
+
+    Raises:
+        ValueError: If it is another table.
+    """
+    if path is None:
+        return []
+    try:
+        table = pd.read_csv(path, dtype={'group': str})
+    except (OSError, ValueError) as error:
+        raise ValueError(f'--scores {path}: can not be read ({error})') from error
+    missing = [column for column in SCORES if column not in table]
+    if missing:
+        raise ValueError(
+            f'--scores {path}: give evaluation_groups.csv of `mmseg-ftu evaluate`; '
+            f'this has no {", ".join(missing)}'
+        )
+    rows: list[dict[str, Any]] = json.loads(
+        table[[*SCORES]].round(4).to_json(orient='records')
+    )
+    return rows
+
+
+def largest_change(cfg: Config, checkpoint: str, folder: Path) -> float:
+    """Return how much the folder's probabilities differ from the checkpoint's."""
+    image = draw_sample(0, 256).rgb
+    members = Network(cfg, [checkpoint]), Network(cfg, [folder])
+    before, after = (network([image])[0] for network in members)
+    return float(np.abs(before - after).max())
+
+
+def _write_pictures(
+    folder: Path, images: Sequence[tuple[Path, np.ndarray]], facts: PackageFacts
+) -> list[str]:
+    if not images:
+        return []
+    (folder / PICTURES).mkdir()
+    predictor = FTUPredictor(folder)
+    names = []
+    for number, (path, rgb) in enumerate(images, 1):
+        found = predictor(path, organ=facts.organ, data_source=facts.data_source)
+        small = rgb
+        if max(rgb.shape[:2]) > PICTURE_SIDE:
+            small = resize_image(rgb, target_shape(rgb.shape[:2], PICTURE_SIDE))
+        drawn = draw_outlines(small, found.mask == 1, PREDICTION_COLOUR)
+        names.append(f'{PICTURES}/{number}.png')
+        (folder / names[-1]).write_bytes(mark_picture(encode_png(drawn)))
+    return names
+
+
+def _report(place: Path, content: Mapping[str, Any], change: float) -> None:
+    size = (place / WEIGHTS).stat().st_size / 2**20
+    print_log(
+        f'wrote {place} ({WEIGHTS} {size:.1f} MiB); its probabilities are those of '
+        f'the checkpoint within {change:.1g}',
+        'current',
+    )
+    unsaid = [
+        option
+        for option, key in (
+            ('--author', 'authors'),
+            ('--license', 'license'),
+            ('--data', 'data'),
+            ('--data-license', 'data_license'),
+            ('--scores', 'scores'),
+        )
+        if not content[key]
+    ]
+    if unsaid:
+        print_log(
+            f'the card does not say {", ".join(unsaid)}; `publish` needs the licences',
+            'current',
+            logging.WARNING,
+        )

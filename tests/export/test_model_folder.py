@@ -1,0 +1,343 @@
+"""Model folders hold a model without code, and stand wherever one is named."""
+
+import json
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+import yaml
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmengine.runner import load_checkpoint
+from mmseg.registry import MODELS
+from slim_models import CONFIGS, build_slim, slim_config
+from small_models import noise, save
+
+from mmseg_ftu import FTUPredictor
+from mmseg_ftu.cli import main
+from mmseg_ftu.engine import model_folder
+from mmseg_ftu.export import model_folder as exporter
+from mmseg_ftu.export.model_folder import export_model, require_free
+from mmseg_ftu.models.backbones import CoaT
+from mmseg_ftu.recipe import Recipe
+
+RECIPE = Recipe(64, 0.5, None, dict(kidney=0.4)).to_dict()
+META = dict(
+    stain='none',
+    preparation=RECIPE,
+    train_images=['a', 'b', 'c'],
+    fold=1,
+    folds_id='f',
+    classes=['background', 'FTU'],
+)
+SAID = dict(
+    name='glomeruli of tests',
+    authors=['Ada Example'],
+    license='CC-BY-4.0',
+    data='Noise',
+    data_license='CC0-1.0',
+    organ='kidney',
+    unit='glomerulus',
+)
+GROUPS = """by,group,images,dice_mean,dice_low,dice_high,dice_median,iou_mean
+organ,kidney,3,0.8123456,0.7,0.9,0.81,0.7
+all,all,1,0.8,,,0.8,0.7
+"""
+
+
+@pytest.fixture(scope='module')
+def trained(tmp_path_factory) -> Path:
+    """Return a checkpoint with its config beside it, as training leaves them."""
+    init_default_scope('mmseg')  # fixtures of a module come before that of each test
+    folder = tmp_path_factory.mktemp('run')
+    cfg = slim_config('quickstart')
+    cfg.data_root = '/home/ada/patients'
+    cfg.dump(folder / 'slim.py')
+    torch.manual_seed(0)
+    model = build_slim(cfg, [torch.randn(2, 3, 64, 64)])
+    return save(model, folder / 'best.pth', **META)
+
+
+@pytest.fixture(scope='module')
+def exported(trained, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp('models')
+    cv2.imwrite(str(folder / 'tissue.png'), noise(90, 70)[..., ::-1])
+    (folder / 'groups.csv').write_text(GROUPS)
+    export_model(
+        str(trained),
+        str(folder / 'glomeruli'),
+        scores=folder / 'groups.csv',
+        images=[folder / 'tissue.png'],
+        **SAID,
+    )
+    return folder / 'glomeruli'
+
+
+def copy(exported: Path, target: Path, **changes) -> Path:
+    """Copy a folder, with other content of config.json."""
+    target.mkdir()
+    for name in ('model.safetensors', 'model.json'):
+        (target / name).write_bytes((exported / name).read_bytes())
+    config = json.loads((exported / 'config.json').read_text())
+    for path, value in changes.items():
+        place = config
+        *parents, last = path.split('__')
+        for key in parents:
+            place = place.setdefault(key, {})
+        place[last] = value
+    (target / 'config.json').write_text(json.dumps(config))
+    return target
+
+
+def test_nothing_else_is_written(exported):
+    names = sorted(p.relative_to(exported).as_posix() for p in exported.rglob('*'))
+    assert names == [
+        *('README.md', 'config.json', 'images', 'images/1.png'),
+        *('model.json', 'model.safetensors'),
+    ]
+    assert sorted(p.name for p in exported.parent.iterdir()) == [
+        *('glomeruli', 'groups.csv', 'tissue.png'),
+    ]
+
+
+def test_predictions_are_those_of_the_checkpoint(trained, exported):
+    image = noise(50, 90)
+    expected = FTUPredictor(trained.with_name('slim.py'), trained)(image).probability
+    for args in ([exported], [exported, exported], [str(exported), [trained]]):
+        found = FTUPredictor(*args)(image).probability
+        assert np.array_equal(found, expected)
+    assert expected.std() > 0.01
+
+
+def test_the_preparation_of_training_travels(exported):
+    predictor = FTUPredictor(exported)
+    assert predictor.recipe.size == 64
+    assert predictor.recipe.pixel_size_of('kidney') == 0.4
+    assert predictor.network.metas[0]['train_images'] == ['a', 'b', 'c']
+
+
+def test_model_json_says_what_is_known(exported):
+    facts = model_folder.read_facts(exported)
+    for key in ('license', 'data', 'data_license', 'organ', 'unit', 'name'):
+        assert facts[key] == SAID[key]
+    assert facts['training'] == dict(images=3, fold=1, folds_id='f')
+    assert facts['pixel_sizes'] == dict(kidney=0.4)
+    assert facts['scores'][0] == dict(
+        by='organ', group='kidney', images=3, dice_mean=0.8123, dice_low=0.7,
+        dice_high=0.9,
+    )  # fmt: skip
+    assert facts['scores'][1]['dice_low'] is None
+    assert set(facts['versions']) >= {'mmseg_ftu', 'torch'}
+
+
+def test_the_card_has_the_hubs_metadata(exported):
+    _, block, text = (exported / 'README.md').read_text().split('---\n', 2)
+    metadata = yaml.safe_load(block)
+    assert metadata['license'] == 'cc-by-4.0'
+    assert metadata['library_name'] == 'mmseg_ftu'
+    assert metadata['pipeline_tag'] == 'image-segmentation'
+    for part in (
+        '# glomeruli of tests',
+        '| kidney | 3 | 0.812 | 0.700 to 0.900 |',
+        '| all | 1 | 0.800 |  |',
+        'Noise. Images that were trained on: 3.',
+        'Training data: CC0-1.0',
+        'images/1.png',
+    ):
+        assert part in text
+    assert cv2.imread(str(exported / 'images/1.png')).shape == (90, 70, 3)
+
+
+def test_no_path_of_the_machine_is_in_it(exported):
+    content = (exported / 'config.json').read_text()
+    assert 'patients' not in content
+    assert str(exported.parent) not in content
+
+
+def test_the_weights_start_another_training(exported):
+    model = MODELS.build(slim_config('quickstart').model)
+    load_checkpoint(model, str(exported), strict=True)
+    state = safetensors.torch.load_file(exported / 'model.safetensors')
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, state[name])
+    assert any(name.startswith('auxiliary_head') for name in state)
+
+
+def test_the_encoder_starts_from_it(exported):
+    arch = slim_config('quickstart').model.backbone.arch
+    init_cfg = dict(type='Pretrained', checkpoint=str(exported))
+    backbone = CoaT(arch, init_cfg=init_cfg)
+    backbone.init_weights()
+    state = safetensors.torch.load_file(exported / 'model.safetensors')
+    for name, tensor in backbone.state_dict().items():
+        assert torch.equal(tensor, state[f'backbone.{name}'])
+
+
+def test_half_the_size(trained, tmp_path):
+    sizes = []
+    for half in (False, True):
+        out = tmp_path / f'model-{half}'
+        export_model(str(trained), str(out), half=half)
+        sizes.append((out / 'model.safetensors').stat().st_size)
+        FTUPredictor(out)
+    assert sizes[1] < 0.65 * sizes[0]
+
+
+def test_the_command_line(trained, tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr(exporter, 'print_log', lambda text, *_: said.append(text))
+    out, results = tmp_path / 'a-model', tmp_path / 'results'
+    cv2.imwrite(str(tmp_path / 'x.png'), noise())
+    assert main(['export', 'model', str(trained), str(out)]) == 0
+    assert 'within 0' in said[0]
+    assert '--author, --license, --data, --data-license, --scores' in said[1]
+    words = ['predict', str(out), '--input', str(tmp_path / 'x.png')]
+    assert main([*words, '--output', str(results)]) == 0
+    assert (results / 'masks' / 'x.png').is_file()
+    assert main([*words, '--output', str(results)]) == 0  # goes on
+
+
+def test_a_config_alone_has_no_weights(trained, tmp_path, capsys):
+    config = str(trained.with_name('slim.py'))
+    words = ['predict', config, '--input', 'x', '--output', str(tmp_path / 'o')]
+    assert main(words) == 2
+    assert 'has no weights: give a checkpoint' in capsys.readouterr().err
+    with pytest.raises(ValueError, match='the config has no weights'):
+        FTUPredictor(Config.fromfile(config))
+
+
+@pytest.mark.parametrize(
+    ('changes', 'said'),
+    [
+        (
+            {'model__type': 'os.system'},
+            "model.type='os.system' is not known as a harmless",
+        ),
+        ({'model__type': 'antigravity'}, "'antigravity' is not known as a harmless"),
+        ({'model__type': 'mmseg_ftu.cli.main'}, 'is not known as a harmless'),
+        ({'model__type': 7}, 'model.type=7 is not known as a harmless'),
+        (
+            {'model__decode_head__act_cfg': [{'type': 'shutil.rmtree'}]},
+            r'model.decode_head.act_cfg\[0\].type',
+        ),
+        ({'test_evaluator__type': 'builtins.exec'}, 'test_evaluator.type'),
+        ({'model__backbone__type': 'VPD'}, "'VPD' is not known as a harmless"),
+        ({'model__backbone__type': 'evil.ResNet'}, 'backbone.type'),
+        ({'default_scope': 'evil'}, "default_scope='evil' is refused"),
+        ({'custom_imports': dict(imports=['this'])}, "custom_imports 'this' could run"),
+        ({'custom_imports': 'this'}, "custom_imports 'this' could run"),
+        ({'custom_imports': dict(imports='this')}, "custom_imports 'this' could run"),
+        ({'model__backbone___scope_': 'evil'}, 'backbone._scope_ is refused'),
+        (
+            {'model__backbone__init_cfg': dict(checkpoint='http://x')},
+            'backbone.init_cfg is refused',
+        ),
+        ({'custom_hooks': [dict(type='X')]}, r"unknown entries \['custom_hooks'\]"),
+        ({'model': 3}, 'no "model"'),
+    ],
+)
+def test_a_config_that_could_run_code_is_refused(exported, tmp_path, changes, said):
+    bad = copy(exported, tmp_path / 'bad', **changes)
+    with pytest.raises(ValueError, match=said):
+        FTUPredictor(bad)
+
+
+@pytest.mark.parametrize(
+    'config', sorted([*CONFIGS.glob('[!_]*/*.py')], key=str), ids=lambda p: p.stem
+)
+def test_every_config_of_ours_can_be_held(config):
+    cfg = Config.fromfile(config)
+    parts = exporter.parts_of(cfg)
+    assert json.loads(json.dumps(parts)) == parts
+    assert parts['model']['type'] == cfg.model.type
+
+
+def test_later_formats_and_other_files_are_refused(exported, tmp_path):
+    later = copy(exported, tmp_path / 'later')
+    (later / 'model.json').write_text('{"format": 2}')
+    with pytest.raises(ValueError, match='format 2, this version reads up to 1'):
+        FTUPredictor(later)
+    (later / 'model.json').write_text('[1]')
+    with pytest.raises(ValueError, match='holds a list, no object'):
+        FTUPredictor(later)
+    (later / 'model.json').write_text('{')
+    with pytest.raises(ValueError, match='can not be read as JSON'):
+        FTUPredictor(later)
+    (later / 'model.json').unlink()
+    with pytest.raises(FileNotFoundError, match=r'lacks model\.json'):
+        FTUPredictor(later)
+
+
+def test_damaged_weights_are_named(exported, tmp_path):
+    bad = copy(exported, tmp_path / 'bad')
+    content = (bad / 'model.safetensors').read_bytes()
+    (bad / 'model.safetensors').write_bytes(content[:-100])
+    with pytest.raises(ValueError, match=r'model\.safetensors.*damaged'):
+        FTUPredictor(bad)
+
+
+def test_what_is_there_stays(trained, exported, tmp_path):
+    out = tmp_path / 'm'
+    out.mkdir()
+    (out / 'notes.txt').write_text('mine')
+    with pytest.raises(ValueError, match='not empty and no model folder'):
+        export_model(str(trained), str(out), overwrite=True)
+    assert [p.name for p in out.iterdir()] == ['notes.txt']
+    file = tmp_path / 'file'
+    file.write_text('mine')
+    with pytest.raises(ValueError, match='is a file'):
+        export_model(str(trained), str(file))
+    with pytest.raises(ValueError, match='is there already'):
+        export_model(str(trained), str(exported))
+
+
+def test_a_folder_of_ours_is_replaced_unless_files_were_added(trained, tmp_path):
+    out = tmp_path / 'model'
+    export_model(str(trained), str(out))
+    export_model(str(trained), str(out), license='MIT', overwrite=True)
+    assert model_folder.read_facts(out)['license'] == 'MIT'
+    (out / 'training.log').write_text('mine')
+    with pytest.raises(ValueError, match=r'files that were added.*training\.log'):
+        export_model(str(trained), str(out), overwrite=True)
+    (out / 'training.log').unlink()
+    (out / 'images').mkdir()
+    (out / 'images' / 'mine.png').write_text('mine')
+    with pytest.raises(ValueError, match=r'mine\.png'):
+        require_free(out, overwrite=True)
+
+
+def test_a_failed_export_leaves_nothing(trained, tmp_path, monkeypatch):
+    monkeypatch.setattr(exporter, 'largest_change', lambda *_: 0.5)
+    with pytest.raises(ValueError, match=r'change a probability by 0\.5'):
+        export_model(str(trained), str(tmp_path / 'model'))
+    assert os.listdir(tmp_path) == []
+
+
+def test_bad_arguments_are_told_first(trained, tmp_path):
+    out = str(tmp_path / 'model')
+    (tmp_path / 'bad.csv').write_text('a,b\n1,2\n')
+    for options, said in (
+        (dict(scores=tmp_path / 'bad.csv'), 'give evaluation_groups.csv'),
+        (dict(scores=tmp_path / 'none.csv'), 'none.csv: can not be read'),
+        (dict(images=[tmp_path / 'none.png']), r'none\.png'),
+        (dict(name='a/b'), '--name'),
+        (dict(config='none.py'), 'there is no such config'),
+    ):
+        with pytest.raises((ValueError, OSError), match=said):
+            export_model(str(trained), out, **options)
+    (tmp_path / 'alone.pth').write_bytes(trained.read_bytes())
+    with pytest.raises(ValueError, match=r'one config \(\.py\) beside it, found none'):
+        export_model(str(tmp_path / 'alone.pth'), out)
+
+
+def test_what_a_folder_cannot_hold_is_named(trained, tmp_path):
+    for options, said in (
+        ({'custom_imports.imports': ['my_models']}, "'my_models' could run any code"),
+        ({'model.decode_head.note': '/data/target.json'}, 'names a file'),
+    ):
+        with pytest.raises(ValueError, match=said):
+            export_model(str(trained), str(tmp_path / 'model'), cfg_options=options)

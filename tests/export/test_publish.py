@@ -1,0 +1,153 @@
+"""Model folders go to a hub and come back, on a hub of the test's own."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import pytest
+import torch
+from fake_hub import fake_hub
+from mmengine.registry import init_default_scope
+from slim_models import build_slim, slim_config
+from small_models import noise, save
+
+from mmseg_ftu.engine.model_hub import parse_address
+from mmseg_ftu.export import publish as publishing
+from mmseg_ftu.export.model_folder import export_model
+from mmseg_ftu.export.publish import check_publishable, publish
+
+LICENCES = dict(license='CC-BY-4.0', data_license='CC-BY-4.0')
+PREDICT = """
+import sys
+import numpy as np
+from mmseg_ftu import FTUPredictor
+image = np.random.default_rng(0).integers(0, 256, (64, 64, 3)).astype(np.uint8)
+for name in sys.argv[1:]:
+    print(FTUPredictor(name)(image).probability.sum())
+"""
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory) -> Path:
+    init_default_scope('mmseg')  # fixtures of a module come before that of each test
+    work = tmp_path_factory.mktemp('publish')
+    cfg = slim_config('quickstart')
+    cfg.dump(work / 'slim.py')
+    torch.manual_seed(0)
+    model = build_slim(cfg, [torch.randn(2, 3, 64, 64)])
+    checkpoint = save(model, work / 'best.pth', stain='none')
+    export_model(str(checkpoint), str(work / 'glomeruli'), **LICENCES)
+    return work / 'glomeruli'
+
+
+def copy(folder: Path, target: Path, **changes) -> Path:
+    target.mkdir()
+    for path in folder.iterdir():
+        (target / path.name).write_bytes(path.read_bytes())
+    facts = json.loads((folder / 'model.json').read_text()) | changes
+    (target / 'model.json').write_text(json.dumps(facts))
+    return target
+
+
+def run(tmp_path: Path, address: str, *words: str) -> subprocess.CompletedProcess:
+    """Run Python with a fresh cache and the hub's address."""
+    settings = dict(
+        HF_ENDPOINT=address,
+        HF_HOME=str(tmp_path / 'cache'),
+        HF_TOKEN='hf_of_the_test',
+        HF_HUB_OFFLINE='0',
+        HF_HUB_DISABLE_XET='1',
+    )
+    return subprocess.run(
+        [sys.executable, '-W', 'ignore', *words],
+        env=os.environ | settings,
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_a_model_goes_to_the_hub_and_comes_back(folder, tmp_path):
+    (folder / 'notes.txt').write_text('mine')
+    names = ['README.md', 'config.json', 'model.json', 'model.safetensors']
+    with fake_hub() as hub:
+        hub.repositories['ada/glomeruli'] = {'images/9.png': b'old', 'mine.txt': b'x'}
+        words = 'tools/publish.py', str(folder), 'hf://ada/glomeruli'
+        done = run(tmp_path, hub.address, *words)
+        assert done.returncode == 0, (done.stderr, hub.asked)
+        assert 'sent: ' in done.stdout + done.stderr
+        there = hub.repositories['ada/glomeruli']
+        assert sorted(there) == sorted([*names, 'mine.txt'])
+        for name in names:
+            assert there[name] == (folder / name).read_bytes()
+        sources = 'hf://ada/glomeruli', str(folder), f'hf://ada/glomeruli@{"1" * 40}'
+        done = run(tmp_path, hub.address, '-c', PREDICT, *sources)
+        assert done.returncode == 0, done.stderr
+        assert len({*done.stdout.split()[-3:]}) == 1
+        assert not any('mine.txt' in line for line in hub.asked)
+    # without a network what is in the cache is enough
+    done = run(tmp_path, hub.address, '-c', PREDICT, 'hf://ada/glomeruli')
+    assert done.returncode == 0, done.stderr
+
+
+def test_what_the_hub_refuses_is_told(folder, tmp_path):
+    with fake_hub() as hub:
+        hub.refuses = True
+        words = 'tools/publish.py', str(folder), 'hf://ada/glomeruli'
+        done = run(tmp_path, hub.address, *words)
+        assert done.returncode == 2
+        assert 'did not take ada/glomeruli' in done.stderr
+        assert 'hf auth login' in done.stderr
+        cv2.imwrite(str(tmp_path / 'x.png'), noise())
+        image = str(tmp_path / 'x.png')
+        words = 'tools/predict.py', 'hf://ada/none', '--input', image
+        done = run(tmp_path, hub.address, *words, '--output', str(tmp_path / 'out'))
+        assert done.returncode == 2
+        assert 'hf://ada/none is not in the cache' in done.stderr
+        assert not (tmp_path / 'out').exists()
+
+
+def test_a_dry_run_sends_nothing(folder, monkeypatch):
+    said = []
+    monkeypatch.setattr(publishing, 'print_log', lambda text, *_: said.append(text))
+    monkeypatch.setattr(publishing, '_send', None)
+    publish(folder, 'hf://ada/glomeruli@next', dry_run=True)
+    assert said[0].startswith('hf://ada/glomeruli@next, 4 files:')
+    assert 'model.safetensors' in said[0]
+    assert said[1] == '--dry-run: nothing was sent'
+
+
+@pytest.mark.parametrize(
+    ('changes', 'said'),
+    [
+        (dict(license=None), 'licence of the weights: export it again with --license'),
+        (dict(data_license=''), 'licence of the data: export it again with --data'),
+        (
+            dict(license=None, data_license=None),
+            'the weights and the data: export it again with --license and --data-lic',
+        ),
+        (dict(sha256='0'), r'model\.safetensors is not the file that was exported'),
+    ],
+)
+def test_what_may_not_be_published(folder, tmp_path, changes, said):
+    with pytest.raises(ValueError, match=said):
+        check_publishable(copy(folder, tmp_path / 'm', **changes))
+
+
+def test_a_folder_without_a_card_or_at_all(folder, tmp_path):
+    other = copy(folder, tmp_path / 'm')
+    (other / 'README.md').unlink()
+    with pytest.raises(ValueError, match='the model card, is missing'):
+        check_publishable(other)
+    with pytest.raises(ValueError, match='there is no such folder'):
+        check_publishable(tmp_path / 'none')
+
+
+def test_addresses():
+    assert parse_address('hf://ada/x') == ('ada/x', None)
+    assert parse_address('hf://ada/x@v1.0') == ('ada/x', 'v1.0')
+    for bad in ('ada/x', 'hf://ada', 'hf://ada/x/file', 'hf://ada/x@', 'hf:///x'):
+        with pytest.raises(ValueError, match='expected hf://OWNER/REPO'):
+            parse_address(bad)
