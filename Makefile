@@ -11,7 +11,7 @@ QS := $(if $(DATA),quickstart_own,quickstart)
 QS_CONFIG := configs/tissue/coat_slim_daformer_switch.py
 export NO_ALBUMENTATIONS_UPDATE := 1
 
-.PHONY: help env quickstart test test-slow lint format docs dist bench clean
+.PHONY: help env quickstart test test-slow lint format docs site dist bench clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -71,8 +71,12 @@ format: env  ## mend the style
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 
-docs: env  ## check the pages: links, paths, examples, the tests that promises name
+docs: env site  ## check the pages: links, paths, examples, promises; build the site
 	$(PY) -m pytest tests/test_pages.py tests/stain/test_documentation.py
+
+site: env  ## build the documentation as a site into site/, strictly
+	$(PY) -m sphinx --fail-on-warning --keep-going -q -b html docs site
+	@echo 'open site/index.html'
 
 dist: env  ## build the sdist and the wheel into dist/, and check them
 	rm -rf dist
@@ -90,4 +94,4 @@ bench: env  ## side-by-side timings
 	$(PY) benchmarks/predict.py
 
 clean:  ## remove the environment and what the quickstart made
-	rm -rf $(VENV) quickstart quickstart_own build dist
+	rm -rf $(VENV) quickstart quickstart_own build dist site

@@ -2,7 +2,7 @@
 
 For example ``mmseg-ftu export model run/best.pth glomeruli --organ kidney --unit
 glomerulus --author "Ada Example" --license CC-BY-4.0 --data "40 PAS regions of our
-hospital" --data-license CC-BY-4.0 --scores predictions/evaluation_groups.csv``.
+hospital" --data-license CC-BY-4.0 --scores scores/evaluation_groups.csv``.
 """
 
 import argparse

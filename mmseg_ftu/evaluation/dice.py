@@ -4,7 +4,7 @@ import numpy as np
 
 
 def dice(prediction: np.ndarray, mask: np.ndarray) -> float:
-    """Return 2 |P and M| / (|P| + |M|) of two boolean arrays, 1.0 if both are empty.
+    """Return ``2 |P and M| / (|P| + |M|)`` of boolean arrays, 1.0 if both are empty.
 
     Raises:
         ValueError: If shapes differ or a dtype is not bool.
