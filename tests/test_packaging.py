@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import yaml
 
+from mmseg_ftu.cli import COMMANDS
 from mmseg_ftu.version import __version__
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -136,11 +137,45 @@ def test_recipes_pass_their_linters(linter, files):
 
 def test_the_image_copies_what_there_is():
     text = (ROOT / 'docker' / 'Dockerfile').read_text()
-    sources = [
-        s for line in re.findall(r'^COPY (.+)$', text, re.M) for s in line.split()[:-1]
-    ]
+    lines = re.findall(r'^COPY (?!--from)(.+)$', text, re.M)
+    sources = [s for line in lines for s in line.split()[:-1]]
     assert len(sources) >= 5
     assert all((ROOT / source).exists() for source in sources)
+    ignored = (ROOT / '.dockerignore').read_text().split()
+    assert not {*sources} & {*ignored}
+
+
+def test_the_image_can_be_used_by_anybody():
+    """``--user`` has no home and may not write where the image's user may."""
+    last = (ROOT / 'docker' / 'Dockerfile').read_text().rpartition('\nFROM ')[2]
+    variables = dict(re.findall(r'(\w+)=(\S+)', last))
+    folders = ('HOME', 'HF_HOME', 'TORCH_HOME', 'TORCHINDUCTOR_CACHE_DIR')
+    for name in (*folders, 'MPLCONFIGDIR'):
+        assert variables[name].startswith('/cache'), name
+    assert 'chmod 1777 data work_dirs /cache' in last
+    assert variables['USER']  # getpass asks for it where there is no entry
+    assert f'VERSION={__version__}' in last
+
+
+def test_commands_of_compose_are_there():
+    recipe = yaml.safe_load((ROOT / 'docker' / 'compose.yaml').read_text())
+    assert (ROOT / 'docker' / recipe['x-mmseg-ftu']['build']['context']).resolve() == (
+        ROOT
+    )
+    for service in recipe['services'].values():
+        program, command, *words = service['command']
+        assert program == 'mmseg-ftu'
+        assert command in COMMANDS
+        options = [word for word in words if word.startswith('--')]
+        described = subprocess.run(
+            [sys.executable, '-m', 'mmseg_ftu', command, '--help'],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        assert all(option in described for option in options)
+    default = re.search(r'CONFIG:-(.+?)}', str(recipe['services']['train']))[1]
+    assert (ROOT / default).is_file()
 
 
 def test_pins_that_stand_in_two_places_agree():
