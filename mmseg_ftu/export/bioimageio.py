@@ -54,6 +54,7 @@ from mmseg_ftu.io.own_files import (
 from mmseg_ftu.sample_tissue import ORGANS, draw_sample
 
 FILES = (NEW, OLD, README, TORCHSCRIPT, ONNX, TEST_INPUT, TEST_OUTPUT, COVER)
+SHORTEST_NAME = 5
 COMPRESSED = ('.yaml', '.md', '.npy', '.png')  # weights hardly shrink
 
 
@@ -100,6 +101,8 @@ def export_bioimageio(
     check_license(license)
     if name is None:
         name = Path(config).stem
+    if len(name) < SHORTEST_NAME:  # bioimageio.spec's rule
+        raise ValueError(f'--name {name!r}: give at least {SHORTEST_NAME} letters')
     check_words(name, authors, license, facts.get('organ'), facts.get('unit'))
     if onnx:
         onnx_export.import_onnx()

@@ -17,7 +17,7 @@ from mmseg_ftu.io.pixel_size import LARGEST, SMALLEST
 from mmseg_ftu.recipe import NO_STAINS, UNKNOWN_STAINS
 from mmseg_ftu.thresholds import organ_alone, source_without_entry, threshold_for
 
-NAME = re.compile(r'[A-Za-z0-9_+\- ()]{5,64}')
+NAME = re.compile(r'[A-Za-z0-9_+\- ()]{1,64}')
 MOST_LETTERS = 100
 
 
@@ -26,8 +26,8 @@ class PackageFacts:
     """What a package says of a model.
 
     Attributes:
-        name: Name of the model: letters from a to z, digits, ``_+-()`` and spaces, 5 to
-            64.
+        name: Name of the model: letters from a to z, digits, ``_+-()`` and spaces, up
+            to 64.
         authors: Names of the authors, at least one.
         license: SPDX identifier of the licence of the weights.
         unit: Name of the class that is found; QuPath's name of the output channel.
@@ -85,8 +85,8 @@ def check_words(
     """
     if not NAME.fullmatch(name):
         raise ValueError(
-            f'--name {name!r} (by default that of the config): give 5 to 64 letters '
-            'from a to z, digits, spaces or any of _+-()'
+            f'--name {name!r} (by default that of the config or the folder): give up '
+            'to 64 letters from a to z, digits, spaces or any of _+-()'
         )
     given = [('--author', author) for author in authors] or [('--author', '')]
     given += [('--license', license)]

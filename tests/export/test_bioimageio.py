@@ -216,7 +216,7 @@ def test_only_packages_of_before_are_replaced_and_only_when_told(tmp_path):
 @pytest.mark.parametrize(
     ('changes', 'message'),
     [
-        (dict(name='abc'), '--name'),
+        (dict(name=''), '--name'),
         (dict(name='a/b/c'), '--name'),
         (dict(name='Modèle rein'), '--name'),
         (dict(organ='kid\n\n# Injected'), '--organ'),
@@ -236,6 +236,15 @@ def test_facts_that_cannot_be_used(changes, message):
     PackageFacts(**good)
     with pytest.raises(ValueError, match=message):
         PackageFacts(**{**good, **changes})
+
+
+def test_a_short_name_is_refused(tmp_path):
+    pytest.importorskip('bioimageio.core', reason=MISSING)
+    inputs = write_inputs(tmp_path)
+    with pytest.raises(ValueError, match="--name 'abc': give at least 5 letters"):
+        export.export_bioimageio(
+            **inputs, out=str(tmp_path / 'x.zip'), name='abc', **SAID
+        )
 
 
 def test_the_page_says_what_is_unknown_or_other_in_qupath():
