@@ -38,13 +38,14 @@ ROOT = Path(__file__).resolve().parents[1]
 CALIBRATION = Path(__file__).with_name('accuracy_calibration.json')
 OURS = {
     'ours, ResNet18 U-Net': 'configs/tissue/resnet18_unet.py',
-    'ours, ResNet18 U-Net, switched': 'configs/tissue/resnet18_unet_switch.py',
+    'ours, ResNet18 U-Net, all stages': 'configs/tissue/resnet18_unet_all_stages.py',
     'ours, Lite0 U-Net, ImageNet': 'configs/tissue/lite0_unet.py',
-    'ours, Lite0 U-Net, ImageNet, switched': 'configs/tissue/lite0_unet_switch.py',
+    'ours, Lite0 U-Net, ImageNet, all stages': (
+        'configs/tissue/lite0_unet_all_stages.py'
+    ),
     'ours, MiT-B0 DAFormer': 'configs/tissue/mit_b0_daformer.py',
     'ours, PVTv2-B0 DAFormer': 'configs/tissue/pvtv2_b0_daformer.py',
     'ours, slim CoaT': 'configs/tissue/coat_slim_daformer.py',
-    'ours, slim CoaT, switched': 'configs/tissue/coat_slim_daformer_switch.py',
 }
 COLUMNS = ['set', 'contestant', 'minutes', 'fold', 'steps']
 COLUMNS += ['image', 'group', 'dice', 'dice_flips']

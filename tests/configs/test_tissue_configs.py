@@ -15,6 +15,7 @@ from mmseg_ftu.engine.scale_epochs import scale_epochs
 
 TISSUE = Path(__file__).resolve().parents[2] / 'configs' / 'tissue'
 RECIPES = ['lite0_unet', 'mit_b0_daformer', 'pvtv2_b0_daformer', 'resnet18_unet']
+DEEP = ['lite0_unet', 'resnet18_unet']
 ALL = ['coat_slim_daformer', *RECIPES]
 LOSSES = {'decode.loss_bce', 'decode.loss_dice'}
 
@@ -30,6 +31,7 @@ def differences(left, right):
 
 def test_these_files_are_there():
     expected = {f'{name}{end}.py' for name in ALL for end in ('', '_aux', '_switch')}
+    expected |= {f'{name}_all_stages.py' for name in DEEP}
     assert {path.name for path in TISSUE.glob('*.py')} == expected
 
 
@@ -40,6 +42,15 @@ def test_the_switch_is_one_line_away(name):
     assert differences(normal.model, aux.model) == {'auxiliary_head'}
     assert differences(aux, switch) == {'custom_hooks'}
     assert [phase.in_index for phase in switch.custom_hooks[0].schedule] == [1, 0]
+
+
+@pytest.mark.parametrize('name', DEEP)
+def test_all_stages_are_one_line_away(name):
+    aux, deep = load(f'{name}_aux'), load(f'{name}_all_stages')
+    assert differences(aux, deep) == {'custom_hooks'}
+    (phase,) = deep.custom_hooks[0].schedule
+    assert phase.in_index == [0, 1, 2, 3]
+    assert sum(phase.loss_weight) == pytest.approx(0.2)
 
 
 @pytest.mark.parametrize('name', mostly_slow(RECIPES, ['resnet18_unet']))

@@ -1,0 +1,2 @@
+# EfficientNet-Lite0 + U-Net, auxiliary loss on the encoder stages 0 to 3 at once.
+_base_ = ['./lite0_unet_aux.py', '../_base_/arms/all_stages.py']
