@@ -20,7 +20,8 @@ def keep_freed_memory() -> bool:
     """Tell glibc to keep freed memory in this process and in those that it forks.
 
     Nothing changes on other systems, with another allocator, where the user has set
-    one of ``OF_USERS`` or ``GLIBC_TUNABLES``, or with ``MMSEG_FTU_KEEP_MEMORY=0``.
+    one of ``OF_USERS`` or of ``glibc.malloc`` in ``GLIBC_TUNABLES``, or with
+    ``MMSEG_FTU_KEEP_MEMORY=0``.
 
     Returns:
         Whether it was told.

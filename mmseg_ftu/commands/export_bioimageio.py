@@ -8,7 +8,7 @@ import argparse
 from typing import Any
 
 from mmseg_ftu.commands.cfg_options import take_cfg_options
-from mmseg_ftu.commands.export_options import add_model_arguments
+from mmseg_ftu.commands.export_options import add_model_arguments, take_model
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -63,4 +63,4 @@ def run(**options: Any) -> None:
     import mmseg_ftu.plugin  # noqa: F401 (first: it keeps imports quiet)
     from mmseg_ftu.export.bioimageio import export_bioimageio
 
-    export_bioimageio(**take_cfg_options(options))
+    export_bioimageio(**take_cfg_options(take_model(options)))

@@ -4,7 +4,7 @@ import argparse
 from typing import Any
 
 from mmseg_ftu.commands.cfg_options import take_cfg_options
-from mmseg_ftu.commands.export_options import add_model_arguments
+from mmseg_ftu.commands.export_options import add_model_arguments, take_model
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,4 +23,5 @@ def run(**options: Any) -> None:
     from mmseg_ftu.export.onnx import export_onnx
 
     file = options.pop('file')
-    export_onnx(**take_cfg_options({**options, 'out': options['out'] or file}))
+    options = take_model({**options, 'out': options['out'] or file})
+    export_onnx(**take_cfg_options(options))

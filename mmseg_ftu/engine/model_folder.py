@@ -9,8 +9,8 @@
 ==================  =================================================================
 
 ``mmseg-ftu export model`` writes one (``mmseg_ftu/export/model_folder.py``). A folder,
-or ``hf://OWNER/REPO[@REVISION]`` on the Hugging Face Hub, stands wherever a config and
-a checkpoint may. Nothing in it can run code: see `check_model`.
+or ``hf://OWNER/REPO[@REVISION]`` on the Hugging Face Hub, stands for a config and a
+checkpoint. It brings no code: see `check_model`.
 """
 
 import json
@@ -35,20 +35,34 @@ IMPORTS = ('mmseg_ftu.plugin', 'mmpretrain.models')
 SCOPES = ('mmengine', 'mmseg', 'mmcv', 'mmpretrain')
 #: Where the classes are defined that a config of a model folder may name ...
 TRUSTED = (
-    *('mmseg_ftu.', 'mmseg.models.', 'mmseg.datasets.transforms.', 'mmcv.cnn.'),
-    *('mmcv.transforms.', 'mmengine.model.', 'torch.nn.'),
-    *('mmpretrain.models.backbones.', 'mmpretrain.models.necks.'),
-    *('mmpretrain.models.heads.', 'mmpretrain.models.losses.'),
-    *('mmpretrain.models.utils.', 'mmpretrain.datasets.transforms.'),
+    *('mmseg_ftu.', 'mmseg.models.backbones.', 'mmseg.models.decode_heads.'),
+    *('mmseg.models.necks.', 'mmseg.models.segmentors.'),
+    *('mmseg.models.data_preprocessor', 'mmseg.datasets.transforms.'),
+    *('mmcv.cnn.', 'mmcv.transforms.', 'torch.nn.', 'mmpretrain.models.backbones.'),
 )
 #: ... but for those that load programs or models by a name of their own.
-FETCHING = ('mmseg.models.backbones.vpd', 'mmseg.models.text_encoder')
-OF_OTHERS = ('_scope_', 'init_cfg', 'pretrained')  # keys that fetch weights or modules
-#: Parts of a config that a model folder holds.
-PARTS = (
-    *('default_scope', 'custom_imports', 'model', 'inference', 'test_evaluator'),
-    *('img_scale', 'crop_size', 'test_pipeline'),
+FETCHING = (
+    *('mmseg.models.backbones.vpd', 'mmseg.models.backbones.timm_backbone'),
+    'mmpretrain.models.backbones.timm_backbone',
 )
+#: Keys that fetch weights or modules, and what only training needs: losses read files.
+OF_OTHERS = (
+    *('_scope_', 'init_cfg', 'pretrained', 'checkpoint_path', 'pretrained_cfg'),
+    *('auxiliary_head', 'loss_decode', 'train_cfg'),
+)
+NAMED = ('type', 'model_name')  # keys whose values may have dots
+#: Parts of a config that a model folder holds, and what they are made of.
+PARTS: dict[str, type | tuple[type, ...]] = {
+    'default_scope': str,
+    'custom_imports': Mapping,
+    'model': Mapping,
+    'inference': Mapping,
+    'test_evaluator': Mapping,
+    'img_scale': (list, int, float),
+    'crop_size': (list, int, float),
+    'test_pipeline': list,
+}
+DEEPEST = 30  # of mappings and lists in one another
 
 
 def is_model_folder(name: str | Path) -> bool:
@@ -108,6 +122,20 @@ def find_weights(name: str | Path) -> Path:
     return Path(name).expanduser()
 
 
+def own_weights(config: str | Path | Config) -> list[str | Path]:
+    """Return the checkpoints that a config brings along.
+
+    Raises:
+        ValueError: If it is not a model folder: nothing else has weights.
+    """
+    if isinstance(config, Config) or not is_model_folder(config):
+        raise ValueError(
+            f'{"the config" if isinstance(config, Config) else config} has no weights: '
+            'give a checkpoint, or a model folder in place of the config'
+        )
+    return [config]
+
+
 def read_facts(folder: Path) -> dict[str, Any]:
     """Read ``model.json``.
 
@@ -117,7 +145,7 @@ def read_facts(folder: Path) -> dict[str, Any]:
     """
     facts = _read_json(folder / FACTS)
     found = facts.get('format')
-    if type(found) is not int or found > FORMAT:
+    if type(found) is not int or not 1 <= found <= FORMAT:
         raise ValueError(
             f'{folder / FACTS}: format {found!r}, this version reads up to {FORMAT}: '
             'install a newer mmseg_ftu'
@@ -153,9 +181,9 @@ def imports_of(parts: Mapping[str, Any], place: str) -> list[str]:
         ValueError: If another one is named.
     """
     imports = parts.get('custom_imports') or {}
-    wanted = imports.get('imports', []) if isinstance(imports, Mapping) else [imports]
-    wanted = [wanted] if isinstance(wanted, str) else wanted
-    for module in wanted:
+    wanted = imports.get('imports') if isinstance(imports, Mapping) else imports
+    wanted = [wanted] if isinstance(wanted, str) else wanted or []
+    for module in wanted if isinstance(wanted, list) else [wanted]:
         if module not in IMPORTS:
             raise ValueError(
                 f'{place}: custom_imports {module!r} could run any code and is '
@@ -165,13 +193,14 @@ def imports_of(parts: Mapping[str, Any], place: str) -> list[str]:
 
 
 def check_model(parts: Mapping[str, Any], place: str) -> None:
-    """Refuse a config that could do more than build a model.
+    """Refuse a config that could do more than build a model for prediction.
 
     mmengine builds whatever ``type`` names, also functions of any module
     (``os.system``), imports what ``custom_imports`` lists and the registry of a
-    ``default_scope``; mmpretrain registers models of transformers that bring code. So a
-    type has to be a class of `TRUSTED` modules, imports are those of `IMPORTS`, and the
-    scope is one of `SCOPES`.
+    ``default_scope``; mmpretrain registers models of transformers that bring code;
+    losses of mmseg unpickle a file that ``class_weight`` names. So a type has to be a
+    class of `TRUSTED` modules, imports are those of `IMPORTS`, the scope is one of
+    `SCOPES`, `OF_OTHERS` are not there, and no text can name a file or a module.
 
     Args:
         parts: The config, from JSON.
@@ -181,28 +210,71 @@ def check_model(parts: Mapping[str, Any], place: str) -> None:
         ValueError: If something else is in it.
     """
     unknown = sorted(set(parts) - set(PARTS))
-    if unknown or not isinstance(parts.get('model'), Mapping):
+    if unknown or 'model' not in parts:
         problem = f'unknown entries {unknown}' if unknown else 'no "model"'
         raise ValueError(f'{place}: {problem}; a model folder has {", ".join(PARTS)}')
     imports_of(parts, place)
-    scope = parts.get('default_scope', SCOPES[0])
-    if scope not in SCOPES:
-        raise ValueError(
-            f'{place}: default_scope={scope!r} is refused; give one of '
-            f'{", ".join(SCOPES)}'
-        )
+    for name, part in parts.items():
+        if not isinstance(part, PARTS[name]):
+            raise ValueError(f'{place}: {name}={str(part)[:60]!r} is of another kind')
+    _check_settings(parts, place)
     for name, part in parts.items():
         for path, key, value in entries(part, name):
-            if key == 'type' and not is_trusted(value):
-                raise ValueError(
-                    f'{place}: {path}.type={value!r} is not known as a harmless '
-                    'part of a model, and is refused'
-                )
-            if key in OF_OTHERS:
-                raise ValueError(
-                    f'{place}: {path}.{key} is refused: all weights of a model folder '
-                    f'are in {WEIGHTS}'
-                )
+            _check_entry(path, key, value, place)
+
+
+def _check_settings(parts: Mapping[str, Any], place: str) -> None:
+    """Check what prediction reads itself."""
+    inference = parts.get('inference', {})
+    evaluator = parts.get('test_evaluator', {})
+    steps = parts.get('test_pipeline', [])
+    faults = {
+        'default_scope': parts.get('default_scope', SCOPES[0]) not in SCOPES,
+        'inference.views': not _all(inference.get('views', []), str),
+        'inference.scales': not _all(inference.get('scales', []), int, float),
+        'inference.upsample': not isinstance(inference.get('upsample', ''), str),
+        'test_evaluator.thresholds': not isinstance(
+            evaluator.get('thresholds') or {}, Mapping
+        ),
+        'test_pipeline': not _all(steps, Mapping)
+        or not all(isinstance(step.get('type'), str) for step in steps),
+    }
+    for name, is_fault in faults.items():
+        if is_fault:
+            raise ValueError(f'{place}: {name} is not what `export model` writes')
+
+
+def _all(values: object, *kinds: type) -> bool:
+    return isinstance(values, list) and all(isinstance(v, kinds) for v in values)
+
+
+def _check_entry(path: str, key: str, value: object, place: str) -> None:
+    if key == 'type' and not is_trusted(value):
+        raise ValueError(
+            f'{place}: {path}.type={value!r} is not known as a harmless part of a '
+            'model, and is refused'
+        )
+    if key in OF_OTHERS:
+        raise ValueError(
+            f'{place}: {path}.{key} is refused: all weights of a model folder are in '
+            f'{WEIGHTS}, and training is set in a config of your own'
+        )
+    in_imports = path.startswith('custom_imports')
+    if isinstance(value, str) and not in_imports and is_name_of_more(key, value):
+        raise ValueError(
+            f'{place}: {path}.{key}={value!r} could name a file, an address or a '
+            'module, and is refused'
+        )
+
+
+def is_name_of_more(key: str, text: str) -> bool:
+    """Tell whether a text could name a file, an address or a module.
+
+    Args:
+        key: What it is the value of.
+        text: The text.
+    """
+    return bool({*text} & {*'/\\:~'}) or ('.' in text and key not in NAMED)
 
 
 def is_trusted(value: object) -> bool:
@@ -224,21 +296,36 @@ def is_trusted(value: object) -> bool:
     )
 
 
-def entries(part: object, path: str) -> Iterator[tuple[str, str, object]]:
-    """Yield the path of each mapping inside, with its keys and values."""
+def entries(
+    part: object, path: str, depth: int = 0
+) -> Iterator[tuple[str, str, object]]:
+    """Yield the path of each mapping inside, with its keys and values.
+
+    The values of a list have the key of the list.
+
+    Raises:
+        ValueError: If mappings and lists lie too deep in one another.
+    """
+    if depth > DEEPEST:
+        raise ValueError(f'{path[:60]}...: lists and mappings lie too deep')
     if isinstance(part, Mapping):
         for key, value in part.items():
             yield path, str(key), value
-            yield from entries(value, f'{path}.{key}')
+            if isinstance(value, Mapping | list | tuple):
+                yield from entries(value, f'{path}.{key}', depth + 1)
     elif isinstance(part, list | tuple):
+        place, _, key = path.rpartition('.')
         for i, value in enumerate(part):
-            yield from entries(value, f'{path}[{i}]')
+            if isinstance(value, Mapping | list | tuple):
+                yield from entries(value, f'{path}[{i}]', depth + 1)
+            else:
+                yield place, key, value
 
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text('utf-8'))
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RecursionError) as error:
         raise ValueError(f'{path}: can not be read as JSON ({error})') from error
     if not isinstance(content, dict):
         raise ValueError(f'{path}: holds a {type(content).__name__}, no object')

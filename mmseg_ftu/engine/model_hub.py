@@ -6,7 +6,8 @@ commit or ``HF_HUB_OFFLINE=1`` is set.
 """
 
 import re
-from collections.abc import Sequence
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -40,7 +41,8 @@ def parse_address(name: str) -> Address:
     return Address(found[1], found[2])
 
 
-def download_model(name: str, files: Sequence[str]) -> Path:
+@cache  # one state of a branch for config, weights and record
+def download_model(name: str, files: tuple[str, ...]) -> Path:
     """Return the folder in the cache with the given files of a repository.
 
     Args:
@@ -52,9 +54,20 @@ def download_model(name: str, files: Sequence[str]) -> Path:
         ValueError: If the name is another one.
     """
     from huggingface_hub import constants, snapshot_download
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        LocalEntryNotFoundError,
+    )
 
     repository, revision = parse_address(name)
+    if revision and re.fullmatch('[0-9a-f]{40}', revision):  # a commit never changes
+        with suppress(LocalEntryNotFoundError):
+            folder = Path(
+                snapshot_download(repository, revision=revision, local_files_only=True)
+            )
+            if all((folder / file).exists() for file in files):
+                return folder
     page = f'{constants.ENDPOINT}/{repository}'
     try:
         return Path(

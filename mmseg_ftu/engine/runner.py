@@ -14,6 +14,7 @@ from mmengine.fileio import exists
 from mmengine.runner import Runner
 
 from mmseg_ftu.engine.config_thresholds import fill_in_thresholds, set_thresholds
+from mmseg_ftu.engine.model_folder import is_model_folder
 from mmseg_ftu.engine.override_config import override_config
 from mmseg_ftu.engine.read_config import read_config
 from mmseg_ftu.engine.scale_epochs import scale_epochs
@@ -119,6 +120,11 @@ def evaluate(
         ValueError: If the folder of data is not prepared, or ``out`` or ``show_dir``
             holds files of others, or lies in the data or they in it.
     """
+    if is_model_folder(config):
+        raise ValueError(
+            f'{config}: a model folder has no data to test on: give your own config '
+            'and the folder as its checkpoint, or `predict` and `evaluate`'
+        )
     cfg = load_config(config, work_dir, cfg_options, launcher)
     refuse_unprepared_data(cfg, 'test_dataloader')
     cfg.load_from = checkpoint

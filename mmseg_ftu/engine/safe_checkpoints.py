@@ -83,12 +83,13 @@ def load_safetensors(path: Path, map_location: MAP_LOCATION = None) -> object:
         with safe_open(path, framework='pt') as file:
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             told = json.loads((file.metadata() or {}).get(DATA_ENTRY, '{}'))
-    except (SafetensorError, OSError, ValueError) as error:
+    except (SafetensorError, OSError, ValueError, RecursionError) as error:
         raise DamagedCheckpointError(
             damaged(path, path.stat().st_size, error)
         ) from error
     if map_location is not None and not callable(map_location):
         state = {name: tensor.to(map_location) for name, tensor in state.items()}
+    told = told if isinstance(told, dict) else {}
     return dict(state_dict=state, meta=dict(dataset_meta=told))
 
 

@@ -26,8 +26,8 @@ from mmseg_ftu import FTUPredictor
 mask = FTUPredictor('{folder}')('image.png').mask  # (H, W), 1 is {unit}
 ```
 
-`{folder}` is this folder, or its `hf://OWNER/REPO`. Nothing in it runs code: weights
-are safetensors, the config is data.
+`{folder}` is this folder, or its `hf://OWNER/REPO`. Weights are safetensors, the config
+is data.
 
 ## What it expects
 

@@ -6,7 +6,7 @@ It is made beside its place, tried there on an image, and gets its name at the e
 import hashlib
 import json
 import logging
-import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -34,6 +34,7 @@ from mmseg_ftu.engine.model_folder import (
     WEIGHTS,
     check_model,
     find_weights,
+    read_model_config,
 )
 from mmseg_ftu.engine.runner import load_config
 from mmseg_ftu.engine.safe_checkpoints import DATA_ENTRY, load_local, weights_of
@@ -55,6 +56,7 @@ MADE_BY = 'mmseg_ftu'
 PICTURE_SIDE = 768  # px, the longer side of a picture
 #: The largest change of a probability that float16 weights may cause.
 TOLERANCE = {False: 1e-5, True: 0.02}
+LICENCE = re.compile(r'[A-Za-z0-9][A-Za-z0-9.+-]{1,63}')
 SCORES = ('by', 'group', 'images', 'dice_mean', 'dice_low', 'dice_high')
 
 
@@ -99,7 +101,8 @@ def export_model(
     Raises:
         ValueError: If an argument or the model cannot be used, or ``out`` is there.
     """
-    place = Path(out)
+    place = Path(out).expanduser()
+    check_licences(license, data_license)
     require_free(place, overwrite)
     make_parent(place)
     config = config or config_beside(Path(checkpoint))
@@ -148,6 +151,17 @@ def export_model(
     _report(place, content, change)
 
 
+def check_licences(license: str | None, data_license: str | None) -> None:
+    """Raise ValueError unless licences can be identifiers of SPDX."""
+    given = {'--license': license, '--data-license': data_license}
+    for option, text in given.items():
+        if text and not LICENCE.fullmatch(text):
+            raise ValueError(
+                f'{option} {text!r}: give an SPDX identifier such as CC-BY-4.0, see '
+                'https://spdx.org/licenses'
+            )
+
+
 def config_beside(checkpoint: Path) -> str:
     """Return the config that training left beside its checkpoints.
 
@@ -182,11 +196,6 @@ def _plain(value: Any, path: str) -> Any:
         return {str(k): _plain(v, f'{path}.{k}') for k, v in kept.items()}
     if isinstance(value, list | tuple):
         return [_plain(v, f'{path}[{i}]') for i, v in enumerate(value)]
-    if isinstance(value, str) and (os.sep in value or Path(value).is_file()):
-        raise ValueError(
-            f'the config names a file, which the folder would not hold: {path}='
-            f'{value!r}'
-        )
     if value is None or isinstance(value, str | int | float | bool):
         return value
     raise ValueError(f'the config holds {path}={value!r}, which JSON cannot hold')
@@ -206,7 +215,7 @@ def require_free(folder: Path, overwrite: bool) -> None:
         raise ValueError(f'{folder} is not empty and no model folder: name another')
     known = {WEIGHTS, CONFIG, FACTS, CARD, PICTURES}
     added = sorted(path.name for path in folder.iterdir() if path.name not in known)
-    added += sorted(p.name for p in folder.glob(f'{PICTURES}/*') if not _is_ours(p))
+    added += sorted(p.name for p in folder.glob(f'{PICTURES}/*') if not is_own_name(p))
     if added:
         raise ValueError(
             f'{folder} holds files that were added to it: {some_of(added)}; move them '
@@ -216,7 +225,8 @@ def require_free(folder: Path, overwrite: bool) -> None:
         raise ValueError(f'{folder} is there already: name another, or --overwrite')
 
 
-def _is_ours(picture: Path) -> bool:
+def is_own_name(picture: Path) -> bool:
+    """Tell whether a picture is named as `export_model` does."""
     return picture.suffix == '.png' and picture.stem.isdigit()
 
 
@@ -236,7 +246,12 @@ def _put_in_place(folder: Path, place: Path) -> None:
     old = folder.parent / 'old'
     if place.exists():
         place.rename(old)
-    folder.rename(place)
+    try:
+        folder.rename(place)
+    except OSError:
+        if old.exists():
+            old.rename(place)
+        raise
     shutil.rmtree(old, ignore_errors=True)
 
 
@@ -319,7 +334,7 @@ def read_scores(path: Path | None) -> list[dict[str, Any]]:
 def largest_change(cfg: Config, checkpoint: str, folder: Path) -> float:
     """Return how much the folder's probabilities differ from the checkpoint's."""
     image = draw_sample(0, 256).rgb
-    members = Network(cfg, [checkpoint]), Network(cfg, [folder])
+    members = Network(cfg, [checkpoint]), Network(read_model_config(folder), [folder])
     before, after = (network([image])[0] for network in members)
     return float(np.abs(before - after).max())
 

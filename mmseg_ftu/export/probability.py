@@ -11,12 +11,17 @@ import torch
 import torch.nn.functional as F
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
-from mmengine.runner import load_checkpoint
+from mmengine.runner import CheckpointLoader
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from mmseg_ftu.engine.check_weights_hook import finite_fault
-from mmseg_ftu.engine.safe_checkpoints import dataset_meta_of
+from mmseg_ftu.engine.check_weights_hook import (
+    finite_fault,
+    match_weights,
+    plain,
+    without_auxiliary,
+)
+from mmseg_ftu.engine.safe_checkpoints import dataset_meta_of, weights_of
 from mmseg_ftu.models import BinaryEncoderDecoder
 from mmseg_ftu.models.stain_data_preprocessor import StainDataPreProcessor
 from mmseg_ftu.recipe import UNKNOWN_STAINS, name_stains
@@ -87,14 +92,16 @@ def load_for_export(cfg: Config, checkpoint: str) -> Probability:
             'model.data_preprocessor.bgr_to_rgb is not set: the exported graph takes '
             'RGB, and this model was trained on BGR'
         )
-    try:
-        loaded = load_checkpoint(model, checkpoint, map_location='cpu', strict=True)
-    except RuntimeError as error:
+    loaded = CheckpointLoader.load_checkpoint(checkpoint, 'cpu')
+    weights = without_auxiliary(plain(weights_of(loaded, checkpoint)))
+    faults, _ = match_weights(weights, without_auxiliary(model.state_dict()))
+    if faults:
         raise ValueError(
-            f'{checkpoint} does not belong to this config: {error}'
-        ) from error
-    if fault := finite_fault(model.state_dict(), model):
+            f'{checkpoint} does not belong to this config: {"; ".join(faults)}'
+        )
+    if fault := finite_fault(weights, model):
         raise ValueError(f'{checkpoint}: of its weights {fault}')
+    model.load_state_dict(weights, strict=False)
     written = str((loaded.get('meta') or {}).get('time', ''))
     return Probability(model, dataset_meta_of(loaded), written).eval()
 

@@ -17,6 +17,8 @@ from mmseg_ftu.engine.model_folder import (
     read_model_config,
 )
 from mmseg_ftu.engine.model_hub import HUB, parse_address
+from mmseg_ftu.export.model_folder import check_licences, is_own_name
+from mmseg_ftu.io.listing import some_of
 
 NEEDED = dict(license='--license', data_license='--data-license')
 
@@ -81,6 +83,7 @@ def check_publishable(folder: Path) -> dict[str, Any]:
             + f': export it again with {" and ".join(missing)}. What may be published '
             'depends on both'
         )
+    check_licences(facts['license'], facts['data_license'])
     if not (folder / CARD).is_file():
         raise ValueError(f'{folder}: {CARD}, the model card, is missing')
     digest = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
@@ -93,9 +96,32 @@ def check_publishable(folder: Path) -> dict[str, Any]:
 
 
 def files_of(folder: Path) -> list[str]:
-    """Return the names of the files to send."""
-    pictures = sorted(p.name for p in (folder / PICTURES).glob('*.png'))
-    return [CARD, CONFIG, FACTS, WEIGHTS, *(f'{PICTURES}/{name}' for name in pictures)]
+    """Return the names of the files to send.
+
+    Raises:
+        ValueError: If one is a link, or a picture was added to the folder.
+    """
+    pictures = sorted((folder / PICTURES).iterdir() if is_there(folder) else [])
+    added = [path.name for path in pictures if not is_own_name(path)]
+    if added:
+        raise ValueError(
+            f'{folder}/{PICTURES} holds files that were added to it: '
+            f'{some_of(added)}; move them away'
+        )
+    files = [CARD, CONFIG, FACTS, WEIGHTS]
+    files += [f'{PICTURES}/{path.name}' for path in pictures]
+    links = [name for name in files if (folder / name).is_symlink()]
+    if links or (folder / PICTURES).is_symlink():
+        raise ValueError(
+            f'{folder}: {some_of(links or [PICTURES])} is a link to something else: '
+            'publish the folder that was exported'
+        )
+    return files
+
+
+def is_there(folder: Path) -> bool:
+    """Tell whether a model folder has pictures."""
+    return (folder / PICTURES).is_dir()
 
 
 def _send(

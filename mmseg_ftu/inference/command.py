@@ -14,12 +14,13 @@ from mmengine.device import get_device
 from mmengine.logging import print_log
 
 from mmseg_ftu.engine.config_thresholds import thresholds_of
+from mmseg_ftu.engine.model_folder import own_weights
 from mmseg_ftu.inference.file_options import FileOptions
 from mmseg_ftu.inference.jobs import Job, list_jobs
 from mmseg_ftu.inference.predict_folder import Summary, predict_folder
 from mmseg_ftu.inference.prediction_folder import PredictionFolder
 from mmseg_ftu.inference.prediction_settings import read_settings
-from mmseg_ftu.inference.predictor import FTUPredictor, own_weights
+from mmseg_ftu.inference.predictor import FTUPredictor
 from mmseg_ftu.inference.provenance import describe_checkpoints, versions
 from mmseg_ftu.inference.slide_table import read_slide_table
 from mmseg_ftu.inference.trained_images import check_trained_images

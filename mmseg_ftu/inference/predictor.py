@@ -17,7 +17,7 @@ from mmengine.device import get_device
 from tqdm import tqdm
 
 from mmseg_ftu.engine.config_thresholds import fill_in_thresholds, thresholds_of
-from mmseg_ftu.engine.model_folder import is_model_folder
+from mmseg_ftu.engine.model_folder import own_weights
 from mmseg_ftu.engine.override_config import override_config
 from mmseg_ftu.engine.read_config import read_config
 from mmseg_ftu.inference.checkpoint_recipe import recipe_of
@@ -338,17 +338,3 @@ def _check_positive(**values: float | None) -> None:
     for name, value in values.items():
         if value is not None and not 0 < value < float('inf'):
             raise ValueError(f'{name}={value}: give a positive number')
-
-
-def own_weights(config: str | Path | Config) -> list[str | Path]:
-    """Return the checkpoints that a config brings along.
-
-    Raises:
-        ValueError: If it is not a model folder: nothing else has weights.
-    """
-    if isinstance(config, Config) or not is_model_folder(config):
-        raise ValueError(
-            f'{"the config" if isinstance(config, Config) else config} has no weights: '
-            'give a checkpoint, or a model folder in place of the config'
-        )
-    return [config]

@@ -227,7 +227,38 @@ def test_a_config_alone_has_no_weights(trained, tmp_path, capsys):
         ({'test_evaluator__type': 'builtins.exec'}, 'test_evaluator.type'),
         ({'model__backbone__type': 'VPD'}, "'VPD' is not known as a harmless"),
         ({'model__backbone__type': 'evil.ResNet'}, 'backbone.type'),
-        ({'default_scope': 'evil'}, "default_scope='evil' is refused"),
+        ({'default_scope': 'evil'}, 'default_scope is not what'),
+        (
+            {'model__decode_head__loss_decode': dict(class_weight='http://x/w.pkl')},
+            'decode_head.loss_decode is refused',
+        ),
+        (
+            {'model__decode_head__class_weight': [1.0, 'weights.pkl']},
+            r"class_weight='weights\.pkl' could name a file",
+        ),
+        ({'model__decode_head__x': 'http://x/y'}, 'could name a file, an address'),
+        ({'model__decode_head__x': '..\\evil'}, 'could name a file, an address'),
+        ({'model__backbone__norm_layer': 'evil.payload.x'}, 'could name a file'),
+        ({'model__backbone__type': 'mmseg.TIMMBackbone'}, 'not known as a harmless'),
+        (
+            {
+                'custom_imports': dict(imports=['mmpretrain.models']),
+                'model__neck': dict(type='mmpretrain.VQAGenerationHead'),
+            },
+            'not known as a harmless',
+        ),
+        ({'model__auxiliary_head': {}}, 'model.auxiliary_head is refused'),
+        ({'test_pipeline': [dict(type='StainNormalize', target='a/b')]}, 'target='),
+        ({'custom_imports': dict(imports=5)}, 'custom_imports 5 could run'),
+        ({'custom_imports': [3]}, 'custom_imports 3 could run'),
+        ({'test_pipeline': 'abc'}, 'test_pipeline=.abc. is of another kind'),
+        ({'test_pipeline': [{}]}, 'test_pipeline is not what'),
+        ({'test_pipeline': [5]}, 'test_pipeline is not what'),
+        ({'inference': 5}, 'inference=.5. is of another kind'),
+        ({'inference__views': 5}, 'inference.views is not what'),
+        ({'inference__scales': ['a']}, 'inference.scales is not what'),
+        ({'test_evaluator': 5}, 'test_evaluator=.5. is of another kind'),
+        ({'test_evaluator__thresholds': 'a'}, 'thresholds is not what'),
         ({'custom_imports': dict(imports=['this'])}, "custom_imports 'this' could run"),
         ({'custom_imports': 'this'}, "custom_imports 'this' could run"),
         ({'custom_imports': dict(imports='this')}, "custom_imports 'this' could run"),
@@ -237,7 +268,7 @@ def test_a_config_alone_has_no_weights(trained, tmp_path, capsys):
             'backbone.init_cfg is refused',
         ),
         ({'custom_hooks': [dict(type='X')]}, r"unknown entries \['custom_hooks'\]"),
-        ({'model': 3}, 'no "model"'),
+        ({'model': 3}, 'model=.3. is of another kind'),
     ],
 )
 def test_a_config_that_could_run_code_is_refused(exported, tmp_path, changes, said):
@@ -270,6 +301,44 @@ def test_later_formats_and_other_files_are_refused(exported, tmp_path):
     (later / 'model.json').unlink()
     with pytest.raises(FileNotFoundError, match=r'lacks model\.json'):
         FTUPredictor(later)
+
+
+def test_what_lies_too_deep_is_refused(exported, tmp_path):
+    deep = copy(exported, tmp_path / 'deep', model__x=[[[]]])
+    text = (deep / 'config.json').read_text()
+    for depth, said in ((40, 'lie too deep'), (100_000, 'can not be read as JSON')):
+        nested = text.replace('[[[]]]', '[' * depth + ']' * depth)
+        (deep / 'config.json').write_text(nested)
+        with pytest.raises(ValueError, match=said):
+            FTUPredictor(deep)
+
+
+def test_a_folder_is_exported_again(exported, tmp_path):
+    export_model(
+        str(exported / 'model.safetensors'),
+        str(tmp_path / 'again'),
+        config=str(exported),
+    )
+    names = ('config.json', 'model.safetensors')
+    assert [(tmp_path / 'again' / n).read_bytes() for n in names] == [
+        (exported / n).read_bytes() for n in names
+    ]
+
+
+def test_other_commands_take_a_folder(exported, tmp_path, capsys):
+    pytest.importorskip('onnxscript', reason='the extra [onnx] is not installed')
+    out = tmp_path / 'model.onnx'
+    assert main(['export', 'onnx', str(exported), '--out', str(out)]) == 0
+    assert out.is_file()
+    assert main(['test', str(exported), str(exported)]) == 2
+    assert 'has no data to test on' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('text', ['all rights reserved', 'MIT\nlicense: x', '-'])
+def test_what_is_no_identifier_of_a_licence(trained, tmp_path, text):
+    for option in ('license', 'data_license'):
+        with pytest.raises(ValueError, match='give an SPDX identifier'):
+            export_model(str(trained), str(tmp_path / 'm'), **{option: text})
 
 
 def test_damaged_weights_are_named(exported, tmp_path):
@@ -337,7 +406,7 @@ def test_bad_arguments_are_told_first(trained, tmp_path):
 def test_what_a_folder_cannot_hold_is_named(trained, tmp_path):
     for options, said in (
         ({'custom_imports.imports': ['my_models']}, "'my_models' could run any code"),
-        ({'model.decode_head.note': '/data/target.json'}, 'names a file'),
+        ({'model.decode_head.note': '/data/target.json'}, 'could name a file'),
     ):
         with pytest.raises(ValueError, match=said):
             export_model(str(trained), str(tmp_path / 'model'), cfg_options=options)

@@ -17,7 +17,7 @@ from small_models import noise, save
 from mmseg_ftu.engine.model_hub import parse_address
 from mmseg_ftu.export import publish as publishing
 from mmseg_ftu.export.model_folder import export_model
-from mmseg_ftu.export.publish import check_publishable, publish
+from mmseg_ftu.export.publish import check_publishable, files_of, publish
 
 LICENCES = dict(license='CC-BY-4.0', data_license='CC-BY-4.0')
 PREDICT = """
@@ -134,6 +134,24 @@ def test_a_dry_run_sends_nothing(folder, monkeypatch):
 def test_what_may_not_be_published(folder, tmp_path, changes, said):
     with pytest.raises(ValueError, match=said):
         check_publishable(copy(folder, tmp_path / 'm', **changes))
+
+
+def test_links_and_added_pictures_are_not_sent(folder, tmp_path):
+    other = copy(folder, tmp_path / 'm')
+    (other / 'images').mkdir()
+    (tmp_path / 'secret.txt').write_text('secret')
+    (other / 'images' / 'patient.png').write_bytes(b'x')
+    with pytest.raises(ValueError, match=r'files that were added to it: patient\.png'):
+        files_of(other)
+    (other / 'images' / 'patient.png').unlink()
+    (other / 'images' / '1.png').symlink_to(tmp_path / 'secret.txt')
+    with pytest.raises(ValueError, match=r'images/1\.png is a link'):
+        files_of(other)
+    (other / 'images' / '1.png').unlink()
+    (other / 'README.md').unlink()
+    (other / 'README.md').symlink_to(tmp_path / 'secret.txt')
+    with pytest.raises(ValueError, match=r'README\.md is a link'):
+        files_of(other)
 
 
 def test_a_folder_without_a_card_or_at_all(folder, tmp_path):

@@ -9,9 +9,8 @@ tokens:
 The softmax is over the tokens. The class token takes part in it, but has no position.
 
 What is faster here than these lines in torch (figures: docs/performance.md): query, key
-and value stay where their linear layer wrote them; the softmax is divided after the
-product, on d x d numbers for each head; the gradients are written into one tensor; and
-of what lies between only the convolution is kept for the backward pass.
+and value stay where their linear layer wrote them; the gradients are written into one
+tensor; and of what lies between only the convolution is kept for the backward pass.
 """
 
 from collections.abc import Iterator
@@ -24,7 +23,11 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from mmseg_ftu.models.mirrored_padding import is_traced
-from mmseg_ftu.models.ops.depthwise_conv import input_gradient, weight_gradient
+from mmseg_ftu.models.ops.depthwise_conv import (
+    autocast_dtype,
+    input_gradient,
+    weight_gradient,
+)
 
 Size = tuple[int, int]
 
@@ -54,9 +57,7 @@ def conv_attention(
     """
     if qkv.device.type != 'cpu' or is_traced() or torch.compiler.is_compiling():
         return by_torch(qkv, class_qkv, size, weight, bias, num_heads)
-    dtype = qkv.dtype
-    if torch.is_autocast_enabled('cpu'):
-        dtype = torch.get_autocast_dtype('cpu')
+    dtype = autocast_dtype(qkv)
     tensors = (t.to(dtype) for t in (qkv, class_qkv, weight, bias))
     out: tuple[Tensor, Tensor] = _ConvAttention.apply(*tensors, size, num_heads)
     return out
@@ -84,10 +85,10 @@ def by_torch(
     highest = torch.maximum(k.amax(1, keepdim=True), class_k).detach()
     e, class_e = (k - highest).exp(), (class_k - highest).exp()
     total = e.sum(1, keepdim=True) + class_e
-    products = split(e).transpose(2, 3) @ split(v)
-    products = products + split(class_e).transpose(2, 3) @ split(class_v)
-    scale = products.shape[-1] ** -0.5
-    context = products * (scale / split(total).transpose(2, 3))
+    # divided before the product, which would overflow in float16
+    context = split(e / total).transpose(2, 3) @ split(v)
+    context = context + split(class_e / total).transpose(2, 3) @ split(class_v)
+    context = context * context.shape[-1] ** -0.5
     padding = weight.shape[-1] // 2
     values = v.unflatten(1, size).permute(0, 3, 1, 2)
     placed = F.conv2d(values, weight, bias, padding=padding, groups=len(weight))
@@ -134,21 +135,22 @@ class _ConvAttention(torch.autograd.Function):
         placed = placed.permute(0, 2, 3, 1).reshape(number, length, channels)
         out = qkv.new_empty(number, length, channels)
         class_out = qkv.new_empty(number, 1, channels)
-        kept: list[tuple[Tensor, Tensor, Tensor]] = []
+        kept: list[tuple[Tensor, Tensor]] = []
         with torch.autocast('cpu', enabled=False):
             for n, image in enumerate(_images(qkv, class_qkv)):
                 highest = torch.maximum(image.k.amax(0), image.class_k[0])
                 e, class_e = (_exp(k, highest) for k in (image.k, image.class_k))
-                total = (e.sum(0) + class_e[0]).view(num_heads, -1, 1)
-                e, class_e = e.to(qkv.dtype), class_e.to(qkv.dtype)
-                products = split(e).transpose(1, 2) @ split(image.v)
-                products += split(class_e).transpose(1, 2) @ split(image.class_v)
-                scale = products.shape[-1] ** -0.5
-                context = (products * (scale / total)).to(qkv.dtype)
+                total = e.sum(0) + class_e[0]
+                # divided before the product, which would overflow in float16
+                share = split(e.div_(total).to(qkv.dtype))
+                class_share = split(class_e.div_(total).to(qkv.dtype))
+                context = share.transpose(1, 2) @ split(image.v)
+                context += class_share.transpose(1, 2) @ split(image.class_v)
+                context *= context.shape[-1] ** -0.5
                 torch.mul(image.q, placed[n], out=out[n])
                 split(out[n]).baddbmm_(split(image.q), context)
                 split(class_out[n]).copy_(split(image.class_q) @ context)
-                kept.append((highest, total, context))
+                kept.append((highest + total.log(), context))
         per_image = (torch.stack(tensors) for tensors in zip(*kept, strict=True))
         ctx.save_for_backward(qkv, class_qkv, weight, placed, *per_image)
         ctx.size, ctx.num_heads = size, num_heads
@@ -173,28 +175,27 @@ class _ConvAttention(torch.autograd.Function):
         for n, (image, d) in enumerate(
             zip(_images(qkv, class_qkv), _images(d_qkv, d_class), strict=True)
         ):
-            highest, total, context = (tensor[n] for tensor in per_image)
+            log_total, context = (tensor[n] for tensor in per_image)
             g, class_g = split(grad[n]), split(class_grad[n])
             torch.mul(grad[n], placed[n], out=d.q)
             split(d.q).baddbmm_(g, context.transpose(1, 2))
             split(d.class_q).copy_(class_g @ context.transpose(1, 2))
             d_context = split(image.q).transpose(1, 2) @ g
             d_context += split(image.class_q).transpose(1, 2) @ class_g
-            scale = context.shape[-1] ** -0.5
-            d_products = (d_context * (scale / total)).to(qkv.dtype)
-            d_total = -((d_context * context).sum(2, keepdim=True) / total)
-            d_total = d_total.to(qkv.dtype).transpose(1, 2)
-            e, class_e = (
-                _exp(k, highest).to(qkv.dtype) for k in (image.k, image.class_k)
+            # of the softmax: each share counts against the sum over all
+            against = -(d_context * context).sum(2, keepdim=True).transpose(1, 2)
+            d_context *= context.shape[-1] ** -0.5
+            share, class_share = (
+                _exp(k, log_total).to(qkv.dtype) for k in (image.k, image.class_k)
             )
-            split(d.v).baddbmm_(split(e), d_products)
-            split(d.class_v).copy_(split(class_e) @ d_products)
-            across = d_products.transpose(1, 2)
-            split(d.k).copy_(d_total.expand_as(split(d.k)))
+            split(d.v).baddbmm_(split(share), d_context)
+            split(d.class_v).copy_(split(class_share) @ d_context)
+            across = d_context.transpose(1, 2)
+            split(d.k).copy_(against.expand_as(split(d.k)))
             split(d.k).baddbmm_(split(image.v), across)
-            d.k.mul_(e)
-            d_class_k = d_total + split(image.class_v) @ across
-            split(d.class_k).copy_(d_class_k * split(class_e))
+            d.k.mul_(share)
+            d_class_k = against + split(image.class_v) @ across
+            split(d.class_k).copy_(d_class_k * split(class_share))
         return d_qkv, d_class, d_weight, d_bias, None, None
 
 
@@ -210,7 +211,7 @@ def _values(qkv: Tensor, size: Size) -> Tensor:
     return values.permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
 
 
-def _exp(keys: Tensor, highest: Tensor) -> Tensor:
-    """Return ``exp(keys - highest)``, of bfloat16 in float32."""
+def _exp(keys: Tensor, offset: Tensor) -> Tensor:
+    """Return ``exp(keys - offset)``, in float32 at least."""
     dtype = torch.promote_types(keys.dtype, torch.float32)
-    return torch.sub(keys, highest.to(dtype)).exp_()
+    return torch.sub(keys, offset.to(dtype)).exp_()

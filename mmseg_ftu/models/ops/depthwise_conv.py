@@ -45,9 +45,7 @@ def conv2d(
         dilation: Vertical, horizontal.
         groups: As torch's; only C groups of one channel are faster.
     """
-    dtype = x.dtype
-    if x.device.type == 'cpu' and torch.is_autocast_enabled('cpu'):
-        dtype = torch.get_autocast_dtype('cpu')
+    dtype = autocast_dtype(x)
     if not _is_slow_in_torch(x, weight, dtype, stride, groups):
         return F.conv2d(x, weight, bias, stride, padding, dilation, groups)
     out: Tensor = _DepthwiseConv.apply(
@@ -59,6 +57,13 @@ def conv2d(
         tuple(dilation),
     )
     return out
+
+
+def autocast_dtype(x: Tensor) -> torch.dtype:
+    """Return the type that autocast computes with on a CPU; float64 stays."""
+    if x.dtype == torch.float64 or not torch.is_autocast_enabled('cpu'):
+        return x.dtype
+    return torch.get_autocast_dtype('cpu')
 
 
 def _is_slow_in_torch(

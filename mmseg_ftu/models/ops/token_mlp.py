@@ -15,12 +15,13 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from mmseg_ftu.models.mirrored_padding import is_traced
+from mmseg_ftu.models.ops.depthwise_conv import autocast_dtype
 
 PORTION = 2048  # tokens
 
 
 def normed_mlp(x: Tensor, norm: nn.LayerNorm, fc1: nn.Linear, fc2: nn.Linear) -> Tensor:
-    """Return ``fc2(gelu(fc1(norm(x))))``.
+    """Return ``fc2(gelu(fc1(norm(x))))``; on a CPU hooks of the layers are not called.
 
     Args:
         x: Tokens, ``(..., C)``.
@@ -31,9 +32,7 @@ def normed_mlp(x: Tensor, norm: nn.LayerNorm, fc1: nn.Linear, fc2: nn.Linear) ->
     if x.device.type != 'cpu' or is_traced() or torch.compiler.is_compiling():
         out: Tensor = fc2(F.gelu(fc1(norm(x))))
         return out
-    dtype = x.dtype
-    if torch.is_autocast_enabled('cpu'):
-        dtype = torch.get_autocast_dtype('cpu')
+    dtype = autocast_dtype(x)
     linear = (p.to(dtype) for p in (fc1.weight, fc1.bias, fc2.weight, fc2.bias))
     keep = torch.is_grad_enabled()
     out = _NormedMlp.apply(x, norm.weight, norm.bias, norm.eps, keep, *linear)

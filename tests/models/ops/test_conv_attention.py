@@ -89,6 +89,19 @@ def test_large_keys_do_not_overflow():
         assert (a - b).abs().max() <= 1e-4 * b.abs().max()
 
 
+@pytest.mark.parametrize('function', [conv_attention, by_torch])
+def test_float16_does_not_overflow_over_many_tokens(function):
+    size = 192, 192
+    qkv = torch.zeros(1, size[0] * size[1], 24)
+    qkv[..., :8], qkv[..., 16:] = 0.1, 2.0
+    class_qkv = qkv[:, :1].clone()
+    weight, bias = torch.zeros(8, 1, 3, 3), torch.zeros(8)
+    exact, _ = by_torch(qkv, class_qkv, size, weight, bias, HEADS)
+    with torch.autocast('cpu', torch.float16):
+        out, _ = function(qkv, class_qkv, size, weight, bias, HEADS)
+    torch.testing.assert_close(out.float(), exact, rtol=0.02, atol=0.01)
+
+
 def test_bfloat16_is_as_exact_as_torchs():
     given, size = tensors(size=(16, 24), channels=32, dtype=torch.bfloat16)
     exact = results(by_torch, [t.double() for t in given], size)

@@ -92,6 +92,13 @@ def test_autocast_gives_gradients_in_the_dtype_of_the_weights():
         torch.testing.assert_close(a, b, rtol=0.02, atol=0.1)
 
 
+def test_autocast_leaves_float64_as_it_is():
+    given = tensors((5, 5))
+    with torch.autocast('cpu', torch.bfloat16):
+        out = conv2d(given[0], given[1].requires_grad_(), None, groups=C)
+    assert out.dtype == F.conv2d(*given[:2], groups=C).dtype == torch.float64
+
+
 @pytest.mark.parametrize('frozen', [(0,), (1,), (2,), (0, 2), (1, 2)])
 def test_frozen_parts_get_no_gradient(frozen):
     given = [t.requires_grad_(i not in frozen) for i, t in enumerate(tensors((5, 5)))]
