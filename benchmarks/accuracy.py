@@ -112,7 +112,10 @@ def run(
     if not CALIBRATION.is_file():
         raise SystemExit('run --calibrate on an idle machine first')
     seconds = json.loads(CALIBRATION.read_text())['seconds']
-    seconds = seconds[contestant.partition(' @ ')[0]]
+    name = contestant.partition(' @ ')[0]
+    if name not in seconds:
+        raise SystemExit(f'run --calibrate --contestants "{name}" on an idle machine')
+    seconds = seconds[name]
     steps = round(60 * args.minutes / seconds)
     started = time.time()
     train = train_ours if contestant in OURS else train_peer
