@@ -508,13 +508,17 @@ def test_repositories_of_the_hub_are_read_from_its_cache(tmp_path):
         'hf://lab/stain',
         'hf://lab/none',
         'hf://lab',
+        f'hf://lab/encoder@{"a" * 40}',
+        'hf://lab/encoder@later',
         HF_HUB_OFFLINE='1',
     )
     total = model.blocks[7].mlp.fc1.weight.double().sum().item()
     assert said[:4] == [f'sum {total}'] * 4
     assert 'trained with mean=[178.5, 178.5, 178.5]' in said[4]
     assert 'hf download lab/none' in said[5]
-    assert 'expected hf://<owner>/<repository>[/<file>]' in said[6]
+    assert 'expected hf://<owner>/<repository>[@revision][/<file>]' in said[6]
+    assert said[7] == said[0]
+    assert said[8].startswith('error hf://lab/encoder@later')
 
 
 class Gate(BaseHTTPRequestHandler):
