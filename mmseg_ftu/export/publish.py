@@ -101,7 +101,7 @@ def files_of(folder: Path) -> list[str]:
     Raises:
         ValueError: If one is a link, or a picture was added to the folder.
     """
-    pictures = sorted((folder / PICTURES).iterdir() if is_there(folder) else [])
+    pictures = sorted((folder / PICTURES).glob('*'))
     added = [path.name for path in pictures if not is_own_name(path)]
     if added:
         raise ValueError(
@@ -117,11 +117,6 @@ def files_of(folder: Path) -> list[str]:
             'publish the folder that was exported'
         )
     return files
-
-
-def is_there(folder: Path) -> bool:
-    """Tell whether a model folder has pictures."""
-    return (folder / PICTURES).is_dir()
 
 
 def _send(

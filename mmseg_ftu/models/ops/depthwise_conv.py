@@ -3,11 +3,9 @@
 The forward pass is torch's. Its backward pass is slow in two cases, by what oneDNN has
 fast code for (``benchmarks/depthwise.py``):
 
-* the gradient of kernels wider than 3: up to ten times in float32, thirty in bfloat16.
-  Here the kernel is cut into columns of three, and each is a convolution of its own on
-  a shifted input;
-* the gradient of the input in bfloat16 with a stride: up to fifty times. Here that is
-  computed in float32.
+* the gradient of kernels wider than 3. Here the kernel is cut into columns of three,
+  and each is a convolution of its own on a shifted input;
+* the gradient of the input in bfloat16 with a stride. Here that is computed in float32.
 
 EfficientNet, ConvNeXt and CoaT have such kernels.
 """
