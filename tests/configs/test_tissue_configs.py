@@ -14,7 +14,13 @@ from quick_and_slow import mostly_slow
 from mmseg_ftu.engine.scale_epochs import scale_epochs
 
 TISSUE = Path(__file__).resolve().parents[2] / 'configs' / 'tissue'
-RECIPES = ['lite0_unet', 'mit_b0_daformer', 'pvtv2_b0_daformer', 'resnet18_unet']
+RECIPES = [
+    'lite0_unet',
+    'lite0_unet_small',
+    'mit_b0_daformer',
+    'pvtv2_b0_daformer',
+    'resnet18_unet',
+]
 DEEP = ['lite0_unet', 'resnet18_unet']
 ALL = ['coat_slim_daformer', *RECIPES]
 LOSSES = {'decode.loss_bce', 'decode.loss_dice'}

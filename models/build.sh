@@ -1,0 +1,68 @@
+#!/usr/bin/env bash
+# Make the models of this folder again:  models/build.sh DATA WORK
+# DATA holds kidney_glomeruli_pas/ and prostate_rings/ (see README.md), WORK takes prepared
+# images, runs and scores. What is done is not repeated; delete WORK to begin afresh.
+set -euo pipefail
+DATA=$(realpath "$1")
+mkdir -p "$2"
+WORK=$(realpath "$2")
+MODELS=$(dirname "$(realpath "$0")")
+RECIPE=mmseg_ftu::tissue/lite0_unet_small_switch.py
+EPOCHS=160
+
+# Images and masks of one set, in folds. Further arguments are those of `prepare pairs`.
+prepare() { # NAME SOURCE [OPTION ...]
+  local name=$1 source=$2
+  shift 2
+  [ -f "$WORK/$name/data/folds.csv" ] && return
+  mmseg-ftu stain-target "$source/images" "$WORK/$name/target" --size 512
+  mmseg-ftu prepare pairs "$source" "$WORK/$name/data" --size 512 --empty keep \
+    --stain vahadane --stain-target "$WORK/$name/target.json" "$@"
+}
+
+# Five models that each leave out a fold, the scores of the folds, and one model of all.
+train_and_score() { # NAME
+  local work=$WORK/$1 fold
+  export FTU_DATA=$work/data
+  for fold in 0 1 2 3 4; do
+    train "$work/fold_$fold" "FOLD=$fold"
+    mmseg-ftu predict "$RECIPE" "$work/fold_$fold/epoch_$EPOCHS.pth" --input "$FTU_DATA" \
+      --fold "$fold" --output "$work/predicted/$fold" --save masks overlays probabilities
+  done
+  train "$work/all" FOLD=0 train_dataloader.dataset.split=all
+  mmseg-ftu evaluate "$work"/predicted/? "$FTU_DATA" --out "$work/scores"
+}
+
+train() { # WORK_DIR FOLD=NUMBER [CFG_OPTION ...]
+  local folder=$1 fold=$2 resume=()
+  shift 2
+  [ -f "$folder/epoch_$EPOCHS.pth" ] && return
+  [ -d "$folder" ] && resume=(--resume)
+  env "$fold" mmseg-ftu train "$RECIPE" --work-dir "$folder" --epochs "$EPOCHS" "${resume[@]}" \
+    --cfg-options "train_cfg.val_interval=$EPOCHS" "$@"
+}
+
+prepare glomeruli-pas "$DATA/kidney_glomeruli_pas" --organ kidney --data-source AIDPATH
+train_and_score glomeruli-pas
+
+# Tiles with tumour have no benign glands labelled, so they are left out. Tiles of one core
+# (P4_A13_...) stay in one fold.
+GLANDS=$WORK/prostate_gland_tiles
+mkdir -p "$GLANDS"
+cp -r "$DATA/prostate_rings/images" "$DATA/prostate_rings/masks" "$GLANDS"
+python - "$GLANDS" <<'PYTHON'
+import sys
+from pathlib import Path
+
+import cv2
+
+folder = Path(sys.argv[1])
+rows = ['id,core']
+for path in sorted((folder / 'masks').glob('*.png')):
+    if cv2.imread(str(path), cv2.IMREAD_UNCHANGED).max() == 1:
+        rows.append(f'{path.stem},{"_".join(path.stem.split("_")[:2])}')
+(folder / 'index.csv').write_text('\n'.join(rows) + '\n')
+PYTHON
+prepare prostate-glands-he "$GLANDS" --organ prostate --data-source RINGS \
+  --index index.csv --group-column core
+train_and_score prostate-glands-he
