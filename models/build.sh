@@ -30,7 +30,9 @@ train_and_score() { # NAME
       --fold "$fold" --output "$work/predicted/$fold" --save masks overlays probabilities
   done
   train "$work/all" FOLD=0 train_dataloader.dataset.split=all
-  mmseg-ftu evaluate "$work"/predicted/? "$FTU_DATA" --out "$work/scores"
+  mkdir -p "$work/masks"
+  cp "$work"/predicted/?/masks/* "$work/masks"
+  mmseg-ftu evaluate "$work/masks" "$FTU_DATA" --out "$work/scores"
 }
 
 train() { # WORK_DIR FOLD=NUMBER [CFG_OPTION ...]
