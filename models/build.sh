@@ -6,7 +6,6 @@ set -euo pipefail
 DATA=$(realpath "$1")
 mkdir -p "$2"
 WORK=$(realpath "$2")
-MODELS=$(dirname "$(realpath "$0")")
 RECIPE=mmseg_ftu::tissue/lite0_unet_small_switch.py
 EPOCHS=160
 
