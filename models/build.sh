@@ -7,7 +7,6 @@ DATA=$(realpath "$1")
 mkdir -p "$2"
 WORK=$(realpath "$2")
 RECIPE=mmseg_ftu::tissue/lite0_unet_small_switch.py
-EPOCHS=160
 
 # Images and masks of one set, in folds. Further arguments are those of `prepare pairs`.
 prepare() { # NAME SOURCE [OPTION ...]
@@ -20,31 +19,31 @@ prepare() { # NAME SOURCE [OPTION ...]
 }
 
 # Five models that each leave out a fold, the scores of the folds, and one model of all.
-train_and_score() { # NAME
-  local work=$WORK/$1 fold
+train_and_score() { # NAME EPOCHS
+  local work=$WORK/$1 epochs=$2 fold
   export FTU_DATA=$work/data
   for fold in 0 1 2 3 4; do
-    train "$work/fold_$fold" "FOLD=$fold"
-    mmseg-ftu predict "$RECIPE" "$work/fold_$fold/epoch_$EPOCHS.pth" --input "$FTU_DATA" \
+    train "$work/fold_$fold" "$epochs" "FOLD=$fold"
+    mmseg-ftu predict "$RECIPE" "$work/fold_$fold/epoch_$epochs.pth" --input "$FTU_DATA" \
       --fold "$fold" --output "$work/predicted/$fold" --save masks overlays probabilities
   done
-  train "$work/all" FOLD=0 train_dataloader.dataset.split=all
+  train "$work/all" "$epochs" FOLD=0 train_dataloader.dataset.split=all
   mkdir -p "$work/masks"
   cp "$work"/predicted/?/masks/* "$work/masks"
   mmseg-ftu evaluate "$work/masks" "$FTU_DATA" --out "$work/scores"
 }
 
-train() { # WORK_DIR FOLD=NUMBER [CFG_OPTION ...]
-  local folder=$1 fold=$2 resume=()
-  shift 2
-  [ -f "$folder/epoch_$EPOCHS.pth" ] && return
+train() { # WORK_DIR EPOCHS FOLD=NUMBER [CFG_OPTION ...]
+  local folder=$1 epochs=$2 fold=$3 resume=()
+  shift 3
+  [ -f "$folder/epoch_$epochs.pth" ] && return
   [ -d "$folder" ] && resume=(--resume)
-  env "$fold" mmseg-ftu train "$RECIPE" --work-dir "$folder" --epochs "$EPOCHS" "${resume[@]}" \
-    --cfg-options "train_cfg.val_interval=$EPOCHS" "$@"
+  env "$fold" mmseg-ftu train "$RECIPE" --work-dir "$folder" --epochs "$epochs" "${resume[@]}" \
+    --cfg-options "train_cfg.val_interval=$epochs" "$@"
 }
 
 prepare glomeruli-pas "$DATA/kidney_glomeruli_pas" --organ kidney --data-source AIDPATH
-train_and_score glomeruli-pas
+train_and_score glomeruli-pas 120 # 360 steps
 
 # Tiles with tumour have no benign glands labelled, so they are left out. Tiles of one core
 # (P4_A13_...) stay in one fold.
@@ -66,4 +65,4 @@ for path in sorted((folder / 'masks').glob('*.png')):
 PYTHON
 prepare prostate-glands-he "$GLANDS" --organ prostate --data-source RINGS \
   --index index.csv --group-column core
-train_and_score prostate-glands-he
+train_and_score prostate-glands-he 320 # 320 steps
