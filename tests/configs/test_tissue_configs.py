@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
 from mmseg.registry import TRANSFORMS
 from one_step import batch, build
 from quick_and_slow import mostly_slow
@@ -21,8 +22,9 @@ RECIPES = [
     'pvtv2_b0_daformer',
     'resnet18_unet',
 ]
+FOR_GPUS = ['coat_lite_medium_daformer', 'pvtv2_b2_daformer']
 DEEP = ['lite0_unet', 'resnet18_unet']
-ALL = ['coat_slim_daformer', *RECIPES]
+ALL = ['coat_slim_daformer', *RECIPES, *FOR_GPUS]
 LOSSES = {'decode.loss_bce', 'decode.loss_dice'}
 
 
@@ -59,7 +61,7 @@ def test_all_stages_are_one_line_away(name):
     assert sum(phase.loss_weight) == pytest.approx(0.2)
 
 
-@pytest.mark.parametrize('name', mostly_slow(RECIPES, ['resnet18_unet']))
+@pytest.mark.parametrize('name', mostly_slow([*RECIPES, *FOR_GPUS], ['resnet18_unet']))
 def test_builds_and_takes_a_step(name):
     model = build(load(f'{name}_switch')).train()
     losses = model.forward(**model.data_preprocessor(batch(), True), mode='loss')
@@ -68,7 +70,18 @@ def test_builds_and_takes_a_step(name):
     assert all(torch.isfinite(loss) for loss in losses.values())
 
 
-@pytest.mark.parametrize('name', RECIPES)
+@pytest.mark.parametrize('name', FOR_GPUS)
+def test_a_pretrained_encoder_learns_slowly(name):
+    cfg = load(f'{name}_switch')
+    model = build(cfg)
+    optimizer = build_optim_wrapper(model, cfg.optim_wrapper).optimizer
+    rates = {id(p): g['lr'] for g in optimizer.param_groups for p in g['params']}
+    for key, parameter in model.named_parameters():
+        expected = 1e-4 if key.startswith('backbone.') else 1e-3
+        assert rates[id(parameter)] == pytest.approx(expected), key
+
+
+@pytest.mark.parametrize('name', [*RECIPES, *FOR_GPUS])
 @pytest.mark.parametrize('epochs', [20, 60, 200])
 def test_the_schedule_ends_with_the_run(name, epochs):
     cfg = load(name)
@@ -78,8 +91,11 @@ def test_the_schedule_ends_with_the_run(name, epochs):
     assert cosine.end == cfg.train_cfg.max_epochs == epochs
 
 
+@pytest.mark.parametrize(
+    ('name', 'side'), [('resnet18_unet', 224), ('pvtv2_b2_daformer', 512)]
+)
 @pytest.mark.parametrize('shape', [(261, 387), (100, 500), (64, 64), (2, 3)])
-def test_crops_of_any_image(tmp_path, shape):
+def test_crops_of_any_image(tmp_path, shape, name, side):
     """Smaller images are mirrored, their masks with them."""
     rng = np.random.default_rng(0)
     mask = (rng.random(shape) < 0.5).astype(np.uint8)
@@ -91,10 +107,10 @@ def test_crops_of_any_image(tmp_path, shape):
         reduce_zero_label=False,
         seg_fields=[],
     )
-    for entry in load('resnet18_unet').train_pipeline:
+    for entry in load(name).train_pipeline:
         sample = TRANSFORMS.build(entry)(sample)
     image, labels = sample['inputs'], sample['data_samples'].gt_sem_seg.data
-    assert image.shape == (3, 224, 224)
+    assert image.shape == (3, side, side)
     assert {*labels.unique().tolist()} <= {0, 1}
     bright = image.float().mean(0) > 100  # 40 and 190, up to 15 % more or less
     assert torch.equal(bright, labels[0] == 1)
