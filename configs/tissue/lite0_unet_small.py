@@ -8,15 +8,5 @@ model = dict(
         in_channels=stage_channels,
         # two blocks with a skip (strides 8, 4), two without (2 and 1)
         decoder_channels=[96, 64, 32, 16],
-        # as torch does. With mmseg's weights of .01, sparse units can turn all few
-        # channels into detectors of background, and then no pixel passes .5.
-        init_cfg=dict(
-            type='Kaiming',
-            a=5**0.5,
-            mode='fan_in',
-            nonlinearity='leaky_relu',
-            distribution='uniform',
-            override=dict(name='conv_seg'),
-        ),
     ),
 )

@@ -3,6 +3,8 @@
 import pytest
 import torch
 from mmseg.registry import MODELS
+from segmentation_models_pytorch.base import SegmentationHead
+from segmentation_models_pytorch.base.initialization import initialize_head
 from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoder
 
 from mmseg_ftu.models.decode_heads import UNetHead
@@ -30,6 +32,16 @@ def test_equals_smps_decoder():
     ours.blocks.load_state_dict({name: weights[other] for name, other in own.items()})
     ours.conv_seg = torch.nn.Identity()
     torch.testing.assert_close(ours.train()(maps[1:]), theirs.train()(maps))
+
+
+def test_first_weights_of_the_last_layer_are_those_of_smp():
+    theirs = SegmentationHead(64, 2, kernel_size=1)
+    initialize_head(theirs)
+    ours = UNetHead(CHANNELS, decoder_channels=[64] * 4, **HEAD | dict(out_channels=2))
+    ours.init_weights()
+    spread = float(theirs[0].weight.std())
+    assert float(ours.conv_seg.weight.std()) == pytest.approx(spread, rel=0.2)
+    assert ours.conv_seg.bias.tolist() == theirs[0].bias.tolist() == [0, 0]
 
 
 @pytest.mark.parametrize(

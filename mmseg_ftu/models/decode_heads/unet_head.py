@@ -3,7 +3,9 @@
 Paper: Ronneberger et al., "U-Net", https://arxiv.org/abs/1505.04597. Blocks as usual
 with pretrained encoders: nearest up-sampling, skip by concatenation, two 3 x 3
 convolutions with norm. A test shows that for equal weights they give the same as those
-of segmentation_models_pytorch.
+of segmentation_models_pytorch, and so does the spread of the first weights of the last
+layer. mmseg's own (.01) is too small for a narrow decoder and sparse units: all of its
+few channels turn into detectors of background, and no pixel passes a threshold of .5.
 """
 
 from collections.abc import Sequence
@@ -15,6 +17,9 @@ from mmcv.cnn import ConvModule
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
 from torch import Tensor, nn
+
+#: First weights of the last layer: those of segmentation_models_pytorch's head.
+INIT = dict(type='Xavier', distribution='uniform', override=dict(name='conv_seg'))
 
 
 @MODELS.register_module()
@@ -30,6 +35,7 @@ class UNetHead(BaseDecodeHead):
             the first ``len(in_channels)``.
         decoder_channels: Channels of each block, deep to shallow.
         norm_cfg: Config of all norms.
+        init_cfg: First weights, by default `INIT`.
         **kwargs: Arguments of mmseg's ``BaseDecodeHead`` but ``channels``, which is
             that of the last block. With one output channel ``threshold`` must be given.
 
@@ -43,6 +49,7 @@ class UNetHead(BaseDecodeHead):
         in_index: Sequence[int] | None = None,
         decoder_channels: Sequence[int] = (256, 128, 64, 32),
         norm_cfg: dict[str, Any] | None = dict(type='BN'),  # noqa: B006 (never modified)
+        init_cfg: dict[str, Any] | list[dict[str, Any]] | None = INIT,
         **kwargs: Any,
     ) -> None:
         in_index = list(range(len(in_channels)) if in_index is None else in_index)
@@ -64,6 +71,7 @@ class UNetHead(BaseDecodeHead):
             channels=decoder_channels[-1],
             input_transform='multiple_select',
             norm_cfg=norm_cfg,
+            init_cfg=init_cfg,
             **kwargs,
         )
         skips += [0] * (len(decoder_channels) - len(skips))
