@@ -6,6 +6,7 @@ set -euo pipefail
 DATA=$(realpath "$1")
 mkdir -p "$2"
 WORK=$(realpath "$2")
+MODELS=$(dirname "$(realpath "$0")")
 RECIPE=mmseg_ftu::tissue/lite0_unet_small_switch.py
 
 # Images and masks of one set, in folds. Further arguments are those of `prepare pairs`.
@@ -69,3 +70,20 @@ PYTHON
 prepare prostate-glands-he "$GLANDS" --organ prostate --data-source RINGS \
   --index index.csv --group-column core
 train_and_score prostate-glands-he 270 # 270 steps
+
+# The models of all images, beside this script. Their cards hold the scores of the folds.
+export_one() { # NAME EPOCHS UNIT ORGAN DATA IMAGE
+  mmseg-ftu export model "$WORK/$1/all/epoch_$2.pth" "$MODELS/$1" --overwrite --half \
+    --unit "$3" --organ "$4" --author "the authors of mmseg_ftu" --license CC-BY-4.0 \
+    --data "$5" --data-license CC-BY-4.0 --image "$6" \
+    --scores "$WORK/$1/scores/evaluation_groups.csv"
+}
+
+NOTE='The scores are those of three models that each left out a third of the tiles'
+export_one glomeruli-pas 90 glomerulus kidney "24 tiles of 1024 x 1024 px, human kidney, PAS, of \
+AIDPATH (Bueno et al. 2020, https://doi.org/10.17632/k7nvtgn2x6), with masks by a Kaggle user. $NOTE, \
+which may come from the same slides" "$DATA/kidney_glomeruli_pas/images/10064.png"
+export_one prostate-glands-he 270 gland prostate "10 tiles of 512 x 512 px, benign glands of human \
+prostate, H&E, of RINGS (Salvi et al. 2021, https://doi.org/10.17632/h8bdwrtnr5.1). $NOTE; tiles of \
+one tissue core stay together, patients may not. Tumour was never shown to it" \
+  "$DATA/prostate_rings/images/P4_A13_14_9_7.png"
