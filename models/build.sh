@@ -69,7 +69,7 @@ for path in sorted((folder / 'masks').glob('*.png')):
 PYTHON
 prepare prostate-glands-he "$GLANDS" --organ prostate --data-source RINGS \
   --index index.csv --group-column core
-train_and_score prostate-glands-he 270 # 270 steps
+train_and_score prostate-glands-he 150 # 150 steps
 
 # The models of all images, beside this script. Their cards hold the scores of the folds.
 export_one() { # NAME EPOCHS UNIT ORGAN DATA IMAGE
@@ -83,7 +83,7 @@ NOTE='The scores are those of three models that each left out a third of the til
 export_one glomeruli-pas 90 glomerulus kidney "24 tiles of 1024 x 1024 px, human kidney, PAS, of \
 AIDPATH (Bueno et al. 2020, https://doi.org/10.17632/k7nvtgn2x6), with masks by a Kaggle user. $NOTE, \
 which may come from the same slides" "$DATA/kidney_glomeruli_pas/images/10064.png"
-export_one prostate-glands-he 270 gland prostate "10 tiles of 512 x 512 px, benign glands of human \
+export_one prostate-glands-he 150 gland prostate "10 tiles of 512 x 512 px, benign glands of human \
 prostate, H&E, of RINGS (Salvi et al. 2021, https://doi.org/10.17632/h8bdwrtnr5.1). $NOTE; tiles of \
 one tissue core stay together, patients may not. Tumour was never shown to it" \
   "$DATA/prostate_rings/images/P4_A13_14_9_7.png"
