@@ -52,20 +52,23 @@ train_and_score glomeruli-pas 90 # 270 steps
 # Tiles with tumour have no benign glands labelled, so they are left out. Tiles of one core
 # (P4_A13_...) stay in one fold.
 GLANDS=$WORK/prostate_gland_tiles
-mkdir -p "$GLANDS"
-cp -r "$DATA/prostate_rings/images" "$DATA/prostate_rings/masks" "$GLANDS"
-python - "$GLANDS" <<'PYTHON'
+python - "$DATA/prostate_rings" "$GLANDS" <<'PYTHON'
+import shutil
 import sys
 from pathlib import Path
 
 import cv2
 
-folder = Path(sys.argv[1])
+source, target = map(Path, sys.argv[1:])
 rows = ['id,core']
-for path in sorted((folder / 'masks').glob('*.png')):
-    if cv2.imread(str(path), cv2.IMREAD_UNCHANGED).max() == 1:
-        rows.append(f'{path.stem},{"_".join(path.stem.split("_")[:2])}')
-(folder / 'index.csv').write_text('\n'.join(rows) + '\n')
+for mask in sorted((source / 'masks').glob('*.png')):
+    if cv2.imread(str(mask), cv2.IMREAD_UNCHANGED).max() > 1:
+        continue
+    for part in ('images', 'masks'):
+        (target / part).mkdir(parents=True, exist_ok=True)
+        shutil.copy(source / part / mask.name, target / part)
+    rows.append(f'{mask.stem},{"_".join(mask.stem.split("_")[:2])}')
+(target / 'index.csv').write_text('\n'.join(rows) + '\n')
 PYTHON
 prepare prostate-glands-he "$GLANDS" --organ prostate --data-source RINGS \
   --index index.csv --group-column core
