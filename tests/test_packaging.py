@@ -198,6 +198,13 @@ def test_pins_that_stand_in_two_places_agree():
     assert version == __version__
 
 
+def pins_of(name):
+    """Return the versions that a file of constraints pins, by canonical name."""
+    lines = (ROOT / name).read_text().splitlines()
+    found = [line.split('==') for line in lines if line and not line.startswith('#')]
+    return {canonicalize_name(name): version for name, version in found}
+
+
 def test_lowest_versions_are_the_bounds_of_the_metadata():
     """Otherwise `make test-lowest` tests versions other than those admitted."""
     metadata = tomllib.loads((ROOT / 'pyproject.toml').read_text())['project']
@@ -209,11 +216,23 @@ def test_lowest_versions_are_the_bounds_of_the_metadata():
         ]
         assert len(lowest) == 1, f'{requirement} has no lower bound'
         bounds[canonicalize_name(requirement.name)] = lowest[0]
-    lines = (ROOT / 'tests' / 'lowest.txt').read_text().splitlines()
-    pins = [Requirement(line) for line in lines if line and not line.startswith('#')]
-    assert {pin.name: str(pin.specifier) for pin in pins} == {
-        name: f'=={version}' for name, version in bounds.items()
-    }
+    assert pins_of('tests/lowest.txt') == bounds
+
+
+def test_versions_of_the_image_are_admitted():
+    metadata = tomllib.loads((ROOT / 'pyproject.toml').read_text())['project']
+    extras = [
+        requirement
+        for name in ('slides', 'staintools', 'offline-weights')
+        for requirement in metadata['optional-dependencies'][name]
+    ]
+    pins = pins_of('docker/constraints.txt')
+    admitted = map(Requirement, [*metadata['dependencies'], *extras])
+    pinned = [r for r in admitted if canonicalize_name(r.name) in pins]
+    assert len(pinned) > 20
+    for requirement in pinned:
+        version = pins[canonicalize_name(requirement.name)]
+        assert requirement.specifier.contains(version), requirement
 
 
 def test_the_command_of_the_image_is_there():
