@@ -2,6 +2,7 @@
 PYTHON ?= python3
 TORCH ?= torch==2.14.1 torchvision==0.29.1
 VENV := .venv
+LOWEST := .venv_lowest
 PY := $(VENV)/bin/python
 # make quickstart DATA=folder: with images/ and masks/; see docs/data.md for PAIRS
 DATA ?=
@@ -11,7 +12,7 @@ QS := $(if $(DATA),quickstart_own,quickstart)
 QS_CONFIG := configs/tissue/coat_slim_daformer_switch.py
 export NO_ALBUMENTATIONS_UPDATE := 1
 
-.PHONY: help env quickstart test test-slow lint format docs site dist bench clean
+.PHONY: help env quickstart test test-slow test-lowest lowest lint format docs site dist bench clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -62,6 +63,18 @@ test: env lint  ## environment, lint, all quick tests
 test-slow: env  ## the slow tests: processes, killed runs, ONNX of each model
 	$(PY) -m pytest --numprocesses 2 --dist loadfile -m slow
 
+test-lowest:  ## the quick tests with the first versions that pyproject.toml admits
+	$(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check \
+	  --constraint tests/lowest.txt --editable '.[slides,test]'
+	$(LOWEST)/bin/python -m pip check
+	$(LOWEST)/bin/python -m pytest --numprocesses 2 --dist loadfile -m 'not slow'
+
+lowest: env  ## write these versions into tests/lowest.txt
+	UV_CUSTOM_COMPILE_COMMAND='make lowest' $(VENV)/bin/uv pip compile --quiet --no-deps \
+	  --resolution lowest-direct --python-version 3.11 --extra slides --no-annotate \
+	  --output-file tests/lowest.txt pyproject.toml
+
 lint: env  ## style and types, as in CI
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
@@ -94,4 +107,4 @@ bench: env  ## side-by-side timings
 	$(PY) benchmarks/predict.py
 
 clean:  ## remove the environment and what the quickstart made
-	rm -rf $(VENV) quickstart quickstart_own build dist site
+	rm -rf $(VENV) $(LOWEST) quickstart quickstart_own build dist site

@@ -1,5 +1,6 @@
 """The wheel, the recipe of the image, and pins that stand in two places."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -12,6 +13,8 @@ import cv2
 import numpy as np
 import pytest
 import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from mmseg_ftu.cli import COMMANDS
 from mmseg_ftu.version import __version__
@@ -193,3 +196,64 @@ def test_pins_that_stand_in_two_places_agree():
         r'^version: (.+)$', (ROOT / 'CITATION.cff').read_text(), re.M
     )
     assert version == __version__
+
+
+def pins_of(name):
+    """Return the versions that a file of constraints pins, by canonical name."""
+    lines = (ROOT / name).read_text().splitlines()
+    found = [line.split('==') for line in lines if line and not line.startswith('#')]
+    return {canonicalize_name(name): version for name, version in found}
+
+
+def test_lowest_versions_are_the_bounds_of_the_metadata():
+    """Otherwise `make test-lowest` tests versions other than those admitted."""
+    metadata = tomllib.loads((ROOT / 'pyproject.toml').read_text())['project']
+    slides = metadata['optional-dependencies']['slides']
+    bounds = {}
+    for requirement in map(Requirement, [*metadata['dependencies'], *slides]):
+        lowest = [
+            s.version for s in requirement.specifier if s.operator in ('>=', '==')
+        ]
+        assert len(lowest) == 1, f'{requirement} has no lower bound'
+        bounds[canonicalize_name(requirement.name)] = lowest[0]
+    assert pins_of('tests/lowest.txt') == bounds
+
+
+def test_versions_of_the_image_are_admitted():
+    metadata = tomllib.loads((ROOT / 'pyproject.toml').read_text())['project']
+    extras = [
+        requirement
+        for name in ('slides', 'staintools', 'offline-weights')
+        for requirement in metadata['optional-dependencies'][name]
+    ]
+    pins = pins_of('docker/constraints.txt')
+    admitted = map(Requirement, [*metadata['dependencies'], *extras])
+    pinned = [r for r in admitted if canonicalize_name(r.name) in pins]
+    assert len(pinned) > 20
+    for requirement in pinned:
+        version = pins[canonicalize_name(requirement.name)]
+        assert requirement.specifier.contains(version), requirement
+
+
+def test_the_command_of_the_image_is_there():
+    """What the image runs, and the files that its page names, in the image's folder."""
+    scripts = tomllib.loads((ROOT / 'pyproject.toml').read_text())['project']['scripts']
+    last = (ROOT / 'docker' / 'Dockerfile').read_text().rpartition('\nFROM ')[2]
+    program, *words = json.loads(re.search(r'^CMD (.+)$', last, re.M)[1])
+    assert program in scripts
+    assert words == ['--help']
+    copied = re.findall(r'^COPY (?!--from)(\S+) \S+$', last, re.M)
+    page = (ROOT / 'docker' / 'README.md').read_text()
+    named = re.findall(r'\b(?:tools|configs)/[\w/]+\.py', page)
+    assert named
+    for name in named:
+        assert (ROOT / name).is_file(), name
+        assert name.split('/')[0] in copied, name
+
+
+def test_each_extra_is_described():
+    metadata = tomllib.loads((ROOT / 'pyproject.toml').read_text())['project']
+    page = (ROOT / 'docs' / 'start.md').read_text()
+    rows = re.findall(r'^\| (`.+?) \|', page, re.M)
+    described = [name for row in rows for name in re.findall(r'`([\w-]+)`', row)]
+    assert sorted(described) == sorted(metadata['optional-dependencies'])

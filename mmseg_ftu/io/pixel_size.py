@@ -8,20 +8,24 @@ length that was written as such may also be that of an overview.
 """
 
 from math import sqrt
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import openslide
 import tifffile
 
 from mmseg_ftu.io.ome import UNITS, ome_images
 from mmseg_ftu.io.tiff import image_of_series, main_series
+
+if TYPE_CHECKING:  # of the extra [slides]
+    from openslide import OpenSlide
 
 SMALLEST = 0.05  # um/px, less than the optical resolution at 100x
 LARGEST_OF_TAG, LARGEST = 5.0, 20.0  # um/px
 SQUARE = 0.02  # share by which width and height of a pixel may differ
 TAG_UNITS = {'CENTIMETER': (1e4, 'cm'), 'INCH': (25_400.0, 'inch')}
 IMAGEJ_UNITS = UNITS | {'inch': UNITS['in'], 'micron': 1.0, 'microns': 1.0}
-GENERIC = 'generic-tiff'  # OpenSlide's name for a TIFF of no scanner that it knows
+# OpenSlide's names: of its properties, and of a TIFF of no scanner that it knows
+WIDTH_AND_HEIGHT, VENDOR = ('openslide.mpp-x', 'openslide.mpp-y'), 'openslide.vendor'
+GENERIC = 'generic-tiff'
 
 
 class PixelSize(NamedTuple):
@@ -51,17 +55,17 @@ def tiff_pixel_size(file: tifffile.TiffFile) -> PixelSize:
     return UNKNOWN
 
 
-def slide_pixel_size(slide: openslide.OpenSlide) -> PixelSize:
+def slide_pixel_size(slide: 'OpenSlide') -> PixelSize:
     """Return the pixel size that a slide gives."""
     properties = slide.properties
-    names = openslide.PROPERTY_NAME_MPP_X, openslide.PROPERTY_NAME_MPP_Y
+    names = [name for name in WIDTH_AND_HEIGHT if name in properties]
     try:
-        given = [float(properties[name]) for name in names if name in properties]
+        given = [float(properties[name]) for name in names]
         x, y = given[0], given[-1]
     except (IndexError, ValueError):
         return UNKNOWN
     # of others than scanners OpenSlide takes the resolution tags
-    is_tag = properties.get(openslide.PROPERTY_NAME_VENDOR) == GENERIC
+    is_tag = properties.get(VENDOR) == GENERIC
     said = f'the pixel size of the slide, {x:g} x {y:g}'
     return check_pixel_size(x, y, said, LARGEST_OF_TAG if is_tag else LARGEST)
 

@@ -5,26 +5,20 @@ everything else through the exact reader that preparation uses, so that a file i
 in the same way for training and for prediction, or refused with its name.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import ExitStack
 from math import prod
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import numpy as np
-import openslide
 import tifffile
 
 from mmseg_ftu.io.images import read_image
 from mmseg_ftu.io.pixel_budget import pixels_of
-from mmseg_ftu.io.pixel_size import (
-    GENERIC,
-    UNKNOWN,
-    PixelSize,
-    slide_pixel_size,
-    tiff_pixel_size,
-)
+from mmseg_ftu.io.pixel_size import UNKNOWN, PixelSize, tiff_pixel_size
 from mmseg_ftu.io.raster import RefusedError, naming, opaque_rgb, to_8_bit
+from mmseg_ftu.io.slide_source import SlideSource, is_of_a_scanner
 from mmseg_ftu.io.tiff import open_tiff, read_tiff, single_image, size_of_series
 from mmseg_ftu.io.tiff_regions import STRIP_PIXELS, TiffRegions
 
@@ -85,72 +79,6 @@ class ArraySource:
         """Do nothing."""
 
 
-class SlideSource:
-    """A slide, read through OpenSlide; see `Source`. What was not scanned is white.
-
-    Attributes:
-        scanned_from: Row and column at which the scanned part begins, px.
-    """
-
-    is_slide = True
-    by_rows = False
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        try:
-            self.slide = openslide.OpenSlide(str(path))
-        except openslide.OpenSlideError as error:
-            raise ValueError(
-                f'{path}: OpenSlide can not open it ({error}); fetch or export it again'
-            ) from error
-        self.levels = [(h, w) for w, h in self.slide.level_dimensions]
-        self.shape = self.levels[0]
-        self.pixel_size, self.pixel_size_fault = slide_pixel_size(self.slide)
-        self.scanned_from = scanned_corner(self.slide.properties)
-
-    def read(
-        self, level: int, top: int, left: int, height: int, width: int
-    ) -> np.ndarray:
-        """Read a region."""
-        scale_y = self.shape[0] / self.levels[level][0]
-        scale_x = self.shape[1] / self.levels[level][1]
-        corner = round(left * scale_x), round(top * scale_y)
-        try:
-            region = self.slide.read_region(corner, level, (width, height))
-        except openslide.OpenSlideError as error:
-            raise ValueError(
-                f'{self.path}: damaged at row {corner[1]}, column {corner[0]} '
-                f'({error}); fetch it again'
-            ) from error
-        rgba = np.asarray(region)
-        if rgba[..., 3].min() == 255:
-            return np.ascontiguousarray(rgba[..., :3])
-        alpha = rgba[..., 3:].astype(np.uint16)
-        blended = (rgba[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255
-        return blended.astype(np.uint8)
-
-    def close(self) -> None:
-        """Close the file."""
-        self.slide.close()
-
-
-def scanned_corner(properties: Mapping[str, str]) -> tuple[int, int]:
-    """Return row and column at which the scanned part of a slide begins, px.
-
-    Some formats, such as MIRAX, have a large empty canvas around it. QuPath shows and
-    counts from this corner, OpenSlide from that of the canvas.
-
-    Args:
-        properties: Properties of OpenSlide.
-    """
-    names = openslide.PROPERTY_NAME_BOUNDS_Y, openslide.PROPERTY_NAME_BOUNDS_X
-    try:
-        row, column = (int(properties.get(name, 0)) for name in names)
-    except ValueError:
-        return 0, 0
-    return row, column
-
-
 def scanned_from(source: Source) -> tuple[int, int]:
     """Return row and column at which the scanned part of an image begins, px."""
     return source.scanned_from if isinstance(source, SlideSource) else (0, 0)
@@ -193,6 +121,7 @@ def open_source(path: Path, limits: Limits = LIMITS) -> Source:
     Raises:
         ValueError: If the file is damaged, or not an upright, opaque RGB image.
         OSError: If it cannot be opened.
+        ImportError: If it is a slide, and the extra ``[slides]`` is not installed.
     """
     return plan_source(path, limits).open()
 
@@ -206,6 +135,7 @@ def plan_source(path: Path, limits: Limits = LIMITS) -> Plan:
 
     Raises:
         FileNotFoundError: If there is no such file.
+        ImportError: If it is a pyramid, and the extra ``[slides]`` is not installed.
     """
     path = Path(path)
     if not path.is_file():
@@ -224,19 +154,17 @@ def _plan_tiff(path: Path, limits: Limits) -> Plan:
         try:
             file = stack.enter_context(open_tiff(path))
             is_pyramid = bool(file.series) and len(file.series[0].levels) > 1
-            if is_pyramid and _is_of_a_scanner(path):
+            if is_pyramid and is_of_a_scanner(path):
                 return Plan(0, lambda: SlideSource(path))
             series, axes = single_image(file, limit=None)
+        except ImportError:  # without OpenSlide nobody knows whose pyramid it is
+            raise
         except Exception:  # the exact reader names what is wrong
             return Plan(0, lambda: ArraySource(read_image(path)))
         stack.pop_all()
     pixels = prod(size_of_series(series))
     decoded = pixels if pixels <= limits.whole_pixels else 0
     return Plan(decoded, lambda: _read_tiff(path, file, series, axes, limits))
-
-
-def _is_of_a_scanner(path: Path) -> bool:
-    return openslide.OpenSlide.detect_format(str(path)) not in (None, GENERIC)
 
 
 def _read_tiff(

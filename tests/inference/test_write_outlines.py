@@ -11,7 +11,7 @@ from mmseg_ftu.inference.loader import Loader
 from mmseg_ftu.inference.outputs import write_files
 from mmseg_ftu.inference.predictor import Prediction
 from mmseg_ftu.inference.probability_map import ProbabilityMap
-from mmseg_ftu.io.sources import SlideSource
+from mmseg_ftu.io.slide_source import SlideSource
 from mmseg_ftu.masks.fill_polygons import fill_polygons
 from mmseg_ftu.masks.read_annotations import read_annotations
 from mmseg_ftu.preparation.slide_faults import find_origin

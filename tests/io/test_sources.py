@@ -9,7 +9,8 @@ from opened_files import counting
 from random_boxes import boxes
 from small_models import noise
 
-from mmseg_ftu.io.sources import ArraySource, Limits, SlideSource, open_source
+from mmseg_ftu.io.slide_source import SlideSource
+from mmseg_ftu.io.sources import ArraySource, Limits, open_source
 from mmseg_ftu.io.tiff_regions import TiffRegions
 
 SHAPE = (300, 420)

@@ -7,12 +7,8 @@ import pytest
 import shapely
 from small_slides import SHAPE, write_slide
 
-from mmseg_ftu.io.sources import (
-    ArraySource,
-    SlideSource,
-    open_source,
-    scanned_corner,
-)
+from mmseg_ftu.io.slide_source import SlideSource, scanned_corner
+from mmseg_ftu.io.sources import ArraySource, open_source
 from mmseg_ftu.io.working_image import read_resized
 from mmseg_ftu.masks.annotations import Annotation
 from mmseg_ftu.preparation.slide_faults import find_origin, place_faults
