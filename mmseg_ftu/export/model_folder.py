@@ -22,17 +22,15 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from torch import Tensor
 
+from mmseg_ftu.engine.check_model_config import OF_OTHERS, PARTS, check_model_config
 from mmseg_ftu.engine.check_weights_hook import plain
 from mmseg_ftu.engine.model_folder import (
     CARD,
     CONFIG,
     FACTS,
     FORMAT,
-    OF_OTHERS,
-    PARTS,
     PICTURES,
     WEIGHTS,
-    check_model,
     find_weights,
     read_model_config,
 )
@@ -185,7 +183,7 @@ def parts_of(cfg: Config) -> dict[str, Any]:
         ValueError: If one cannot be held, or names a file.
     """
     parts = {name: _plain(cfg.get(name), name) for name in PARTS if name in cfg}
-    check_model(parts, 'the config')
+    check_model_config(parts, 'the config')
     return parts
 
 

@@ -210,70 +210,13 @@ def test_a_config_alone_has_no_weights(trained, tmp_path, capsys):
         FTUPredictor(Config.fromfile(config))
 
 
-@pytest.mark.parametrize(
-    ('changes', 'said'),
-    [
-        (
-            {'model__type': 'os.system'},
-            "model.type='os.system' is not known as a harmless",
-        ),
-        ({'model__type': 'antigravity'}, "'antigravity' is not known as a harmless"),
-        ({'model__type': 'mmseg_ftu.cli.main'}, 'is not known as a harmless'),
-        ({'model__type': 7}, 'model.type=7 is not known as a harmless'),
-        (
-            {'model__decode_head__act_cfg': [{'type': 'shutil.rmtree'}]},
-            r'model.decode_head.act_cfg\[0\].type',
-        ),
-        ({'test_evaluator__type': 'builtins.exec'}, 'test_evaluator.type'),
-        ({'model__backbone__type': 'VPD'}, "'VPD' is not known as a harmless"),
-        ({'model__backbone__type': 'evil.ResNet'}, 'backbone.type'),
-        ({'default_scope': 'evil'}, 'default_scope is not what'),
-        (
-            {'model__decode_head__loss_decode': dict(class_weight='http://x/w.pkl')},
-            'decode_head.loss_decode is refused',
-        ),
-        (
-            {'model__decode_head__class_weight': [1.0, 'weights.pkl']},
-            r"class_weight='weights\.pkl' could name a file",
-        ),
-        ({'model__decode_head__x': 'http://x/y'}, 'could name a file, an address'),
-        ({'model__decode_head__x': '..\\evil'}, 'could name a file, an address'),
-        ({'model__backbone__norm_layer': 'evil.payload.x'}, 'could name a file'),
-        ({'model__backbone__type': 'mmseg.TIMMBackbone'}, 'not known as a harmless'),
-        (
-            {
-                'custom_imports': dict(imports=['mmpretrain.models']),
-                'model__neck': dict(type='mmpretrain.VQAGenerationHead'),
-            },
-            'not known as a harmless',
-        ),
-        ({'model__auxiliary_head': {}}, 'model.auxiliary_head is refused'),
-        ({'test_pipeline': [dict(type='StainNormalize', target='a/b')]}, 'target='),
-        ({'custom_imports': dict(imports=5)}, 'custom_imports 5 could run'),
-        ({'custom_imports': [3]}, 'custom_imports 3 could run'),
-        ({'test_pipeline': 'abc'}, 'test_pipeline=.abc. is of another kind'),
-        ({'test_pipeline': [{}]}, 'test_pipeline is not what'),
-        ({'test_pipeline': [5]}, 'test_pipeline is not what'),
-        ({'inference': 5}, 'inference=.5. is of another kind'),
-        ({'inference__views': 5}, 'inference.views is not what'),
-        ({'inference__scales': ['a']}, 'inference.scales is not what'),
-        ({'test_evaluator': 5}, 'test_evaluator=.5. is of another kind'),
-        ({'test_evaluator__thresholds': 'a'}, 'thresholds is not what'),
-        ({'custom_imports': dict(imports=['this'])}, "custom_imports 'this' could run"),
-        ({'custom_imports': 'this'}, "custom_imports 'this' could run"),
-        ({'custom_imports': dict(imports='this')}, "custom_imports 'this' could run"),
-        ({'model__backbone___scope_': 'evil'}, 'backbone._scope_ is refused'),
-        (
-            {'model__backbone__init_cfg': dict(checkpoint='http://x')},
-            'backbone.init_cfg is refused',
-        ),
-        ({'custom_hooks': [dict(type='X')]}, r"unknown entries \['custom_hooks'\]"),
-        ({'model': 3}, 'model=.3. is of another kind'),
-    ],
-)
-def test_a_config_that_could_run_code_is_refused(exported, tmp_path, changes, said):
-    bad = copy(exported, tmp_path / 'bad', **changes)
+def test_a_config_that_could_run_code_is_refused(exported, tmp_path):
+    bad = copy(exported, tmp_path / 'bad', model__type='os.system')
+    said = r"bad, config\.json: model\.type='os\.system' is not known as a harmless"
     with pytest.raises(ValueError, match=said):
+        FTUPredictor(bad)
+    bad = copy(exported, tmp_path / 'imports', custom_imports=dict(imports=['this']))
+    with pytest.raises(ValueError, match="custom_imports 'this' could run any code"):
         FTUPredictor(bad)
 
 
