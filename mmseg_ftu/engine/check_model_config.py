@@ -47,6 +47,7 @@ PARTS: dict[str, type | tuple[type, ...]] = {
     'test_pipeline': list,
 }
 DEEPEST = 30  # of mappings and lists in one another
+LARGEST = 65536  # of numbers; a layer that is wider fills the memory
 
 
 def imports_of(parts: Mapping[str, Any], place: str) -> list[str]:
@@ -75,8 +76,8 @@ def check_model_config(parts: Mapping[str, Any], place: str) -> None:
     """Refuse a config that could do more than build a model for prediction.
 
     A type has to be a class of `TRUSTED` modules, imports are those of `IMPORTS`, the
-    scope is one of `SCOPES`, `OF_OTHERS` are not there, and no text can name a file or
-    a module.
+    scope is one of `SCOPES`, `OF_OTHERS` are not there, no text can name a file or a
+    module, and numbers are finite and at most `LARGEST`.
 
     Args:
         parts: The config, from JSON.
@@ -104,6 +105,7 @@ def _check_settings(parts: Mapping[str, Any], place: str) -> None:
     inference = parts.get('inference', {})
     evaluator = parts.get('test_evaluator', {})
     steps = parts.get('test_pipeline', [])
+    inner = [parts['model'].get(k, {}) for k in ('data_preprocessor', 'test_cfg')]
     faults = {
         'default_scope': parts.get('default_scope', SCOPES[0]) not in SCOPES,
         'inference.views': not _all(inference.get('views', []), str),
@@ -112,6 +114,7 @@ def _check_settings(parts: Mapping[str, Any], place: str) -> None:
         'test_evaluator.thresholds': not isinstance(
             evaluator.get('thresholds') or {}, Mapping
         ),
+        'model.data_preprocessor or model.test_cfg': not _all(inner, Mapping),
         'test_pipeline': not _all(steps, Mapping)
         or not all(isinstance(step.get('type'), str) for step in steps),
     }
@@ -134,6 +137,12 @@ def _check_entry(path: str, key: str, value: object, place: str) -> None:
         raise ValueError(
             f'{place}: {path}.{key} is refused: all weights of a model folder are in '
             'its safetensors, and training is set in a config of your own'
+        )
+    if isinstance(value, int | float) and not abs(value) <= LARGEST:  # NaN too
+        name = f'{path}.{key}'.strip('.')
+        raise ValueError(
+            f'{place}: {name}={str(value)[:20]} is not a number of a model (they are '
+            f'up to {LARGEST}), and is refused'
         )
     in_imports = path.startswith('custom_imports')
     if isinstance(value, str) and not in_imports and is_name_of_more(key, value):

@@ -26,6 +26,7 @@ from mmseg_ftu.engine.safe_checkpoints import download
 
 WEIGHTS, CONFIG, FACTS = 'model.safetensors', 'config.json', 'model.json'
 CARD, PICTURES = 'README.md', 'images'
+LARGEST_JSON = 2**24  # bytes; a config has some thousand
 FORMAT = 1  # of model.json; raised when an older reader would go wrong
 
 
@@ -135,10 +136,33 @@ def read_model_config(name: str | Path) -> Config:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
+    """Read an object that anybody may have written."""
     try:
-        content = json.loads(path.read_text('utf-8'))
+        if not path.is_file():
+            raise ValueError('it is not a file')
+        if path.stat().st_size > LARGEST_JSON:
+            raise ValueError(f'it has more than {LARGEST_JSON:,} bytes')
+        content = json.loads(
+            path.read_text('utf-8'),
+            object_pairs_hook=_without_twins,
+            parse_constant=_refuse_constant,
+        )
     except (ValueError, OSError, RecursionError) as error:
         raise ValueError(f'{path}: can not be read as JSON ({error})') from error
     if not isinstance(content, dict):
         raise ValueError(f'{path}: holds a {type(content).__name__}, no object')
     return content
+
+
+def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Refuse keys that occur twice: other readers take the other one."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twin = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f'{twin!r} occurs twice')
+    return found
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f'{name} is not JSON')

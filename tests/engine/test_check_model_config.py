@@ -92,6 +92,8 @@ def test_an_honest_config_passes():
         ({'custom_imports': dict(imports=5)}, 'custom_imports 5 could run'),
         ({'custom_imports': [3]}, 'custom_imports 3 could run'),
         ({'test_pipeline': 'abc'}, 'test_pipeline=.abc. is of another kind'),
+        ({'model__test_cfg': 'abc'}, 'model.test_cfg is not what'),
+        ({'model__data_preprocessor': None}, 'data_preprocessor or model.test_cfg is'),
         ({'test_pipeline': [{}]}, 'test_pipeline is not what'),
         ({'test_pipeline': [5]}, 'test_pipeline is not what'),
         ({'inference': 5}, 'inference=.5. is of another kind'),
@@ -115,6 +117,15 @@ def test_a_config_that_could_do_more_is_refused(changes, said):
     with pytest.raises(ValueError, match=said) as caught:
         check_model_config(changed(**changes), 'F, config.json')
     assert str(caught.value).startswith('F, config.json: ')
+
+
+@pytest.mark.parametrize('value', [10**9, -1e9, float('inf'), float('nan'), 65537])
+def test_numbers_that_no_model_has(value):
+    for path in ('model__decode_head__channels', 'img_scale', 'inference__scales'):
+        with pytest.raises(
+            ValueError, match=r'^F: (model|img|inf)\S+=\S+ is not a number of a m'
+        ):
+            check_model_config(changed(**{path: [value]}), 'F')
 
 
 def test_a_config_without_a_model():
