@@ -20,6 +20,7 @@ from mmseg_ftu.io.resizing import resize_image
 from mmseg_ftu.stain import ColourHistogram, Fit, Normalizer, normalizer_of, stain_id
 from mmseg_ftu.stain.tissue import without_black
 
+LARGEST_SIZE = 16384  # px; larger images are seen in tiles
 ORDERS = ('resize-first', 'stain-first')
 NO_STAINS, UNKNOWN_STAINS = 'none', 'unknown'  # names where there is no stain step
 # Pixel sizes that differ by less count as one: those of organs, and those of members of
@@ -216,13 +217,26 @@ class Recipe:
             place: How messages name the checkpoint.
 
         Raises:
-            ValueError: If its stain normalisation cannot be understood.
+            ValueError: If its sizes or its stain normalisation cannot be understood.
         """
+        organs = entry.get('pixel_size_by_organ') or {}
+        sizes = dict(size=entry.get('size'), pixel_size=entry.get('pixel_size'))
+        if isinstance(organs, Mapping):
+            sizes |= {f'pixel_size_by_organ[{o!r}]': um for o, um in organs.items()}
+        else:
+            sizes |= dict(pixel_size_by_organ=organs)
+        for name, value in sizes.items():
+            if value is not None and not _is_size(value):
+                raise ValueError(
+                    f'{place}: {name}={str(value)[:40]!r} of its preparation is not a '
+                    f'positive number up to {LARGEST_SIZE}: fetch the file again, or '
+                    'prepare the images anew'
+                )
         return cls(
             entry.get('size'),
             entry.get('pixel_size'),
             stain_of(entry, place),
-            dict(entry.get('pixel_size_by_organ') or {}),
+            dict(organs),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -282,3 +296,10 @@ class Recipe:
                 stacklevel=2,
             )
         return self.pixel_size
+
+
+def _is_size(value: object) -> bool:
+    """Tell whether a value can be a length in px or um/px."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return 0 < value <= LARGEST_SIZE

@@ -236,3 +236,16 @@ def test_old_states_are_fitted_as_before_where_lines_are_black(shared_data):
     resized = resize_image(image, shape)
     expected = normalizer.apply(resized, normalizer.fit_source(resized))
     assert (step.apply(image, shape)[0] == expected).all()
+
+
+@pytest.mark.parametrize('value', ['64', -3, 0, True, 10**9, float('nan'), [64]])
+@pytest.mark.parametrize('key', ['size', 'pixel_size', 'pixel_size_by_organ'])
+def test_sizes_that_no_image_has(key, value):
+    entry = {key: dict(kidney=value) if 'organ' in key else value}
+    with pytest.raises(ValueError, match=f'the checkpoint: {key}.* is not a positive'):
+        Recipe.from_dict(entry, 'the checkpoint')
+
+
+def test_pixel_sizes_of_no_organs():
+    with pytest.raises(ValueError, match=r'pixel_size_by_organ=.* is not a positive'):
+        Recipe.from_dict(dict(pixel_size_by_organ=[0.5]), 'the checkpoint')

@@ -14,7 +14,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add('folder', type=Path, help='model folder, as `export model` writes it')
     add('address', help='hf://OWNER/REPO, or hf://OWNER/REPO@BRANCH')
     add('--dry-run', action='store_true', help='say what would be sent; send nothing')
-    add('--private', action='store_true', help='make a new repository private')
+    add(
+        '--private',
+        action='store_true',
+        help='make a new repository private, and refuse a public one',
+    )
+    add(
+        '--overwrite',
+        action='store_true',
+        help='replace files of the repository that publish did not send',
+    )
     add('--message', help="message of the commit (default: the model's name)")
 
 

@@ -55,10 +55,19 @@ def trained_on(meta: Mapping[str, Any], ids: Mapping[str, str]) -> list[str] | N
 
     Returns:
         Ids in sorted order; None if the checkpoint does not tell.
+
+    Raises:
+        ValueError: If what it tells cannot be understood.
     """
     if 'train_images' not in meta:
         return None
-    return sorted(ids[key] for key in ids.keys() & set(meta['train_images']))
+    names = meta['train_images']
+    if not isinstance(names, list) or not all(isinstance(n, str) for n in names):
+        raise ValueError(
+            f'the checkpoint: train_images={str(names)[:40]!r} is not a list of names: '
+            'fetch the file again'
+        )
+    return sorted(ids[key] for key in ids.keys() & {*names})
 
 
 def training_in_words(record: Mapping[str, Any]) -> str:

@@ -16,6 +16,7 @@ from mmseg_ftu.engine.safe_checkpoints import weights_of
 from mmseg_ftu.io.listing import some_of
 
 NAMED = 3  # names in a message
+FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 STATISTICS = ('running_mean', 'running_var')
 
 
@@ -78,17 +79,24 @@ def match_weights(
     unknown = [name for name in weights if name not in expected]
     common = [name for name in expected if name in weights]
     other = [n for n in common if _shape(weights[n]) != _shape(expected[n])]
+    kinds = [
+        n
+        for n in common
+        if n not in other
+        and (weights[n].dtype in FLOATS) is not (expected[n].dtype in FLOATS)
+    ]
     said = (
         (missing, 'are missing'),
         (unknown, 'are unknown'),
         (other, 'have another shape'),
+        (kinds, 'are numbers of another kind'),
     )
     faults = [
         f'{len(names)} {what} ({some_of(names, NAMED)})'
         for names, what in said
         if names
     ]
-    return faults, len(common) - len(other)
+    return faults, len(common) - len(other) - len(kinds)
 
 
 def plain(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

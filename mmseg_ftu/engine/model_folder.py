@@ -10,59 +10,24 @@
 
 ``mmseg-ftu export model`` writes one (``mmseg_ftu/export/model_folder.py``). A folder,
 or ``hf://OWNER/REPO[@REVISION]`` on the Hugging Face Hub, stands for a config and a
-checkpoint. It brings no code: see `check_model`.
+checkpoint. It brings no code: see ``check_model_config.py``.
 """
 
 import json
-from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
-from mmengine.registry import METRICS as BASE_METRICS
-from mmengine.registry import MODELS as BASE_MODELS
-from mmengine.registry import TRANSFORMS as BASE_TRANSFORMS
 
+from mmseg_ftu.engine.check_model_config import check_model_config, imports_of
 from mmseg_ftu.engine.model_hub import HUB, download_model
 from mmseg_ftu.engine.safe_checkpoints import download
 
 WEIGHTS, CONFIG, FACTS = 'model.safetensors', 'config.json', 'model.json'
 CARD, PICTURES = 'README.md', 'images'
+LARGEST_JSON = 2**24  # bytes; a config has some thousand
 FORMAT = 1  # of model.json; raised when an older reader would go wrong
-#: Modules that a config of a model folder may import: they register models.
-IMPORTS = ('mmseg_ftu.plugin', 'mmpretrain.models')
-SCOPES = ('mmengine', 'mmseg', 'mmcv', 'mmpretrain')
-#: Where the classes are defined that a config of a model folder may name ...
-TRUSTED = (
-    *('mmseg_ftu.', 'mmseg.models.backbones.', 'mmseg.models.decode_heads.'),
-    *('mmseg.models.necks.', 'mmseg.models.segmentors.'),
-    *('mmseg.models.data_preprocessor', 'mmseg.datasets.transforms.'),
-    *('mmcv.cnn.', 'mmcv.transforms.', 'torch.nn.', 'mmpretrain.models.backbones.'),
-)
-#: ... but for those that load programs or models by a name of their own.
-FETCHING = (
-    *('mmseg.models.backbones.vpd', 'mmseg.models.backbones.timm_backbone'),
-    'mmpretrain.models.backbones.timm_backbone',
-)
-#: Keys that fetch weights or modules, and what only training needs: losses read files.
-OF_OTHERS = (
-    *('_scope_', 'init_cfg', 'pretrained', 'checkpoint_path', 'pretrained_cfg'),
-    *('auxiliary_head', 'loss_decode', 'train_cfg'),
-)
-NAMED = ('type', 'model_name')  # keys whose values may have dots
-#: Parts of a config that a model folder holds, and what they are made of.
-PARTS: dict[str, type | tuple[type, ...]] = {
-    'default_scope': str,
-    'custom_imports': Mapping,
-    'model': Mapping,
-    'inference': Mapping,
-    'test_evaluator': Mapping,
-    'img_scale': (list, int, float),
-    'crop_size': (list, int, float),
-    'test_pipeline': list,
-}
-DEEPEST = 30  # of mappings and lists in one another
 
 
 def is_model_folder(name: str | Path) -> bool:
@@ -166,167 +131,38 @@ def read_model_config(name: str | Path) -> Config:
     place = f'{name}, {CONFIG}'
     for module in imports_of(parts, place):  # they register what the model is made of
         import_module(module)
-    check_model(parts, place)
+    check_model_config(parts, place)
     return Config(parts)
 
 
-def imports_of(parts: Mapping[str, Any], place: str) -> list[str]:
-    """Return the modules that a config imports, which are some of `IMPORTS`.
-
-    Args:
-        parts: The config, from JSON.
-        place: How messages call it.
-
-    Raises:
-        ValueError: If another one is named.
-    """
-    imports = parts.get('custom_imports') or {}
-    wanted = imports.get('imports') if isinstance(imports, Mapping) else imports
-    wanted = [wanted] if isinstance(wanted, str) else wanted or []
-    for module in wanted if isinstance(wanted, list) else [wanted]:
-        if module not in IMPORTS:
-            raise ValueError(
-                f'{place}: custom_imports {module!r} could run any code and is '
-                f'refused; a model folder may import {", ".join(IMPORTS)}'
-            )
-    return list(wanted)
-
-
-def check_model(parts: Mapping[str, Any], place: str) -> None:
-    """Refuse a config that could do more than build a model for prediction.
-
-    mmengine builds whatever ``type`` names, also functions of any module
-    (``os.system``), imports what ``custom_imports`` lists and the registry of a
-    ``default_scope``; mmpretrain registers models of transformers that bring code;
-    losses of mmseg unpickle a file that ``class_weight`` names. So a type has to be a
-    class of `TRUSTED` modules, imports are those of `IMPORTS`, the scope is one of
-    `SCOPES`, `OF_OTHERS` are not there, and no text can name a file or a module.
-
-    Args:
-        parts: The config, from JSON.
-        place: How messages call it.
-
-    Raises:
-        ValueError: If something else is in it.
-    """
-    unknown = sorted(set(parts) - set(PARTS))
-    if unknown or 'model' not in parts:
-        problem = f'unknown entries {unknown}' if unknown else 'no "model"'
-        raise ValueError(f'{place}: {problem}; a model folder has {", ".join(PARTS)}')
-    imports_of(parts, place)
-    for name, part in parts.items():
-        if not isinstance(part, PARTS[name]):
-            raise ValueError(f'{place}: {name}={str(part)[:60]!r} is of another kind')
-    _check_settings(parts, place)
-    for name, part in parts.items():
-        for path, key, value in entries(part, name):
-            _check_entry(path, key, value, place)
-
-
-def _check_settings(parts: Mapping[str, Any], place: str) -> None:
-    """Check what prediction reads itself."""
-    inference = parts.get('inference', {})
-    evaluator = parts.get('test_evaluator', {})
-    steps = parts.get('test_pipeline', [])
-    faults = {
-        'default_scope': parts.get('default_scope', SCOPES[0]) not in SCOPES,
-        'inference.views': not _all(inference.get('views', []), str),
-        'inference.scales': not _all(inference.get('scales', []), int, float),
-        'inference.upsample': not isinstance(inference.get('upsample', ''), str),
-        'test_evaluator.thresholds': not isinstance(
-            evaluator.get('thresholds') or {}, Mapping
-        ),
-        'test_pipeline': not _all(steps, Mapping)
-        or not all(isinstance(step.get('type'), str) for step in steps),
-    }
-    for name, is_fault in faults.items():
-        if is_fault:
-            raise ValueError(f'{place}: {name} is not what `export model` writes')
-
-
-def _all(values: object, *kinds: type) -> bool:
-    return isinstance(values, list) and all(isinstance(v, kinds) for v in values)
-
-
-def _check_entry(path: str, key: str, value: object, place: str) -> None:
-    if key == 'type' and not is_trusted(value):
-        raise ValueError(
-            f'{place}: {path}.type={value!r} is not known as a harmless part of a '
-            'model, and is refused'
-        )
-    if key in OF_OTHERS:
-        raise ValueError(
-            f'{place}: {path}.{key} is refused: all weights of a model folder are in '
-            f'{WEIGHTS}, and training is set in a config of your own'
-        )
-    in_imports = path.startswith('custom_imports')
-    if isinstance(value, str) and not in_imports and is_name_of_more(key, value):
-        raise ValueError(
-            f'{place}: {path}.{key}={value!r} could name a file, an address or a '
-            'module, and is refused'
-        )
-
-
-def is_name_of_more(key: str, text: str) -> bool:
-    """Tell whether a text could name a file, an address or a module.
-
-    Args:
-        key: What it is the value of.
-        text: The text.
-    """
-    return bool({*text} & {*'/\\:~'}) or ('.' in text and key not in NAMED)
-
-
-def is_trusted(value: object) -> bool:
-    """Tell whether a ``type`` names a registered class of `TRUSTED` modules."""
-    scope, _, name = value.rpartition('.') if isinstance(value, str) else ('', '', '')
-    if scope and scope not in SCOPES:
-        return False
-    found = [
-        one.module_dict[name]
-        for registry in (BASE_MODELS, BASE_TRANSFORMS, BASE_METRICS)
-        for one in (registry, *registry.children.values())
-        if name in one.module_dict
-    ]
-    return bool(found) and all(
-        isinstance(one, type)
-        and one.__module__.startswith(TRUSTED)
-        and not one.__module__.startswith(FETCHING)
-        for one in found
-    )
-
-
-def entries(
-    part: object, path: str, depth: int = 0
-) -> Iterator[tuple[str, str, object]]:
-    """Yield the path of each mapping inside, with its keys and values.
-
-    The values of a list have the key of the list.
-
-    Raises:
-        ValueError: If mappings and lists lie too deep in one another.
-    """
-    if depth > DEEPEST:
-        raise ValueError(f'{path[:60]}...: lists and mappings lie too deep')
-    if isinstance(part, Mapping):
-        for key, value in part.items():
-            yield path, str(key), value
-            if isinstance(value, Mapping | list | tuple):
-                yield from entries(value, f'{path}.{key}', depth + 1)
-    elif isinstance(part, list | tuple):
-        place, _, key = path.rpartition('.')
-        for i, value in enumerate(part):
-            if isinstance(value, Mapping | list | tuple):
-                yield from entries(value, f'{path}[{i}]', depth + 1)
-            else:
-                yield place, key, value
-
-
 def _read_json(path: Path) -> dict[str, Any]:
+    """Read an object that anybody may have written."""
     try:
-        content = json.loads(path.read_text('utf-8'))
+        if not path.is_file():
+            raise ValueError('it is not a file')
+        if path.stat().st_size > LARGEST_JSON:
+            raise ValueError(f'it has more than {LARGEST_JSON:,} bytes')
+        content = json.loads(
+            path.read_text('utf-8'),
+            object_pairs_hook=_without_twins,
+            parse_constant=_refuse_constant,
+        )
     except (ValueError, OSError, RecursionError) as error:
         raise ValueError(f'{path}: can not be read as JSON ({error})') from error
     if not isinstance(content, dict):
         raise ValueError(f'{path}: holds a {type(content).__name__}, no object')
     return content
+
+
+def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Refuse keys that occur twice: other readers take the other one."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twin = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f'{twin!r} occurs twice')
+    return found
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f'{name} is not JSON')

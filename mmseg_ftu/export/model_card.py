@@ -5,9 +5,11 @@ from typing import Any
 
 import yaml
 
+from mmseg_ftu.export.licences import hub_metadata
 from mmseg_ftu.export.package_facts import PackageFacts
 from mmseg_ftu.version import __version__
 
+FEW = 5  # images, whose bootstrap interval covers far less than it says
 TAGS = ('histology', 'pathology', 'semantic-segmentation', 'functional-tissue-units')
 CARD = """# {name}
 
@@ -88,7 +90,7 @@ def card_of(
             if facts.normalises_stains
             else f'as they are ({facts.stain})'
         ),
-        threshold=f'a pixel is {facts.unit} above {facts.threshold:g}',
+        threshold=_threshold(facts),
         training=_training(content),
         scores=_scores(content['scores']),
         license=content['license'] or 'not stated',
@@ -108,7 +110,7 @@ def _metadata(facts: PackageFacts, content: Mapping[str, Any]) -> str:
         'tags': [*TAGS, *([facts.organ] if facts.organ else [])],
     }
     if content['license']:
-        entries = {'license': content['license'].lower(), **entries}
+        entries = {**hub_metadata(content['license']), **entries}
     text: str = yaml.safe_dump(entries, sort_keys=False, allow_unicode=True)
     return text
 
@@ -121,6 +123,23 @@ def _pixel_size(facts: PackageFacts) -> str:
         listed = ', '.join(f'{o} {um:.4g}' for o, um in facts.pixel_sizes.items())
         text += f' ({listed})'
     return f'{text}; slides are brought to it'
+
+
+def _threshold(facts: PackageFacts) -> str:
+    text = f'a pixel is {facts.unit} above {facts.threshold:g}'
+    entries: list[tuple[str, float]] = []
+    for source, table in facts.thresholds.items():
+        if isinstance(table, Mapping):
+            entries += [
+                (source if organ == 'default' else f'{source} {organ}', value)
+                for organ, value in table.items()
+            ]
+        else:
+            entries.append(('otherwise' if source == 'default' else source, table))
+    if len({value for _, value in entries}) > 1:
+        listed = ', '.join(f'{name} {value:g}' for name, value in entries)
+        text += f'; `predict` chooses by data source and organ ({listed})'
+    return text
 
 
 def _training(content: Mapping[str, Any]) -> str:
@@ -140,7 +159,11 @@ def _scores(rows: Sequence[Mapping[str, Any]]) -> str:
     for row in rows:
         low, high = row['dice_low'], row['dice_high']
         interval = '' if low is None else f'{low:.3f} to {high:.3f}'
-        cells = row['group'], row['images'], f'{row["dice_mean"]:.3f}', interval
+        mean = 'none' if row['dice_mean'] is None else f'{row["dice_mean"]:.3f}'
+        cells = str(row['group']).replace('|', '/'), row['images'], mean, interval
         lines.append(f'| {" | ".join(map(str, cells))} |')
     note = 'Intervals resample images; those of one patient are alike, so that they are'
-    return '\n'.join([*lines, '', f'{note} rather too narrow.'])
+    note += ' rather too narrow.'
+    if any(row['images'] < FEW and row['dice_low'] is not None for row in rows):
+        note += f' Those of fewer than {FEW} images say next to nothing.'
+    return '\n'.join([*lines, '', note])

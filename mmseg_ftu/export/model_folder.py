@@ -6,11 +6,8 @@ It is made beside its place, tried there on an image, and gets its name at the e
 import hashlib
 import json
 import logging
-import re
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,22 +19,22 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from torch import Tensor
 
+from mmseg_ftu.engine.check_model_config import OF_OTHERS, PARTS, check_model_config
 from mmseg_ftu.engine.check_weights_hook import plain
 from mmseg_ftu.engine.model_folder import (
     CARD,
     CONFIG,
     FACTS,
     FORMAT,
-    OF_OTHERS,
-    PARTS,
     PICTURES,
     WEIGHTS,
-    check_model,
     find_weights,
+    is_model_folder,
     read_model_config,
 )
 from mmseg_ftu.engine.runner import load_config
 from mmseg_ftu.engine.safe_checkpoints import DATA_ENTRY, load_local, weights_of
+from mmseg_ftu.export.licences import OPTIONS, doubt_of_sharing, spdx_of
 from mmseg_ftu.export.model_card import card_of
 from mmseg_ftu.export.package_facts import PackageFacts, facts_of
 from mmseg_ftu.export.probability import load_for_export
@@ -45,6 +42,7 @@ from mmseg_ftu.inference.network import Network
 from mmseg_ftu.inference.predictor import FTUPredictor
 from mmseg_ftu.inference.provenance import versions
 from mmseg_ftu.io.atomic_files import encode_png
+from mmseg_ftu.io.atomic_folders import remove_left_folders, replacing_folder
 from mmseg_ftu.io.images import read_image
 from mmseg_ftu.io.listing import some_of
 from mmseg_ftu.io.own_files import is_empty, make_parent, mark_picture
@@ -56,7 +54,6 @@ MADE_BY = 'mmseg_ftu'
 PICTURE_SIDE = 768  # px, the longer side of a picture
 #: The largest change of a probability that float16 weights may cause.
 TOLERANCE = {False: 1e-5, True: 0.02}
-LICENCE = re.compile(r'[A-Za-z0-9][A-Za-z0-9.+-]{1,63}')
 SCORES = ('by', 'group', 'images', 'dice_mean', 'dice_low', 'dice_high')
 
 
@@ -101,11 +98,13 @@ def export_model(
     Raises:
         ValueError: If an argument or the model cannot be used, or ``out`` is there.
     """
-    place = Path(out).expanduser()
-    check_licences(license, data_license)
+    place = Path(os.path.abspath(Path(out).expanduser()))
+    license = license and spdx_of(license, OPTIONS['license'])
+    data_license = data_license and spdx_of(data_license, OPTIONS['data_license'])
+    remove_left_folders(place)
     require_free(place, overwrite)
     make_parent(place)
-    config = config or config_beside(Path(checkpoint))
+    config = config or config_of(checkpoint)
     cfg = load_config(config, None, cfg_options)
     parts = parts_of(cfg)
     shown = [(path, read_image(path)) for path in images]
@@ -120,7 +119,7 @@ def export_model(
         **facts,
     )
     meta = model.meta
-    with beside(place) as folder:
+    with replacing_folder(place) as folder:
         _write_weights(folder / WEIGHTS, checkpoint, meta, half)
         _write_json(folder / CONFIG, parts)
         content = dict(
@@ -147,28 +146,22 @@ def export_model(
         pictures = _write_pictures(folder, shown, said)
         (folder / CARD).write_text(card_of(said, content, pictures), 'utf-8')
         require_free(place, overwrite)  # it took a while
-        _put_in_place(folder, place)
     _report(place, content, change)
 
 
-def check_licences(license: str | None, data_license: str | None) -> None:
-    """Raise ValueError unless licences can be identifiers of SPDX."""
-    given = {'--license': license, '--data-license': data_license}
-    for option, text in given.items():
-        if text and not LICENCE.fullmatch(text):
-            raise ValueError(
-                f'{option} {text!r}: give an SPDX identifier such as CC-BY-4.0, see '
-                'https://spdx.org/licenses'
-            )
-
-
-def config_beside(checkpoint: Path) -> str:
-    """Return the config that training left beside its checkpoints.
+def config_of(checkpoint: str) -> str:
+    """Return a model folder's own config, or the one that training left beside.
 
     Raises:
-        ValueError: If there is none or more than one.
+        FileNotFoundError: If there is no such checkpoint.
+        ValueError: If there is no config or more than one.
     """
-    found = sorted(checkpoint.parent.glob('*.py')) if checkpoint.is_file() else []
+    if is_model_folder(checkpoint):
+        return checkpoint
+    path = Path(checkpoint).expanduser()
+    if '://' not in checkpoint and not path.is_file():
+        raise FileNotFoundError(f'checkpoint {checkpoint} does not exist')
+    found = sorted(path.parent.glob('*.py'))
     if len(found) != 1:
         what = some_of([path.name for path in found]) if found else 'none'
         raise ValueError(
@@ -185,7 +178,7 @@ def parts_of(cfg: Config) -> dict[str, Any]:
         ValueError: If one cannot be held, or names a file.
     """
     parts = {name: _plain(cfg.get(name), name) for name in PARTS if name in cfg}
-    check_model(parts, 'the config')
+    check_model_config(parts, 'the config')
     return parts
 
 
@@ -203,8 +196,12 @@ def _plain(value: Any, path: str) -> Any:
 
 def require_free(folder: Path, overwrite: bool) -> None:
     """Raise ValueError unless a model folder may be written there."""
+    if folder.is_symlink():
+        raise ValueError(f'{folder} is a link: name the folder itself')
     if folder.is_file():
         raise ValueError(f'{folder} is a file: name a folder')
+    if Path.cwd().is_relative_to(folder.absolute()):
+        raise ValueError(f'{folder} is or holds the folder you are in: name another')
     if is_empty(folder):
         return
     try:
@@ -228,31 +225,6 @@ def require_free(folder: Path, overwrite: bool) -> None:
 def is_own_name(picture: Path) -> bool:
     """Tell whether a picture is named as `export_model` does."""
     return picture.suffix == '.png' and picture.stem.isdigit()
-
-
-@contextmanager
-def beside(place: Path) -> Iterator[Path]:
-    """Give an empty folder on the same disk; what is left of it is removed."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(
-        prefix=f'.{place.name}.', dir=place.parent
-    ) as folder:
-        inner = Path(folder) / place.name
-        inner.mkdir()
-        yield inner
-
-
-def _put_in_place(folder: Path, place: Path) -> None:
-    old = folder.parent / 'old'
-    if place.exists():
-        place.rename(old)
-    try:
-        folder.rename(place)
-    except OSError:
-        if old.exists():
-            old.rename(place)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def _write_weights(
@@ -359,6 +331,8 @@ def _write_pictures(
 
 
 def _report(place: Path, content: Mapping[str, Any], change: float) -> None:
+    if doubt := doubt_of_sharing(content['license'], content['data_license']):
+        print_log(doubt, 'current', logging.WARNING)
     size = (place / WEIGHTS).stat().st_size / 2**20
     print_log(
         f'wrote {place} ({WEIGHTS} {size:.1f} MiB); its probabilities are those of '

@@ -1,6 +1,8 @@
 """Send a model folder to the Hugging Face Hub."""
 
 import hashlib
+import logging
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +19,10 @@ from mmseg_ftu.engine.model_folder import (
     read_model_config,
 )
 from mmseg_ftu.engine.model_hub import HUB, parse_address
-from mmseg_ftu.export.model_folder import check_licences, is_own_name
+from mmseg_ftu.export.hub_repository import HubRepository
+from mmseg_ftu.export.licences import OPTIONS, doubt_of_sharing, spdx_of
+from mmseg_ftu.export.model_folder import is_own_name
 from mmseg_ftu.io.listing import some_of
-
-NEEDED = dict(license='--license', data_license='--data-license')
 
 
 def publish(
@@ -29,18 +31,20 @@ def publish(
     *,
     dry_run: bool = False,
     private: bool = False,
+    overwrite: bool = False,
     message: str | None = None,
 ) -> None:
     """Send a model folder to a repository, which is made where there is none.
 
-    Only the files that ``mmseg-ftu export model`` writes are sent. Pictures that the
-    repository has and the folder has not are removed there.
+    Only the files that ``mmseg-ftu export model`` writes are sent. Pictures of an
+    earlier export that the folder has not are removed there.
 
     Args:
         folder: The model folder.
         address: ``hf://OWNER/REPO[@BRANCH]``.
         dry_run: Say what would be sent, and send nothing.
-        private: Make a new repository private.
+        private: Make a new repository private, and refuse a public one.
+        overwrite: Replace files of the repository that `publish` did not send.
         message: Message of the commit; None names the model.
 
     Raises:
@@ -48,7 +52,11 @@ def publish(
         OSError: If the Hub cannot be reached or refuses.
     """
     repository, branch = parse_address(address)
+    if branch and re.fullmatch('[0-9a-f]{40}|refs/.*', branch):
+        raise ValueError(f'{address}: {branch} cannot be written to: name a branch')
     facts = check_publishable(folder)
+    if doubt := doubt_of_sharing(facts['license'], facts['data_license']):
+        print_log(doubt, 'current', logging.WARNING)
     files = files_of(folder)
     lines = [f'{name}  {(folder / name).stat().st_size:,} bytes' for name in files]
     target = f'{HUB}{repository}' + (f'@{branch}' if branch else '')
@@ -56,7 +64,11 @@ def publish(
     if dry_run:
         print_log('--dry-run: nothing was sent', 'current')
         return
-    commit = _send(folder, files, repository, branch, private, message or facts['name'])
+    there = HubRepository(repository, branch)
+    there.open(private)
+    if not overwrite:
+        there.refuse_files_of_others(files)
+    commit = there.send(folder, files, message or str(facts['name']))
     print_log(
         f'sent: {commit}. Use it with `mmseg-ftu predict {target} ...`', 'current'
     )
@@ -73,7 +85,7 @@ def check_publishable(folder: Path) -> dict[str, Any]:
         raise ValueError(f'{folder}: there is no such folder')
     read_model_config(find_model_folder(folder))
     facts = read_facts(folder)
-    missing = [option for key, option in NEEDED.items() if not facts.get(key)]
+    missing = [option for key, option in OPTIONS.items() if not facts.get(key)]
     if missing:
         raise ValueError(
             f'{folder}: {FACTS} does not say the licence of '
@@ -83,7 +95,8 @@ def check_publishable(folder: Path) -> dict[str, Any]:
             + f': export it again with {" and ".join(missing)}. What may be published '
             'depends on both'
         )
-    check_licences(facts['license'], facts['data_license'])
+    for key, option in OPTIONS.items():
+        spdx_of(str(facts[key]), option)
     if not (folder / CARD).is_file():
         raise ValueError(f'{folder}: {CARD}, the model card, is missing')
     digest = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
@@ -117,37 +130,3 @@ def files_of(folder: Path) -> list[str]:
             'publish the folder that was exported'
         )
     return files
-
-
-def _send(
-    folder: Path,
-    files: list[str],
-    repository: str,
-    branch: str | None,
-    private: bool,
-    message: str,
-) -> str:
-    from huggingface_hub import HfApi, constants
-    from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
-
-    api = HfApi()
-    try:
-        api.create_repo(repository, private=private or None, exist_ok=True)
-        if branch:
-            api.create_branch(repository, branch=branch, exist_ok=True)
-        commit = api.upload_folder(
-            repo_id=repository,
-            folder_path=folder,
-            revision=branch,
-            commit_message=message,
-            allow_patterns=files,
-            delete_patterns=f'{PICTURES}/*',
-        )
-    except (HfHubHTTPError, LocalTokenNotFoundError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise OSError(
-            f'{constants.ENDPOINT} did not take {repository} ({type(error).__name__}: '
-            f'{reason}). Log in with `hf auth login`, or set HF_TOKEN to a token that '
-            'may write there'
-        ) from error
-    return str(commit.commit_url)

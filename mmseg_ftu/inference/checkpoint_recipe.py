@@ -99,7 +99,12 @@ def _recipe_of_one(
     size_given: bool,
 ) -> Recipe:
     entry = meta.get('preparation')
-    entry = entry if isinstance(entry, Mapping) else {}
+    if not isinstance(entry, Mapping | None):
+        raise ValueError(
+            f'the checkpoint: preparation={str(entry)[:40]!r} cannot be understood: '
+            'fetch the file again'
+        )
+    entry = entry or {}
     target = _online_target(cfg) if stain_target is None else str(stain_target)
     if target is not None:  # in place of what the checkpoint holds
         entry = {**entry, 'stain': None}
@@ -133,14 +138,16 @@ def _size_of_pipeline(cfg: Config) -> int | None:
     for transform in cfg.get('test_pipeline', ()):
         if transform['type'] == 'Resize':
             scale, keeps = transform.get('scale'), transform.get('keep_ratio', False)
-            sides = {scale} if isinstance(scale, int) else {*(scale or ())}
+            found = scale if isinstance(scale, list | tuple) else [scale]
+            usable = all(type(side) is int and side > 0 for side in found)
+            sides = {*found} if usable else set()
             if len(sides) != 1 or not keeps:
                 raise ValueError(
                     f'test_pipeline: Resize(scale={scale}, keep_ratio={keeps}) is not '
                     'a longer side, and predict.py resizes to a longer side: give the '
                     'one that fits with --size'
                 )
-            return sides.pop()
+            return int(sides.pop())
     return None
 
 

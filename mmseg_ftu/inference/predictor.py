@@ -20,6 +20,7 @@ from mmseg_ftu.engine.config_thresholds import fill_in_thresholds, thresholds_of
 from mmseg_ftu.engine.model_folder import own_weights
 from mmseg_ftu.engine.override_config import override_config
 from mmseg_ftu.engine.read_config import read_config
+from mmseg_ftu.inference.check_members import check_members
 from mmseg_ftu.inference.checkpoint_recipe import recipe_of
 from mmseg_ftu.inference.choices import LEAST_TISSUE, UPSAMPLINGS
 from mmseg_ftu.inference.jobs import Job
@@ -34,13 +35,13 @@ from mmseg_ftu.inference.upsample import RowSource
 from mmseg_ftu.io.sources import ArraySource
 from mmseg_ftu.io.threads import ordered_map
 from mmseg_ftu.models.stain_data_preprocessor import StainDataPreProcessor
+from mmseg_ftu.recipe import LARGEST_SIZE
 from mmseg_ftu.stain import tissue_mask
 from mmseg_ftu.stain.rgb import check_rgb
 from mmseg_ftu.stain.target import stain_id
 from mmseg_ftu.thresholds import check_thresholds, threshold_for
 
 DEFAULT_TILE = 768  # px, the size of the paper's images
-LARGEST_SIZE = 16384  # px; larger images are seen in tiles
 AHEAD = 8  # tiles that wait in memory for the network
 T = TypeVar('T')
 
@@ -149,6 +150,9 @@ class FTUPredictor:
         cfg_options: dict[str, Any] | None = None,
     ) -> None:
         checkpoints = own_weights(config) if checkpoints is None else checkpoints
+        if isinstance(checkpoints, str | Path):
+            checkpoints = [checkpoints]
+        check_members(config, checkpoints)
         if isinstance(config, Config):
             cfg = copy.deepcopy(config)
         else:
@@ -168,7 +172,7 @@ class FTUPredictor:
         device = device or get_device()
         self.network = Network(
             cfg,
-            [checkpoints] if isinstance(checkpoints, str | Path) else checkpoints,
+            checkpoints,
             weights,
             views or settings.get('views', ('identity',)),
             scales or settings.get('scales', (1.0,)),

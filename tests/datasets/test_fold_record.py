@@ -50,3 +50,9 @@ def test_records_in_words():
         training_in_words({**record, 'fold': None}) == 'all 2 images of the split abc'
     )
     assert training_in_words(dict(train_images=['x'])) == '1 images'
+
+
+@pytest.mark.parametrize('names', [5, 'a', None, [1]])
+def test_names_of_images_that_are_none(names):
+    with pytest.raises(ValueError, match=r'train_images=.* is not a list of names'):
+        trained_on(dict(train_images=names), {'a': 'a'})

@@ -120,6 +120,12 @@ def test_a_resumed_run_needs_all(trained):
 def test_names_and_shapes():
     one, two = torch.zeros(1), torch.zeros(2)
     assert match_weights({'a': one}, {'a': one}) == ([], 1)
+    for kind in (torch.int8, torch.bool, torch.complex64, torch.float8_e4m3fn):
+        faults, fitting = match_weights({'a': one.to(kind)}, {'a': one})
+        assert faults == ['1 are numbers of another kind (a)']
+        assert fitting == 0
+    for kind in (torch.float16, torch.bfloat16, torch.float64):
+        assert match_weights({'a': one.to(kind)}, {'a': one}) == ([], 1)
     faults, fitting = match_weights({'a': one, 'c': one}, {'a': two, 'b': one})
     assert fitting == 0
     assert faults == [

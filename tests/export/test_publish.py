@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -16,6 +17,7 @@ from small_models import noise, save
 
 from mmseg_ftu.engine.model_hub import parse_address
 from mmseg_ftu.export import publish as publishing
+from mmseg_ftu.export.hub_repository import HubRepository
 from mmseg_ftu.export.model_folder import export_model
 from mmseg_ftu.export.publish import check_publishable, files_of, publish
 
@@ -73,7 +75,8 @@ def test_a_model_goes_to_the_hub_and_comes_back(folder, tmp_path):
     (folder / 'notes.txt').write_text('mine')
     names = ['README.md', 'config.json', 'model.json', 'model.safetensors']
     with fake_hub() as hub:
-        hub.repositories['ada/glomeruli'] = {'images/9.png': b'old', 'mine.txt': b'x'}
+        own = {'model.json': b'{"made_by": "mmseg_ftu"}', 'images/9.png': b'old'}
+        hub.repositories['ada/glomeruli'] = own | {'mine.txt': b'x'}
         words = 'tools/publish.py', str(folder), 'hf://ada/glomeruli'
         done = run(tmp_path, hub.address, *words)
         assert done.returncode == 0, (done.stderr, hub.asked)
@@ -90,6 +93,72 @@ def test_a_model_goes_to_the_hub_and_comes_back(folder, tmp_path):
     # without a network what is in the cache is enough
     done = run(tmp_path, hub.address, '-c', PREDICT, 'hf://ada/glomeruli')
     assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture
+def hub(monkeypatch):
+    """Give a hub that this process publishes to."""
+    monkeypatch.setenv('HF_TOKEN', 'hf_of_the_test')
+    with fake_hub() as hub:
+        there = partial(HubRepository, endpoint=hub.address)
+        monkeypatch.setattr(publishing, 'HubRepository', there)
+        yield hub
+
+
+@pytest.mark.parametrize(
+    ('end', 'status', 'error', 'said'),
+    [
+        ('/commit/main', 401, OSError, 'Log in with `hf auth login`'),
+        ('/commit/main', 403, OSError, 'Log in with `hf auth login`'),
+        ('/repos/create', 403, OSError, 'Log in with `hf auth login`'),
+        ('/commit/main', 412, OSError, 'It was changed at the same time'),
+        ('/commit/main', 500, OSError, 'No file was changed there; try again later'),
+        ('/commit/main', 0, OSError, 'No file was changed there; try again later'),
+        ('/validate-yaml', 400, ValueError, 'Mend the name or the card'),
+    ],
+)
+def test_faults_of_the_hub_are_told(folder, hub, end, status, error, said):
+    hub.faults[end] = status
+    if end != '/repos/create':
+        hub.repositories['ada/glomeruli'] = {}
+    with pytest.raises(error, match=f'did not take ada/glomeruli .*{said}'):
+        publish(folder, 'hf://ada/glomeruli')
+    assert not hub.repositories.get('ada/glomeruli')
+
+
+def test_a_branch_that_moved_is_not_written(folder, hub):
+    hub.repositories['ada/glomeruli'] = {}
+    hub.moves = True
+    with pytest.raises(OSError, match='It was changed at the same time'):
+        publish(folder, 'hf://ada/glomeruli')
+
+
+def test_files_of_others_stay(folder, hub):
+    others = {'README.md': b'mine', 'images/1.png': b'mine', 'model.json': b'{}'}
+    hub.repositories['ada/x'] = dict(others)
+    with pytest.raises(ValueError, match=r'holds README\.md, model\.json, and its mod'):
+        publish(folder, 'hf://ada/x')
+    assert hub.repositories['ada/x'] == others
+    publish(folder, 'hf://ada/x', overwrite=True)
+    there = hub.repositories['ada/x']
+    assert there['README.md'] == (folder / 'README.md').read_bytes()
+    assert there['images/1.png'] == b'mine'
+
+
+def test_nothing_private_goes_to_a_public_repository(folder, hub):
+    hub.repositories['ada/x'] = {}
+    with pytest.raises(ValueError, match='ada/x is there already and public'):
+        publish(folder, 'hf://ada/x', private=True)
+    assert hub.repositories['ada/x'] == {}
+    hub.public = False
+    publish(folder, 'hf://ada/x', private=True)
+    assert 'model.json' in hub.repositories['ada/x']
+
+
+@pytest.mark.parametrize('revision', ['1' * 40, 'refs/pr/1'])
+def test_what_is_no_branch(folder, revision):
+    with pytest.raises(ValueError, match=f'{revision} cannot be written to'):
+        publish(folder, f'hf://ada/x@{revision}', dry_run=True)
 
 
 def test_what_the_hub_refuses_is_told(folder, tmp_path):
@@ -112,7 +181,7 @@ def test_what_the_hub_refuses_is_told(folder, tmp_path):
 def test_a_dry_run_sends_nothing(folder, monkeypatch):
     said = []
     monkeypatch.setattr(publishing, 'print_log', lambda text, *_: said.append(text))
-    monkeypatch.setattr(publishing, '_send', None)
+    monkeypatch.setattr(publishing, 'HubRepository', None)
     publish(folder, 'hf://ada/glomeruli@next', dry_run=True)
     assert said[0].startswith('hf://ada/glomeruli@next, 4 files:')
     assert 'model.safetensors' in said[0]

@@ -64,6 +64,8 @@ def test_size_and_pixel_size(cfg, metas, options, expected):
         dict(scale=(512, 512), keep_ratio=False),
         dict(scale=(512, 512)),  # mmcv keeps no ratio unless told
         dict(scale_factor=0.5, keep_ratio=True),
+        dict(scale=0, keep_ratio=True),
+        dict(scale=[[512]], keep_ratio=True),
     ],
 )
 def test_resizing_to_other_than_a_longer_side_needs_the_size(resize):
@@ -171,3 +173,8 @@ def test_checkpoints_of_other_stains_do_not_mix(target):
     with pytest.raises(ValueError, match='differently prepared'):
         recipe_of(pipeline(), metas)
     assert recipe_of(pipeline(), metas, stain_target=target).stain is not None
+
+
+def test_a_preparation_that_is_none():
+    with pytest.raises(ValueError, match=r'preparation=.*cannot be understood'):
+        recipe_of(Config(), [dict(preparation=[64])])

@@ -20,7 +20,6 @@ from typing import Any, NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from mmseg_ftu.models.mirrored_padding import is_traced
 from mmseg_ftu.models.ops.depthwise_conv import (
@@ -28,6 +27,7 @@ from mmseg_ftu.models.ops.depthwise_conv import (
     input_gradient,
     weight_gradient,
 )
+from mmseg_ftu.models.ops.first_derivative_only import first_derivative_only
 
 Size = tuple[int, int]
 
@@ -157,7 +157,7 @@ class _ConvAttention(torch.autograd.Function):
         return out, class_out
 
     @staticmethod
-    @once_differentiable
+    @first_derivative_only
     def backward(
         ctx: Any, grad: Tensor, class_grad: Tensor
     ) -> tuple[Tensor | None, ...]:

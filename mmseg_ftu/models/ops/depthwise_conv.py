@@ -16,9 +16,9 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from mmseg_ftu.models.mirrored_padding import is_traced
+from mmseg_ftu.models.ops.first_derivative_only import first_derivative_only
 
 FAST_WIDTH = 3  # of kernels whose gradient oneDNN computes fast
 
@@ -116,7 +116,7 @@ class _DepthwiseConv(torch.autograd.Function):
             return F.conv2d(x, weight, bias, stride, padding, dilation, len(weight))
 
     @staticmethod
-    @once_differentiable
+    @first_derivative_only
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
         needs_x, needs_weight, needs_bias = ctx.needs_input_grad[:3]

@@ -12,10 +12,10 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from mmseg_ftu.models.mirrored_padding import is_traced
 from mmseg_ftu.models.ops.depthwise_conv import autocast_dtype
+from mmseg_ftu.models.ops.first_derivative_only import first_derivative_only
 
 PORTION = 2048  # tokens
 
@@ -73,7 +73,7 @@ class _NormedMlp(torch.autograd.Function):
         return out.view(x.shape)
 
     @staticmethod
-    @once_differentiable
+    @first_derivative_only
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, norm_weight, norm_bias, w1, w2, *kept = ctx.saved_tensors
         tokens = x.reshape(-1, x.shape[-1])
