@@ -8,6 +8,7 @@ import hashlib
 import os
 import re
 import sys
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -69,6 +70,8 @@ def code_id() -> str:
 copy_examples()
 os.environ['PATH'] = f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}'
 os.environ['TQDM_DISABLE'] = '1'
+scratch = tempfile.TemporaryDirectory(prefix='examples_')  # removed at the end
+os.environ['TMPDIR'] = scratch.name
 os.environ.pop('MMSEG_FTU_DATA', None)  # the site shows no images of other people
 nb_custom_formats = {'.py': ['jupytext.reads', {'fmt': 'py:percent'}]}
 nb_execution_mode = 'cache'
