@@ -107,4 +107,4 @@ bench: env  ## side-by-side timings
 	$(PY) benchmarks/predict.py
 
 clean:  ## remove the environment and what the quickstart made
-	rm -rf $(VENV) $(LOWEST) quickstart quickstart_own build dist site
+	rm -rf $(VENV) $(LOWEST) quickstart quickstart_own build dist site docs/examples .examples_cache

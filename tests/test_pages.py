@@ -12,6 +12,7 @@ PAGES += [
     ROOT / f'{room}/README.md' for room in ('configs/ftu', 'docker', 'benchmarks')
 ]
 PAGES += sorted(ROOT.glob('docs/*.md'))
+PAGES += sorted(ROOT.glob('examples/*.py'))
 NAMES = [page.relative_to(ROOT).as_posix() for page in PAGES]
 MADE = ('mmseg_ftu/data', 'mmseg_ftu/work_dirs')  # in the image, by its user
 

@@ -44,6 +44,14 @@ def test_every_page_is_in_the_menu(site):
     assert lost in ([], [Path('index.md')])  # the page itself is "#"
 
 
+def test_notebooks_are_shown_with_what_they_give(site):
+    for source in (ROOT / 'examples').glob('*.py'):
+        page = (site / 'examples' / f'{source.stem}.html').read_text()
+        assert page.count('class="cell_output') > 4
+        assert re.search(r'<img[^>]+src="\.\./_images/', page)
+        assert 'Traceback' not in page
+
+
 def test_nothing_is_fetched_from_elsewhere(site):
     pattern = (
         r'<(?:script|img|iframe)[^>]+src="(?:https?:)?//|<link[^>]+href="https?://'
