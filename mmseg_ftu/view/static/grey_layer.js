@@ -5,6 +5,7 @@ import {trace} from './outline.js';
 const MOST_TILES = 300; // kept, 260 kB each
 const AT_ONCE = 4; // requests
 const DENSE = 60000; // lines of a tile, from which on it is filled and not outlined
+const CROWDED = 0.05; // lines a pixel of a tile, from which on dots stand for units
 
 /** Width and height of each level of an image, as the server has them. */
 export function levelsOf(width, height, tile) {
@@ -168,6 +169,8 @@ export class GreyLayer {
   }
 
   strokeTile(context, view, style, tile, place) {
+    const dense = tile.count > CROWDED * place.columns * place.rows;
+    if (style.isTiny && dense) return; // dots and the filling show them
     const width = style.isTiny ? 0.5 : 2;
     this.line(context, width * view.ratio, style.colour, tile, place);
   }
