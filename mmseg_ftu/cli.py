@@ -36,6 +36,7 @@ COMMANDS = {
     'units': 'units',
     'thresholds': 'fit_thresholds',
     'report': 'report',
+    'view': 'view',
     'study': 'study',
     'export model': 'export_model',
     'export onnx': 'export_onnx',

@@ -16,7 +16,7 @@ FLOORS = [
     {'prepared_folder', 'prepared_table', 'recipe', 'painted_source', 'thresholds'},
     {'switched_aux_loss', 'models', 'datasets', 'engine'},
     {'evaluation', 'units'},
-    {'inference', 'preparation', 'report', 'study', 'export', 'sample_tissue'},
+    {'inference', 'preparation', 'report', 'view', 'study', 'export', 'sample_tissue'},
     {'plugin', 'commands', 'cli', '__init__', '__main__'},
 ]
 FLOOR_OF = {room: number for number, floor in enumerate(FLOORS) for room in floor}

@@ -185,6 +185,7 @@ QUIET = {
     'evaluate': ['nowhere', 'nowhere'],
     'units': ['nowhere', '--out', 'there'],
     'report': ['nowhere'],
+    'view': ['nowhere', '--no-browser'],
     'fit_thresholds': ['nowhere', 'nowhere', '--out', 'a.json'],
     'make_stain_target': ['nowhere', 'there'],
     'draw_stains': ['nowhere', 'there.json', 'a.png'],

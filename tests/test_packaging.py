@@ -48,6 +48,8 @@ def test_wheel_holds_the_package_and_its_configs_only(wheel):
     assert 'mmseg_ftu/.mim/configs/_base_/switch.py' in names
     assert 'mmseg_ftu/.mim/tools/train.py' in names
     assert 'mmseg_ftu/report/templates/page.html' in names
+    assert 'mmseg_ftu/view/static/main.js' in names
+    assert 'mmseg_ftu/view/static/openseadragon/LICENSE.txt' in names
     assert 'mmseg_ftu/py.typed' in names
     modules = {str(p.relative_to(ROOT)) for p in ROOT.glob('mmseg_ftu/**/*.py')}
     assert {m for m in modules if '/.mim/' not in m} <= set(names)

@@ -5,7 +5,7 @@ OME-TIFF. The channels of a pixel are stored together, or each in a plane or pag
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from math import prod
 from pathlib import Path
 from typing import NamedTuple
@@ -24,6 +24,7 @@ from mmseg_ftu.io.tiff import (
 )
 
 STRIP_PIXELS = 64_000_000  # a file whose strips are larger has to be stored in tiles
+COLOURS = ('RGB', 'RGBA')  # kinds of pixels, as `kind_of_page` names them
 
 
 class Plane(NamedTuple):
@@ -46,12 +47,19 @@ class Level:
     Args:
         series: The level.
         strip_pixels: The most pixels of a compressed tile or strip.
+        kinds: Kinds of pixels that are accepted.
 
     Raises:
-        RefusedError: If it is not 8-bit RGB or cannot be read in parts.
+        RefusedError: If it is not of 8 bits and such a kind, or cannot be read in
+            parts.
     """
 
-    def __init__(self, series: tifffile.TiffPageSeries, strip_pixels: int) -> None:
+    def __init__(
+        self,
+        series: tifffile.TiffPageSeries,
+        strip_pixels: int,
+        kinds: Collection[str] = COLOURS,
+    ) -> None:
         page = self.page = series.keyframe
         self.shape = page.imagelength, page.imagewidth
         self.axes = axes_of(series)
@@ -66,7 +74,7 @@ class Level:
         elif len(page.dataoffsets) < prod(page.chunked):
             raise RefusedError('lacks strips or tiles; export it again')
         self.planes = self._planes(series)
-        self.kind = self._kind(strip_pixels)
+        self.kind = self._kind(strip_pixels, kinds)
 
     def _planes(self, series: tifffile.TiffPageSeries) -> list[Plane]:
         pages = pages_of(series)
@@ -78,17 +86,19 @@ class Level:
             return [Plane(pages[0], i * count, slice(i, i + 1)) for i in channels]
         return [Plane(pages[0], 0, slice(None))]
 
-    def _kind(self, strip_pixels: int) -> str:
+    def _kind(self, strip_pixels: int, kinds: Collection[str]) -> str:
         page = self.page
         height, width = self.segment
         self.channels = page.samplesperpixel
         if self.axes == 'CYX':
             self.channels = len(self.planes)
-        kind = kind_of_page(page, self.axes, np.empty((1, 1, self.channels), np.uint8))
-        if kind not in ('RGB', 'RGBA') or page.dtype != np.uint8:
+        one = (1, 1) if self.axes == 'YX' else (1, 1, self.channels)
+        kind = kind_of_page(page, self.axes, np.empty(one, np.uint8))
+        if kind not in kinds or page.dtype != np.uint8:
+            wanted = 'RGB' if 'RGB' in kinds else 'pixels of one channel'
             raise RefusedError(
                 f'is too large to be read at once and of axes {self.axes}, '
-                f'{page.dtype}; save it as tiled 8-bit RGB'
+                f'{page.dtype}; save it as tiled 8-bit {wanted}'
             )
         if not self.has_rows and height * width > strip_pixels:
             raise RefusedError(
@@ -118,6 +128,9 @@ class Level:
 class TiffRegions:
     """A TIFF, read by its tiles or strips; see `sources.Source`.
 
+    Attributes:
+        kinds: Kinds of pixels that are read.
+
     Args:
         path: The file, for messages.
         file: The open file; `close` closes it.
@@ -129,6 +142,8 @@ class TiffRegions:
         RefusedError: If the file is truncated, not 8-bit RGB, or in one compressed
             strip so large that reading a part means reading all. It stays open.
     """
+
+    kinds: Collection[str] = COLOURS
 
     def __init__(
         self,
@@ -142,8 +157,8 @@ class TiffRegions:
         self.pixel_size, self.pixel_size_fault = size
         self.lock = threading.Lock()
         check_segments(series, file.filehandle.size)
-        first = Level(series, strip_pixels)
-        further = usable_levels(series, file.filehandle.size, strip_pixels)
+        first = Level(series, strip_pixels, self.kinds)
+        further = usable_levels(series, file.filehandle.size, strip_pixels, self.kinds)
         self._levels = [first, *further]
         self.shape, self.levels = first.shape, [x.shape for x in self._levels]
         self.by_rows = not first.page.is_tiled
@@ -153,6 +168,16 @@ class TiffRegions:
         self, level: int, top: int, left: int, height: int, width: int
     ) -> np.ndarray:
         """Read a region, decoding the tiles or strips that it touches."""
+        out = self.stored(level, top, left, height, width)
+        try:
+            return opaque_rgb(Raster(out, self._levels[level].kind))
+        except RefusedError as error:
+            raise ValueError(f'{self.path}: {error}') from None
+
+    def stored(
+        self, level: int, top: int, left: int, height: int, width: int
+    ) -> np.ndarray:
+        """Read the channels of a region as they are stored, ``(h, w, c)`` uint8."""
         of_level = self._levels[level]
         out = np.zeros((height, width, of_level.channels), np.uint8)
         for index, y, x, rows, columns in of_level.touched(top, left, height, width):
@@ -163,10 +188,7 @@ class TiffRegions:
                 out[y0 - top : y1 - top, x0 - left : x1 - left, plane.channels] = (
                     pixels[y0 - y : y1 - y, x0 - x : x1 - x]
                 )
-        try:
-            return opaque_rgb(Raster(out, of_level.kind))
-        except RefusedError as error:
-            raise ValueError(f'{self.path}: {error}') from None
+        return out
 
     def _segment(
         self, level: Level, plane: Plane, index: int, top: int, height: int
@@ -204,7 +226,10 @@ class TiffRegions:
 
 
 def usable_levels(
-    series: tifffile.TiffPageSeries, file_size: int, strip_pixels: int
+    series: tifffile.TiffPageSeries,
+    file_size: int,
+    strip_pixels: int,
+    kinds: Collection[str] = COLOURS,
 ) -> list[Level]:
     """Return the smaller levels that hold the same image as the first.
 
@@ -222,7 +247,7 @@ def usable_levels(
             continue
         try:
             check_segments(other, file_size)
-            levels.append(Level(other, strip_pixels))
+            levels.append(Level(other, strip_pixels, kinds))
         except RefusedError:
             continue
         last = h, w

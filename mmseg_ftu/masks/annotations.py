@@ -25,6 +25,8 @@ class Annotation:
         number: Place in the file, from 1.
         pixel_size: Pixel size at which it was measured, um/px, as its area in um^2 in
             the file tells; None where there is none.
+        mean_probability: Mean probability that predict measured, 0..1; None where
+            there is none.
     """
 
     outline: shapely.Geometry
@@ -32,6 +34,7 @@ class Annotation:
     name: str
     number: int
     pixel_size: float | None = None
+    mean_probability: float | None = None
 
 
 @dataclass(frozen=True)

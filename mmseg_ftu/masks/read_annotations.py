@@ -26,6 +26,7 @@ ROI_SUFFIXES = ('.zip', '.roi')
 FARTHEST = 1e9  # px; slides have up to some 1e6
 GZIP = b'\x1f\x8b'
 AREA_UM2 = ('Area \u00b5m^2', 'Area um^2')  # what QuPath calls it
+MEAN = ('Mean probability',)  # what ``geojson`` writes
 NO_AREA, NO_SHAPE = 'outline without area', 'object without geometry'
 
 
@@ -37,6 +38,7 @@ class _Found(NamedTuple):
     class_name: str = ''
     name: str = ''
     area_um2: float | None = None
+    mean_probability: float | None = None
 
 
 def read_annotations(path: Path) -> AnnotationFile:
@@ -103,7 +105,14 @@ def _collect(path: Path, found: Iterable[_Found]) -> AnnotationFile:
     outlines, mended = mend_outlines(shapes)
     areas = shapely.area(outlines)
     annotations = [
-        Annotation(outline, one.class_name, one.name, number, _scale(one, area))
+        Annotation(
+            outline,
+            one.class_name,
+            one.name,
+            number,
+            _scale(one, area),
+            one.mean_probability,
+        )
         for (number, one), outline, area in zip(kept, outlines, areas, strict=True)
         if outline is not None
     ]
@@ -167,8 +176,9 @@ def _found_in(feature: Mapping[str, Any]) -> _Found:
     outline = parts[0] if len(parts) == 1 else shapely.MultiPolygon(parts)
     properties = feature.get('properties') or {}
     name = properties.get('name') or ''
-    area = _area_of(properties.get('measurements') or ())
-    return _Found(outline, kind, class_of(properties), str(name), area)
+    measurements = properties.get('measurements') or ()
+    area, mean = _measured(measurements, AREA_UM2), _measured(measurements, MEAN)
+    return _Found(outline, kind, class_of(properties), str(name), area, mean)
 
 
 def _polygon(rings: list[list[list[float]]]) -> shapely.Polygon | None:
@@ -217,12 +227,12 @@ def class_of(properties: Mapping[str, Any]) -> str:
     return str(entry or '')
 
 
-def _area_of(measurements: object) -> float | None:
-    """Return the area among the measurements, um^2, of old and new files."""
+def _measured(measurements: object, names: Iterable[str]) -> float | None:
+    """Return the first measurement of some names, of old and new files."""
     if not isinstance(measurements, Mapping):
         entries = measurements if isinstance(measurements, list) else []
         measurements = {e['name']: e['value'] for e in entries if 'value' in e}
-    found = (measurements.get(name) for name in AREA_UM2)
+    found = (measurements.get(name) for name in names)
     return next((float(value) for value in found if value is not None), None)
 
 

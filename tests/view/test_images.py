@@ -1,0 +1,249 @@
+"""What the page is told of an image, whichever kinds of files were saved of it."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+import shapely
+from small_slides import feature, write_annotations
+
+from mmseg_ftu.view.catalogue import OPEN, Catalogue
+from mmseg_ftu.view.truth import Truth
+from mmseg_ftu.view.unit_list import MOST_UNITS, UnitList
+
+SHAPE = (600, 800)  # of the images of conftest
+DISCS = ((150, 200, 60), (420, 300, 30), (300, 650, 90))  # row, column, radius
+
+
+@pytest.mark.parametrize(
+    ('kinds', 'layers', 'origin'),
+    [
+        (['masks'], ['units'], 'mask'),
+        (['geojson'], ['units'], 'GeoJSON'),
+        (['probabilities'], ['probability'], 'probability'),
+        (['masks', 'units'], ['units'], 'a.csv'),
+        (['units', 'probabilities'], ['probability'], 'a.csv'),
+        (['masks', 'geojson', 'probabilities'], ['units', 'probability'], 'mask'),
+    ],
+)
+def test_units_are_found_in_what_was_saved(folder, kinds, layers, origin):
+    catalogue = Catalogue(folder.add(kinds=kinds).write())
+    with catalogue.opened(0) as image:
+        about, units = image.describe(), image.units()
+        assert [layer['kind'] for layer in about['layers']] == layers
+        assert {layer['name'] for layer in about['layers']} == {'glomerulus'}
+        assert about['notes'] == []
+        assert (about['pixel_size'], about['threshold']) == (0.5, 0.5)
+        assert units.origin == origin
+        assert units.names == ['glomerulus']
+        order = [0, 2, 1]  # by their first rows
+        for place, (row, column, radius) in enumerate(DISCS[k] for k in order):
+            box = [column - radius, row - radius, column + radius, row + radius]
+            assert units.boxes[place] == pytest.approx(box, abs=1.5)
+            assert units.area[place] == pytest.approx(np.pi * radius**2, rel=0.02)
+            assert units.numbers[place] == place + 1
+            outline = shapely.Polygon(image.outline(place)[0][0])
+            assert outline.area == pytest.approx(np.pi * radius**2, rel=0.05)
+            assert outline.centroid.x == pytest.approx(column, abs=1.5)
+        if kinds != ['masks']:
+            assert units.mean == pytest.approx(2 / 3, abs=0.02)
+        else:
+            assert np.isnan(units.mean).all()
+        json.dumps(units.describe(), allow_nan=False)
+        with pytest.raises(IndexError):
+            image.outline(3)
+    catalogue.close()
+
+
+@pytest.mark.parametrize(('threshold', 'share'), [(0.7, 0.6), (0.9, 0.2)])
+def test_units_follow_a_threshold(folder, threshold, share):
+    with Catalogue(folder.add().write()).opened(0) as image:
+        units = image.units(threshold)
+        assert len(units) == 3
+        sides = units.boxes[:, 2] - units.boxes[:, 0]
+        expected = [2 * DISCS[k][2] * share for k in (0, 2, 1)]
+        assert sides == pytest.approx(expected, abs=2.5)
+        assert len(image.units(1.0)) == 0
+        box = shapely.Polygon(image.outline(1, threshold)[0][0]).bounds
+        assert box == pytest.approx(units.boxes[1].tolist(), abs=2)
+
+
+def test_probabilities_may_be_smaller_than_the_image(folder):
+    folder.add(kinds=['probabilities'])
+    path = folder.path / 'probabilities' / 'a.tif'
+    levels = cv2.imread(str(path), -1)
+    cv2.imwrite(str(path), cv2.resize(levels, (400, 300), interpolation=cv2.INTER_AREA))
+    with Catalogue(folder.write()).opened(0) as image:
+        units = image.units()
+        assert units.boxes[0] == pytest.approx([140, 90, 260, 210], abs=3)
+        assert units.area[0] == pytest.approx(np.pi * 60**2, rel=0.05)
+        box = shapely.Polygon(image.outline(0)[0][0]).bounds
+        assert box == pytest.approx([140, 90, 260, 210], abs=4)
+
+
+def test_mean_probability_of_a_mask_on_another_grid(folder):
+    folder.add(kinds=['masks', 'probabilities'])
+    path = folder.path / 'probabilities' / 'a.tif'
+    levels = cv2.imread(str(path), -1)
+    cv2.imwrite(str(path), cv2.resize(levels, (200, 150), interpolation=cv2.INTER_AREA))
+    with Catalogue(folder.write()).opened(0) as image:
+        assert image.units().mean == pytest.approx(2 / 3, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ('change', 'note'),
+    [
+        (lambda f: (f.images / 'a.png').unlink(), 'a.png: no such file'),
+        (lambda f: (f.images / 'a.png').write_bytes(b'x'), 'cannot be shown'),
+        (lambda f: f.rows[0].update(path=''), 'does not say where its file is'),
+        (lambda f: (f.path / 'masks/a.png').write_bytes(b'x'), 'mask is not drawn'),
+        (lambda f: f.rows[0].update(width=400), 'may be another image'),
+    ],
+    ids=['no image', 'damaged image', 'no path', 'damaged mask', 'other size'],
+)
+def test_what_is_wrong_is_said_and_the_rest_goes_on(folder, change, note):
+    folder.add()
+    change(folder)
+    catalogue = Catalogue(folder.write())
+    with catalogue.opened(0) as image:
+        about = image.describe()
+        assert any(note in said for said in about['notes'])
+        assert about['layers']
+        assert image.picture.get().tile(0, 0, 0).shape[:2] == (512, 512)
+        assert len(image.units()) == 3
+    assert catalogue.thumbnail(0)
+
+
+@pytest.mark.parametrize('key', ['a', 'other'])
+def test_moved_images_are_found_again(folder, key):
+    folder.add()
+    moved = (folder.images / 'a.png').rename(folder.images / f'{key}.png')
+    folder.rows[0]['path'] = f'/no/such/{key}.png'
+    catalogue = Catalogue(folder.write(), images={key: moved})
+    with catalogue.opened(0) as image:
+        assert image.describe()['notes'] == []
+
+
+def test_nothing_was_saved(folder):
+    with Catalogue(folder.add(kinds=[]).write()).opened(0) as image:
+        about = image.describe()
+        assert about['layers'] == []
+        assert 'predict with --save' in about['notes'][0]
+        assert len(image.units()) == 0
+
+
+def test_an_image_that_failed_says_why(folder):
+    folder.add(kinds=[], status='failed', reason='too dark')
+    catalogue = Catalogue(folder.write())
+    assert catalogue.rows[0].describe()['fault'] == 'too dark'
+    with catalogue.opened(0) as image:
+        assert image.describe()['notes'] == []
+
+
+def test_classes_of_outlines_are_layers(folder):
+    folder.add(kinds=[])
+    shapes = [shapely.Point(100, 100).buffer(20), shapely.Point(300, 300).buffer(40)]
+    features = [feature(shapes[0], 'Tumor'), feature(shapes[1], None)]
+    write_annotations(folder.path / 'geojson' / 'a.geojson', *features)
+    record = folder.path / 'records' / 'a.json'
+    record.parent.mkdir()
+    record.write_text('{"outlines": {"origin": [50, 10]}}')  # counts from there
+    with Catalogue(folder.write()).opened(0) as image:
+        assert [x['name'] for x in image.describe()['layers']] == [
+            'Tumor',
+            'glomerulus',
+        ]
+        units = image.units()
+        assert units.names == ['Tumor', 'glomerulus']
+        assert units.boxes[0] == pytest.approx([90, 130, 130, 170])
+        assert image.layers()[0].pixels.read(0, 150, 110, 1, 1) == 255
+        assert image.layers()[1].pixels.read(0, 150, 110, 1, 1) == 0
+
+
+@pytest.mark.parametrize('kind', ['masks', 'labels', 'outlines', 'absent', 'size'])
+def test_ground_truth(folder, tmp_path, kind):
+    folder.add(kinds=['masks'])
+    path = tmp_path / 'truth'
+    path.mkdir()
+    mask = np.zeros(SHAPE, np.uint8)
+    mask[100:200, 100:300] = 2 if kind == 'labels' else 1
+    mask[300:400, 100:300] = 1 if kind == 'labels' else 0
+    if kind == 'outlines':
+        write_annotations(
+            path / 'a.png.geojson', feature(shapely.box(100, 100, 300, 200))
+        )
+    else:
+        mask = mask[::2, ::2] if kind == 'size' else mask
+        cv2.imwrite(str(path / ('b.png' if kind == 'absent' else 'a.png')), mask)
+    truth = Truth(path, [2] if kind == 'labels' else 'auto')
+    with Catalogue(folder.write(), truth).opened(0) as image:
+        about = image.describe()
+        layers = [x for x in image.layers() if x.kind == 'truth']
+        assert [len(layers), len(about['notes'])] == {
+            'absent': [0, 1],
+            'size': [1, 1],
+        }.get(kind, [1, 0])
+        if kind not in ('absent', 'size'):
+            shown = layers[0].pixels.read(0, 0, 0, *SHAPE)
+            assert shown.sum() == 255 * 100 * 200
+            assert shown[150, 200] == 255
+
+
+def test_few_images_stay_open(folder):
+    for name in 'abcdef':
+        folder.add(name, kinds=['masks'])
+    catalogue = Catalogue(folder.write())
+    with catalogue.opened(0) as lent:
+        for number in range(6):
+            with catalogue.opened(number):
+                pass
+        with catalogue.opened(0) as again:
+            assert again is lent
+    assert len(catalogue._open) <= OPEN
+    for number in (-1, 6):
+        with pytest.raises(IndexError), catalogue.opened(number):
+            pass
+
+
+@pytest.mark.parametrize(
+    ('files', 'message'),
+    [
+        (None, 'there is no such folder'),
+        ([], 'was not made by predict'),
+        (['prediction.json'], 'has not come to its end'),
+    ],
+)
+def test_a_folder_without_predictions_is_refused(tmp_path, files, message):
+    path = tmp_path / 'out'
+    if files is not None:
+        path.mkdir()
+        for name in files:
+            (path / name).write_text('{}')
+    with pytest.raises(ValueError, match=message):
+        Catalogue(path)
+
+
+def test_ids_that_are_no_names_have_no_files(folder):
+    (folder.path / 'masks').mkdir()
+    cv2.imwrite(str(folder.path / 'secret.png'), np.ones(SHAPE, np.uint8))
+    folder.add(kinds=[])
+    folder.rows[0]['id'] = '../secret'
+    with Catalogue(folder.write()).opened(0) as image:
+        assert image.describe()['layers'] == []
+
+
+def test_a_list_keeps_the_largest():
+    n = MOST_UNITS + 5
+    units = UnitList(
+        'mask',
+        np.zeros((n, 4)),
+        np.arange(n, dtype=float),
+        np.full(n, np.nan),
+        np.arange(1, n + 1),
+        np.zeros(n, int),
+        ['FTU'],
+    ).limited()
+    assert (len(units), units.left_out) == (MOST_UNITS, 5)
+    assert units.numbers[0] == 6
+    assert units.describe()['mean'][0] is None
