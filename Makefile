@@ -4,7 +4,7 @@ TORCH ?= torch==2.14.1 torchvision==0.29.1
 VENV := .venv
 LOWEST := .venv_lowest
 PY := $(VENV)/bin/python
-# make quickstart DATA=folder: with images/ and masks/; see docs/data.md for PAIRS
+# make quickstart DATA=folder: with images/ and masks/; see docs/howto/data.md for PAIRS
 DATA ?=
 ORGAN ?= tissue
 PAIRS ?=

@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / 'mmseg_ftu'
-# From the ground up; docs/architecture.md says what each room is for.
+# From the ground up; docs/explanation/architecture.md says what each room is for.
 FLOORS = [
     {'version', 'dependencies', 'allocator'},
     {'io', 'masks', 'stain'},

@@ -14,7 +14,7 @@ PAGES = [ROOT / name for name in ('README.md', 'CONTRIBUTING.md')]
 PAGES += [
     ROOT / f'{room}/README.md' for room in ('configs/ftu', 'docker', 'benchmarks')
 ]
-PAGES += sorted((ROOT / 'docs').glob('*.md'))
+PAGES += sorted((ROOT / 'docs').rglob('*.md'))
 NOT_ENGLISH = {
     r'(?<!there )\bis no\b(?! longer| more than| less than)': 'is not a',
     r'\bchoose (one )?of\b': 'choose from',

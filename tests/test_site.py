@@ -1,25 +1,14 @@
-"""The site builds strictly, and what the page "Start" says runs as it stands there."""
+"""The site builds strictly, every page is in its menu, and it fetches nothing."""
 
-import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
-from small_models import noise
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[1]
-# what makes the page's commands quick; nothing else in them is changed
-QUICKER = {
-    '--epochs 60': '--epochs 4',
-    'run/epoch_60.pth': 'run/epoch_4.pth',
-    '--images 40': '--images 10',
-    '--size 256': '--size 96',
-}
 
 
 @pytest.fixture(scope='module')
@@ -66,46 +55,3 @@ def test_the_reference_shows_what_may_be_imported(site):
     for name in ('FTUPredictor', 'SwitchAuxHook', 'CoaT', 'VahadaneNormalizer', 'dice'):
         assert f'<span class="pre">{name}</span>' in text
     assert 'Raises' in text
-
-
-def blocks() -> list[str]:
-    text = (ROOT / 'docs/start.md').read_text()
-    return re.findall(r'^```bash\n(.*?)^```', text, re.MULTILINE | re.DOTALL)
-
-
-def run(block: str, folder: Path) -> str:
-    """Run a block of the page in a folder."""
-    for words, others in QUICKER.items():
-        block = block.replace(words, others)
-    path = f'{Path(sys.executable).parent}:{os.environ["PATH"]}'
-    done = subprocess.run(
-        ['bash', '-euo', 'pipefail', '-c', block],
-        cwd=folder,
-        env=os.environ | dict(PATH=path, FTU_DATA='data/tissue'),
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, f'{block}\n{done.stdout}\n{done.stderr}'
-    return done.stdout
-
-
-def test_the_page_start_on_drawn_tissue(tmp_path):
-    install, own, *rest = blocks()
-    assert 'pip install -e .' in install
-    assert 'prepare pairs' in own
-    for block in rest:
-        run(block, tmp_path)
-    assert (tmp_path / 'report.html').is_file()
-    assert len(list((tmp_path / 'new_images' / 'masks').iterdir())) == 10
-
-
-def test_the_page_start_prepares_images_of_ones_own(tmp_path):
-    for part in ('images', 'masks'):
-        (tmp_path / 'my_tissue' / part).mkdir(parents=True)
-    for i in range(6):
-        image, mask = noise(64, 64, seed=i), np.zeros((64, 64), np.uint8)
-        mask[10:30, 10:30] = 1
-        cv2.imwrite(str(tmp_path / f'my_tissue/images/{i}.png'), image)
-        cv2.imwrite(str(tmp_path / f'my_tissue/masks/{i}.png'), mask)
-    run(blocks()[1], tmp_path)
-    assert (tmp_path / 'data/tissue/folds.csv').is_file()

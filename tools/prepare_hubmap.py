@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Prepare the HuBMAP + HPA competition's data for training; see docs/data.md."""
+"""Prepare the HuBMAP + HPA competition's data for training; see docs/howto/data.md."""
 
 from mmseg_ftu.cli import run_tool
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Prepare a folder of images and masks for training; see docs/data.md."""
+"""Prepare a folder of images and masks for training; see docs/howto/data.md."""
 
 from mmseg_ftu.cli import run_tool
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Prepare slides with annotations of QuPath for training; see docs/slides.md."""
+"""Prepare slides with annotations of QuPath for training; see docs/howto/slides.md."""
 
 from mmseg_ftu.cli import run_tool
 

@@ -1,4 +1,4 @@
-"""Prepare the HuBMAP + HPA competition's data for training; see docs/data.md."""
+"""Prepare the HuBMAP + HPA competition's data for training; see docs/howto/data.md."""
 
 import argparse
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Prepare a folder of images and masks for training; see docs/data.md."""
+"""Prepare a folder of images and masks for training; see docs/howto/data.md."""
 
 import argparse
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Prepare slides with annotations of QuPath for training; see docs/slides.md."""
+"""Prepare slides with annotations of QuPath for training; see docs/howto/slides.md."""
 
 import argparse
 from functools import partial

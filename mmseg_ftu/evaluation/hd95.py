@@ -2,7 +2,7 @@
 
 The 95th percentile of the distances from each outline pixel of one mask to the nearest
 of the other. It is taken both ways, and the larger one counts. Computed by MONAI,
-exactly and at full resolution; docs/evaluation.md has the time it takes.
+exactly and at full resolution; docs/results.md has the time it takes.
 """
 
 import warnings

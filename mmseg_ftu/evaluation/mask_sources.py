@@ -3,7 +3,7 @@
 Five layouts are known: a prediction folder (``predictions.csv``), a folder written by
 ``tools/test.py --out`` (``dice_per_image.csv``), a prepared folder (``folds.csv``), a
 plain folder of masks, and a CSV of run lengths as the competition has it. Tables of
-them are described in docs/evaluation.md.
+them are described in docs/howto/evaluation.md.
 """
 
 from collections.abc import Callable, Iterable, Mapping

@@ -25,7 +25,7 @@ MOST_ANNOTATIONS = 2000  # of an image; with 'auto', more are detections
 ORIGINS = ('bounds', 'slide')
 OUTLINES = ('exact', 'smooth')
 # Largest distance of a smooth outline from the exact one. Of the points of real
-# glands a tenth is left; see docs/prediction.md.
+# glands a tenth is left; see docs/howto/outlines.md.
 SMOOTH = 1.5  # px
 MASK_FORMATS = ('auto', 'png', 'tif')
 # Networks are unsure of tiles that are nearly all glass; 5 % of a tile of 768 px at

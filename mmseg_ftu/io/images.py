@@ -3,7 +3,7 @@
 The common readers repair silently: ``cv2.imread`` gives a half-grey image for a
 truncated JPEG, drops transparency and squeezes 16 bits, Pillow squeezes 16-bit RGB
 PNGs. Here a file is either read exactly or refused with a ``ValueError`` that names it.
-The rules for odd files are listed in docs/data.md.
+The rules for odd files are listed in docs/howto/image_files.md.
 """
 
 import warnings

@@ -1,7 +1,7 @@
 """What decoded pixels mean: colours, labels, or a reason to refuse them.
 
 The readers return a ``Raster``; here it becomes an RGB image or a label map. The rules
-are listed in docs/data.md.
+are listed in docs/howto/image_files.md.
 """
 
 from collections.abc import Iterator

@@ -4,7 +4,7 @@ A string ``'start length start length ...'``: pixels are counted from 1, from to
 bottom and then from left to right, so pixel 1 is the top left one and pixel
 ``height + 1`` the top of the second column. Encoding and decoding share this
 convention, so a round trip is exact. The published masks themselves lie one pixel too
-high, for everyone alike (docs/data.md); nothing is shifted here.
+high, for everyone alike (docs/howto/image_files.md); nothing is shifted here.
 
 ``benchmarks/README.md`` has the times of the variants that were measured on the
 competition's rows at 3000 x 3000 px. The module knows nothing of mm*.

@@ -146,5 +146,5 @@ def check_training_size(size: tuple[int, int], backbone: nn.Module) -> None:
             f'{type(backbone).__name__} needs multiples of {divisor} px, its largest '
             'stride: set crop_size (or img_scale) in the config of the data to such a '
             'size, or mirror whole images by a last transform PadIfNeeded, as '
-            'docs/training.md shows for train_pipeline'
+            'docs/howto/training.md shows for train_pipeline'
         )

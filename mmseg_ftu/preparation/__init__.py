@@ -2,5 +2,5 @@
 
 ``competition`` and ``pairs`` list the records of a data set, ``prepare_folder`` checks
 and writes them. ``stain_target`` makes a target of typical tiles. Layout and rules are
-in docs/data.md. Nothing here knows of OpenMMLab or of torch.
+in docs/howto/data.md. Nothing here knows of OpenMMLab or of torch.
 """

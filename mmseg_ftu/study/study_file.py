@@ -1,6 +1,6 @@
 """The study file: a config in Python that says which runs make a study.
 
-``docs/study.md`` lists its keys. Everything is checked when it is read, so that a
+``docs/howto/studies.md`` lists its keys. All is checked when it is read, so that a
 mistake does not show after hours.
 """
 

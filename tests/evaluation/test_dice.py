@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from page_blocks import blocks
 
 from mmseg_ftu.evaluation.dice import dice
 
@@ -31,3 +32,12 @@ def test_wrong_input_is_refused():
         dice(np.zeros((2, 2), bool), np.zeros((2, 3), bool))
     with pytest.raises(ValueError, match='bool'):
         dice(np.zeros((2, 2)), np.zeros((2, 2), bool))
+
+
+def test_the_example_of_the_page():
+    (code,) = blocks('explanation/dice.md', 'python')
+    names: dict = {}
+    exec(code, names)
+    assert names['each'] == pytest.approx([0.967, 0], abs=5e-4)
+    assert names['mean'] == pytest.approx(0.483, abs=5e-4)
+    assert names['pooled'] == pytest.approx(0.958, abs=5e-4)

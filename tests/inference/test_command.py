@@ -239,7 +239,7 @@ def everything(folder):
 
 @pytest.fixture
 def my_tissue(tmp_path):
-    """Images and ground truth, as docs/data.md has them."""
+    """Images and ground truth, as docs/howto/data.md has them."""
     image = np.full((70, 80, 3), 120, np.uint8)
     for name in ('a', 'b'):
         for part in ('images', 'masks'):

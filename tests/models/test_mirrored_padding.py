@@ -377,7 +377,7 @@ def test_crops_of_the_shipped_configs_are_multiples(path):
 def test_whole_images_are_mirrored_by_the_pipeline_of_the_docs(shared_data):
     folder = shared_data('glas_bench')
     path = sorted((folder / 'images').iterdir())[0]
-    text = (CONFIGS.parent / 'docs/training.md').read_text()
+    text = (CONFIGS.parent / 'docs/howto/training.md').read_text()
     namespace = {}
     exec(re.search(r'^train_pipeline = .*?^\]$', text, re.M | re.S)[0], namespace)
     pipeline = Compose(namespace['train_pipeline'])

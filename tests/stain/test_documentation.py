@@ -1,4 +1,4 @@
-"""The example of docs/stain.md does what it says, as it stands there."""
+"""The example of docs/howto/stain.md does what it says, as it stands there."""
 
 import re
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from sections import section
 
-PAGE = Path(__file__).resolve().parents[2] / 'docs' / 'stain.md'
+PAGE = Path(__file__).resolve().parents[2] / 'docs/howto/stain.md'
 OTHER = ([0.5, 0.75, 0.43], [0.1, 0.95, 0.25])
 
 

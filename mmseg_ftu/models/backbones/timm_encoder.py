@@ -7,7 +7,7 @@ head and its switch apply to all of them, and a stage means the same: a loss on 
 reaches the first k + 1 quarters of the blocks only.
 
 timm's network is ``net`` here, with timm's names. The licences of weights differ from
-that of timm's code: see docs/encoders.md.
+that of timm's code: see docs/howto/encoders.md.
 """
 
 import logging
