@@ -29,7 +29,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('--rounds', type=int, default=3)
-    parser.add_argument('--epochs', type=int, default=5, help='of a training')
+    parser.add_argument(
+        '--epochs', type=int, default=5, help='of a training, at least 2'
+    )
     everything = ['train', 'predict', 'prepare']
     parser.add_argument('--only', nargs='+', default=everything, choices=everything)
     args = parser.parse_args()
@@ -92,13 +94,18 @@ def clock(call: Callable[[], int], keep: str) -> tuple[float, float]:
 
 
 def tool(name: str, *arguments: str) -> int:
-    """Run a tool; return the peak of its resident memory in KiB."""
+    """Run a tool; return the peak of its resident memory in KiB.
+
+    Raises:
+        SystemExit: If it fails, with the end of what it said.
+    """
     command = [sys.executable, '-W', 'ignore', f'tools/{name}.py', *arguments]
-    quiet = subprocess.DEVNULL
-    child = subprocess.Popen(command, cwd=ROOT, stdout=quiet, stderr=quiet)
-    _, status, usage = os.wait4(child.pid, 0)
-    if status:
-        raise SystemExit(f'failed: {" ".join(command)}')
+    with tempfile.TemporaryFile('w+') as said:
+        child = subprocess.Popen(command, cwd=ROOT, stdout=said, stderr=said)
+        _, status, usage = os.wait4(child.pid, 0)
+        if status:
+            said.seek(0)
+            raise SystemExit(f'failed: {" ".join(command)}\n{said.read()[-2000:]}')
     return usage.ru_maxrss
 
 
