@@ -8,11 +8,13 @@ PY := $(VENV)/bin/python
 DATA ?=
 ORGAN ?= tissue
 PAIRS ?=
+# make bench-all MINUTES=600
+MINUTES ?= 60
 QS := $(if $(DATA),quickstart_own,quickstart)
 QS_CONFIG := configs/tissue/coat_slim_daformer_switch.py
 export NO_ALBUMENTATIONS_UPDATE := 1
 
-.PHONY: help env quickstart test test-slow test-lowest lowest lint format docs site dist bench clean
+.PHONY: help env quickstart test test-slow test-lowest lowest lint format docs site dist bench bench-all clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -96,15 +98,11 @@ dist: env  ## build the sdist and the wheel into dist/, and check them
 	$(PY) -m build
 	$(PY) -m twine check --strict dist/*
 
-bench: env  ## side-by-side timings
-	$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
-	$(PY) benchmarks/startup.py
-	$(PY) benchmarks/pipeline.py
-	$(PY) benchmarks/attention.py
-	$(PY) benchmarks/inference.py
-	$(PY) benchmarks/train_step.py
-	$(PY) benchmarks/stain.py --sizes 768
-	$(PY) benchmarks/predict.py
+bench: env  ## measure the three most important ratios, compare with benchmarks/guard.json
+	$(PY) benchmarks/guard.py
+
+bench-all: env  ## all benchmarks that fit into MINUTES (60), as a page in bench/
+	$(PY) benchmarks/run.py --minutes $(MINUTES) --out bench
 
 clean:  ## remove the environment and what the quickstart made
-	rm -rf $(VENV) $(LOWEST) quickstart quickstart_own build dist site docs/examples .examples_cache
+	rm -rf $(VENV) $(LOWEST) quickstart quickstart_own build dist site docs/examples .examples_cache bench

@@ -1,6 +1,6 @@
 """What it gives that our tools tell glibc to keep freed memory.
 
-    python benchmarks/allocator.py [--rounds 3] [--only train predict prepare]
+    python benchmarks/allocator.py [--rounds 3] [--epochs 5] [--only train predict]
 
 Whole processes of ``tools/``, with ``MMSEG_FTU_KEEP_MEMORY`` 0 and 1 by turns, on real
 tissue of ``MMSEG_FTU_DATA`` (default ``../shared/data``).
@@ -21,7 +21,6 @@ from tissue_sets import DATA, SETS, prepare
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = 'configs/tissue/resnet18_unet.py'
-EPOCHS = '5'
 KIDNEY = DATA / 'kidney_glomeruli_he_pas_roi'
 
 
@@ -30,6 +29,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('--rounds', type=int, default=3)
+    parser.add_argument(
+        '--epochs', type=int, default=5, help='of a training, at least 2'
+    )
     everything = ['train', 'predict', 'prepare']
     parser.add_argument('--only', nargs='+', default=everything, choices=everything)
     args = parser.parse_args()
@@ -39,19 +41,19 @@ def main() -> None:
         work = Path(folder)
         glas = prepare(SETS['glas'], work / 'glas')
         os.environ |= dict(FTU_DATA=str(glas.prepared), FOLD='0')
-        commands = make_commands(work, glas.prepared)
+        commands = make_commands(work, glas.prepared, args.epochs)
         for name in args.only:
             print(compare(name, commands[name], work / 'out', args.rounds), flush=True)
 
 
-def make_commands(work: Path, prepared: Path) -> dict[str, list[str]]:
+def make_commands(work: Path, prepared: Path, epochs: int) -> dict[str, list[str]]:
     """Return the commands; each writes into ``out``."""
     out = str(work / 'out')
-    quick = ['--cfg-options', f'train_cfg.val_interval={EPOCHS}']
-    train = ['train', CONFIG, '--epochs', EPOCHS, *quick, '--work-dir']
+    quick = ['--cfg-options', f'train_cfg.val_interval={epochs}']
+    train = ['train', CONFIG, '--epochs', str(epochs), *quick, '--work-dir']
     trained = work / 'trained'
     tool(*train, str(trained))
-    checkpoint = trained / f'epoch_{EPOCHS}.pth'
+    checkpoint = trained / f'epoch_{epochs}.pth'
     return {
         'train': [*train, out],
         'predict': [
@@ -92,13 +94,18 @@ def clock(call: Callable[[], int], keep: str) -> tuple[float, float]:
 
 
 def tool(name: str, *arguments: str) -> int:
-    """Run a tool; return the peak of its resident memory in KiB."""
+    """Run a tool; return the peak of its resident memory in KiB.
+
+    Raises:
+        SystemExit: If it fails, with the end of what it said.
+    """
     command = [sys.executable, '-W', 'ignore', f'tools/{name}.py', *arguments]
-    quiet = subprocess.DEVNULL
-    child = subprocess.Popen(command, cwd=ROOT, stdout=quiet, stderr=quiet)
-    _, status, usage = os.wait4(child.pid, 0)
-    if status:
-        raise SystemExit(f'failed: {" ".join(command)}')
+    with tempfile.TemporaryFile('w+') as said:
+        child = subprocess.Popen(command, cwd=ROOT, stdout=said, stderr=said)
+        _, status, usage = os.wait4(child.pid, 0)
+        if status:
+            said.seek(0)
+            raise SystemExit(f'failed: {" ".join(command)}\n{said.read()[-2000:]}')
     return usage.ru_maxrss
 
 

@@ -5,7 +5,7 @@ starts from random weights. Peers are built as their documentation shows, with a
 of the same kind and width.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import segmentation_models_pytorch as smp
@@ -20,7 +20,6 @@ from mmseg.models.decode_heads import SegformerHead
 from mmseg.registry import MODELS
 from timm.models.coat import CoaT as TimmCoaT
 from torch import Tensor, nn
-from transformers import SegformerConfig, SegformerForSemanticSegmentation
 
 from mmseg_ftu.models.backbones import CoaT, MiT
 from mmseg_ftu.models.backbones.coat_variants import resolve_arch
@@ -120,6 +119,9 @@ def segformer_mmseg() -> nn.Module:
 
 
 def segformer_transformers() -> nn.Module:
+    # here, since mmpretrain cannot be imported beside transformers 5
+    from transformers import SegformerConfig, SegformerForSemanticSegmentation
+
     config = SegformerConfig(
         depths=list(B2.depths),
         hidden_sizes=list(B2.embed_dims),
@@ -227,12 +229,12 @@ def encoder(model: nn.Module) -> nn.Module:
     return found
 
 
-def build_group(name: str, size: int, only: str | None = None) -> dict[str, nn.Module]:
-    """Build the contestants of a model on one seed, or one of them."""
+def build_group(name: str, size: int, only: Sequence[str]) -> dict[str, nn.Module]:
+    """Build some contestants of a model, each on one seed."""
     init_default_scope('mmseg')
     models = {}
     for contestant, builder in GROUPS[name].items():
-        if only in (None, contestant):
+        if contestant in only:
             torch.manual_seed(0)
             models[contestant] = builder(size)
     return models

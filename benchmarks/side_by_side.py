@@ -19,6 +19,7 @@ from statistics import median
 import torch
 from contestants import GROUPS, build_group, encoder
 from peak_memory import peak_mib
+from ratios import ratio_cell, ratios
 from torch import nn
 
 Step = Callable[[nn.Module, torch.Tensor], None]
@@ -30,6 +31,9 @@ def parse_args(doc: str) -> argparse.Namespace:
     )
     parser.add_argument(
         '--models', nargs='+', default=list(GROUPS), metavar='NAME', help='rows to run'
+    )
+    parser.add_argument(
+        '--against', nargs='+', metavar='NAME', help='contestants beside ours'
     )
     parser.add_argument('--size', type=int, default=768, help='image side, px')
     parser.add_argument('--batch', type=int, default=1)
@@ -51,7 +55,17 @@ def parse_args(doc: str) -> argparse.Namespace:
     unknown = set(args.models) - set(GROUPS)
     if unknown:
         parser.error(f'--models: unknown {sorted(unknown)}, choose from {list(GROUPS)}')
+    peers = {name for model in args.models for name in GROUPS[model]} - {'ours'}
+    if unknown := set(args.against or ()) - peers:
+        parser.error(f'--against: unknown {sorted(unknown)}, choose from {peers}')
     return args
+
+
+def chosen(args: argparse.Namespace, name: str) -> list[str]:
+    """Return the contestants of a model that take part, ours first."""
+    if args.against is None:
+        return list(GROUPS[name])
+    return [key for key in GROUPS[name] if key == 'ours' or key in args.against]
 
 
 def precision(args: argparse.Namespace) -> AbstractContextManager:
@@ -80,7 +94,7 @@ def compare(
     """Time the contestants of a model and return the rows of the table."""
     models = {
         key: prepare(args, model, training)
-        for key, model in build_group(name, args.size).items()
+        for key, model in build_group(name, args.size, chosen(args, name)).items()
     }
     x = images(args, name, training)
     peaks = {key: warm_up(args, step, model, x) for key, model in models.items()}
@@ -93,9 +107,7 @@ def compare(
     gc.collect()
     rows = []
     for key in times:
-        ratios = [t / o for t, o in zip(times[key], times['ours'], strict=True)]
-        ratio = f'{median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})'
-        ratio = '' if key == 'ours' else ratio
+        ratio = '' if key == 'ours' else ratio_cell(ratios(times[key], times['ours']))
         row = f'| {name} | {key} | {median(times[key]):.3g} | {ratio} |'
         peak = probe_apart(name, key) if args.memory else peaks[key]
         rows.append(row + ('' if peak is None else f' {peak:.0f} |'))
@@ -148,7 +160,7 @@ def probe(args: argparse.Namespace, step: Step, training: bool) -> float:
     """Return the peak memory of the first step of a contestant, in MiB."""
     name, contestant = args.probe
     model = prepare(
-        args, build_group(name, args.size, contestant)[contestant], training
+        args, build_group(name, args.size, [contestant])[contestant], training
     )
     return peak_mib(partial(step, model, images(args, name, training)))
 

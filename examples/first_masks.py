@@ -183,6 +183,7 @@ plt.show()
 #
 # - `mmseg-ftu report out --gt data/tissue --run run --out report.html` writes all of
 #   this as one page.
-# - [Training](../docs/howto/training.md): longer, with the switched auxiliary loss, and with
-#   other networks.
-# - [Prediction](../docs/howto/prediction.md): slides, outlines for QuPath, and from Python.
+# - [Training](../docs/howto/training.md): longer, with the switched auxiliary loss, and
+#   with other networks.
+# - [Prediction](../docs/howto/prediction.md): slides, outlines for QuPath, and from
+#   Python.

@@ -20,7 +20,7 @@
 # It reads the records of this project's own study on colon glands (GlaS), as far as
 # they are there, and computes all numbers and sentences below from them. For a study of
 # your own, change the two paths.
-# [Which way of training is better?](../docs/howto/studies.md) explains plan, runs and methods.
+# [Studies](../docs/howto/studies.md) explains plan, runs and methods.
 
 # %%
 from pathlib import Path

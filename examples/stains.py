@@ -18,8 +18,8 @@
 # another one, the *target*. This notebook shows on pictures what it does, what is
 # measured, and how stains are varied in training. It takes a few seconds.
 #
-# [Stain normalisation, the engine](../docs/explanation/stain.md) says how it is computed,
-# [Data of your own](../docs/howto/stain.md) how to use it on a data set.
+# [Stain normalisation](../docs/explanation/stain.md) says how it is computed,
+# [Normalise stains](../docs/howto/stain.md) how to use it on a data set.
 
 # %%
 import os

@@ -290,14 +290,13 @@ class FTUPredictor:
             disable=not self.progress,
         )
         for row in tile_rows(*cut):
-            values: list[np.ndarray | None] = []
             images = ordered_map(partial(self._tile_image, loaded), row, 1, AHEAD)
-            for chunk in _chunks(images, self.network.batch_size):
-                shown = [image for image in chunk if image is not None]
-                results = iter(self.network(shown) if shown else ())
-                values += [None if i is None else next(results) for i in chunk]
-                seen[0] += len(shown)
-                bar.update(len(chunk))
+            values: list[np.ndarray | None] = [None] * len(row)
+            for chunk in _chunks(_not_empty(images, bar), self.network.batch_size):
+                results = self.network([image for _, image in chunk])
+                for (place, _), result in zip(chunk, results, strict=True):
+                    values[place] = result
+                seen[0] += len(chunk)
             seen[1] += len(row)
             yield row, values
         bar.close()
@@ -305,7 +304,7 @@ class FTUPredictor:
     def _tile_image(self, loaded: TiledImage, tile: Tile) -> np.ndarray | None:
         """Return what the network sees of a tile, None if it is empty."""
         image = loaded.read_tile(tile.top, tile.left, *tile.shape)
-        if tissue_mask(image).mean() < self.min_tissue:
+        if self.min_tissue and tissue_mask(image).mean() < self.min_tissue:
             return None
         return loaded.paint(image)
 
@@ -320,6 +319,16 @@ class FTUPredictor:
             loaded.pixel_size,
             self.upsample,
         )
+
+
+def _not_empty(
+    images: Iterator[np.ndarray | None], bar: 'tqdm[Any]'
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield the tiles of a row that the network sees, with their places in it."""
+    for place, image in enumerate(images):
+        bar.update()
+        if image is not None:
+            yield place, image
 
 
 def _chunks(items: Iterator[T], size: int) -> Iterator[list[T]]:

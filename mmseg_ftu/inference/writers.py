@@ -12,20 +12,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mmseg_ftu.io.atomic_files import write_bytes
+from mmseg_ftu.io.atomic_files import write_bytes, write_png
 from mmseg_ftu.io.tiled_tiff import write_tiled_tiff
 from mmseg_ftu.masks.draw_outlines import PREDICTION_COLOUR, draw_outlines
 from mmseg_ftu.masks.run_mask import RunMask, checked_strips
 
 MAX_PNG_SIDE = 8192  # px; a PNG is held in memory as a whole, here and by its readers
 MAX_OVERLAY_SIDE = 2048  # px
-
-# Masks: run lengths of unfiltered rows. 3000 x 3000 with 40 units: 20 ms and 35 kB;
-# with OpenCV's defaults for level 1 73 ms and 83 kB.
-PNG_OPTIONS = [cv2.IMWRITE_PNG_COMPRESSION, 1]
-PNG_OPTIONS += [cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
-if hasattr(cv2, 'IMWRITE_PNG_FILTER'):
-    PNG_OPTIONS += [cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE]
 
 
 def mask_suffix(shape: tuple[int, int]) -> str:
@@ -70,8 +63,7 @@ def write_mask(
     pixels = np.empty(shape, np.uint8)
     for y, strip in checked:
         pixels[y : y + len(strip)] = _visible(strip)
-    _, encoded = cv2.imencode('.png', pixels, PNG_OPTIONS)
-    write_bytes(Path(path), encoded.tobytes())
+    write_png(Path(path), pixels)
 
 
 def write_probability(

@@ -250,6 +250,28 @@ def test_empty_tiles_are_skipped_and_counted(predictor):
     assert empty.mask.max() == 0
 
 
+def test_batches_are_full_although_tiles_between_are_empty(predictor, monkeypatch):
+    image = np.concatenate([tissue(96, 96)] * 6, axis=1)
+    image[:, 96:192] = image[:, 288:384] = 245  # tiles 1 and 3
+    image[:, :96] = image[:, 192:288] = image[:, 384:] = (150, 90, 150)
+    options = dict(size=96, pixel_size=1, mode='tiles', tile=96, overlap=0)
+    predict = predictor(constant(small_config(), 0.9), batch_size=3, **options)
+    sizes, network = [], predict.network
+
+    def remember(images):
+        sizes.append(len(images))
+        return network(images)
+
+    remember.batch_size = 3
+    monkeypatch.setattr(predict, 'network', remember)
+    found = predict(image, pixel_size=1)
+    assert sizes == [3, 1]
+    assert found.tiles == (4, 6)
+    shown = found.probability.reshape(96, 6, 96).transpose(1, 0, 2)
+    for place, expected in enumerate([0.9, 0, 0.9, 0, 0.9, 0.9]):
+        assert np.abs(shown[place] - expected).max() < 0.01
+
+
 @pytest.mark.parametrize(
     ('pixel_size', 'shape'), [(1, (300, 420)), (0.5, (150, 210)), (2, (600, 840))]
 )

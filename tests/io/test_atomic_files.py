@@ -43,6 +43,14 @@ def test_write_png_keeps_pixels_and_channels(tmp_path):
     assert sorted(os.listdir(tmp_path)) == ['a.png', 'm.png']
 
 
+def test_masks_are_run_lengths_smaller_than_opencvs(tmp_path):
+    mask = cv2.circle(np.zeros((600, 600), np.uint8), (300, 300), 200, 1, -1)
+    write_png(tmp_path / 'm.png', mask)
+    _, usual = cv2.imencode('.png', mask, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    assert (tmp_path / 'm.png').stat().st_size < len(usual) / 2
+    assert (cv2.imread(tmp_path / 'm.png', cv2.IMREAD_UNCHANGED) == mask).all()
+
+
 @pytest.mark.parametrize('call', ['fsync', 'replace'])
 def test_a_failure_keeps_the_old_file_and_leaves_no_other(tmp_path, monkeypatch, call):
     path = tmp_path / 'a.txt'

@@ -65,6 +65,16 @@ def test_any_block_is_that_of_the_resized_image(shape, new_shape):
     assert (read_resized(source, new_shape) == whole).all()
 
 
+@pytest.mark.parametrize('factor', [2, 3, 8])
+def test_blocks_of_a_whole_factor_are_exactly_those_of_preparation(factor):
+    image = noise(factor * 60, factor * 41)
+    expected = resize_image(image, (60, 41))
+    for box in ((0, 0, 60, 41), (7, 5, 20, 30), (59, 40, 1, 1)):
+        top, left, height, width = box
+        block = read_scaled(ArraySource(image), (60, 41), box)
+        assert (block == expected[top : top + height, left : left + width]).all()
+
+
 @pytest.mark.parametrize(
     ('new_shape', 'level'),
     [((400, 300), 0), ((201, 150), 0), ((200, 150), 1), ((60, 45), 1), ((50, 30), 2)],

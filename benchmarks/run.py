@@ -1,0 +1,209 @@
+"""Run all benchmarks in one go, within a number of minutes.
+
+    python benchmarks/run.py --minutes 60 --out bench [--only predict slides]
+
+They run in the order of `BENCHMARKS`, the most important first, each as long as it is
+expected to end within the minutes that are left; the others are listed as left out, and
+one that takes far longer than expected is ended. The folder gets ``bench.md``, a page
+with the machine, its versions and settings and all tables, and ``bench.json`` with the
+same and each ratio as numbers. Both are written anew after each benchmark. Ends with
+exit code 1 if one failed.
+"""
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from machine import describe_machine
+from result_tables import ratios_of, read_rows
+
+ROOT = Path(__file__).resolve().parents[1]
+DATA = Path(os.environ.get('MMSEG_FTU_DATA', ROOT.parent / 'shared' / 'data'))
+PATIENCE = 2  # times the minutes that a benchmark is expected to take
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A script with its options.
+
+    Attributes:
+        name: What ``--only`` calls it.
+        words: Script and options; ``{data}`` stands for the folder of real tissue,
+            ``{out}`` for that of the results.
+        minutes: What it takes on two idle cores, roughly.
+    """
+
+    name: str
+    words: str
+    minutes: float
+
+    def command(self, out: Path) -> list[str]:
+        """Return the words of the command, after the Python."""
+        script, *options = self.words.split()
+        words = (word.format(data=DATA, out=out.resolve()) for word in options)
+        return [f'benchmarks/{script}.py', *words]
+
+
+BENCHMARKS = [
+    Benchmark('train_step', 'train_step --rounds 2', 12),
+    Benchmark('inference', 'inference --rounds 3', 5),
+    Benchmark('predict', 'predict --images 8 --rounds 5', 3),
+    Benchmark('slides', 'slides --rounds 3 --side 4096', 8),
+    Benchmark('preparation', 'preparation', 2),
+    Benchmark('pipeline', 'pipeline', 2),
+    Benchmark('startup', 'startup', 2),
+    Benchmark('attention', 'attention', 2),
+    Benchmark('depthwise', 'depthwise', 2),
+    Benchmark('stain', 'stain --sizes 768', 2),
+    Benchmark('share', 'predict --share --images 4', 2),
+    Benchmark('memory', 'predict --memory 5000 10000 20000', 2),
+    Benchmark('pyramid', 'pyramid --sides 8192', 1),
+    Benchmark('geojson', 'geojson', 1),
+    Benchmark('annotations', 'annotations', 2),
+    Benchmark('stain_canvas', 'stain_canvas', 0.5),
+    Benchmark('touching_units', 'touching_units {data}/glas_bench/masks', 1),
+    Benchmark('allocator', 'allocator', 30),
+    Benchmark('study_simulation', 'study_simulation --studies 1000', 30),
+    Benchmark('large slides', 'slides --rounds 3', 180),
+    Benchmark('accuracy', 'accuracy --minutes 10 --out {out}/accuracy.csv', 3000),
+]
+
+
+@dataclass
+class Run:
+    """What became of a benchmark.
+
+    Attributes:
+        name: Its name.
+        command: Its command.
+        status: ``done``, ``failed``, ``ended`` or ``left out``, with the reason.
+        seconds: How long it took.
+        output: What it printed.
+    """
+
+    name: str
+    command: list[str]
+    status: str
+    seconds: float = 0.0
+    output: str = ''
+    rows: list[dict[str, str]] = field(default_factory=list)
+    ratios: list[dict] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.rows = list(read_rows(self.output))
+        self.ratios = [
+            dict(row=row, column=column, **ratio._asdict())
+            for row in self.rows
+            for column, ratio in ratios_of(row).items()
+        ]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    names = [benchmark.name for benchmark in BENCHMARKS]
+    add('--minutes', type=float, default=60)
+    add('--out', type=Path, default=Path('bench'), help='folder to write')
+    add('--only', nargs='+', choices=names, metavar='NAME', help=', '.join(names))
+    add('--python', nargs='+', default=[], metavar='NAME=PATH', help='see slides.py')
+    args = parser.parse_args()
+    end = time.monotonic() + 60 * args.minutes
+    machine, runs = describe_machine(), []
+    for benchmark in BENCHMARKS:
+        if args.only is None or benchmark.name in args.only:
+            command = benchmark.command(args.out)
+            if args.python and command[0] == 'benchmarks/slides.py':
+                command += ['--python', *args.python]
+            runs.append(run_within(benchmark, command, end))
+            write(args.out, machine, runs)
+            print(f'{benchmark.name}: {runs[-1].status}', flush=True)
+    print(f'written: {args.out}/bench.md and bench.json')
+    return 1 if any(run.status.startswith('failed') for run in runs) else 0
+
+
+def run_within(benchmark: Benchmark, command: list[str], end: float) -> Run:
+    """Run a benchmark if it is expected to end in time.
+
+    Args:
+        benchmark: What to run.
+        command: Its command.
+        end: Time of ``time.monotonic()`` at which all have to end.
+    """
+    left = end - time.monotonic()
+    if 60 * benchmark.minutes > left:
+        reason = f'takes about {benchmark.minutes:g} minutes, {left / 60:.0f} are left'
+        return Run(benchmark.name, command, f'left out: {reason}')
+    start = time.monotonic()
+    limit = min(left, 60 * benchmark.minutes * PATIENCE)
+    status, output = run_command(command, limit)
+    return Run(benchmark.name, command, status, time.monotonic() - start, output)
+
+
+def run_command(command: Sequence[str], limit: float) -> tuple[str, str]:
+    """Run a script for so many seconds at most; returns status and output."""
+    child = subprocess.Popen(
+        [sys.executable, '-W', 'ignore', *command],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        output, errors = child.communicate(timeout=limit)
+    except subprocess.TimeoutExpired:
+        os.killpg(child.pid, signal.SIGKILL)  # with the processes that it started
+        return f'ended after {limit / 60:.0f} minutes', child.communicate()[0]
+    if child.returncode:
+        last = (errors.strip().splitlines() or ['no message'])[-1]
+        return f'failed with exit code {child.returncode}: {last}', output
+    return 'done', output
+
+
+def write(folder: Path, machine: dict[str, str], runs: list[Run]) -> None:
+    """Write the page and the numbers."""
+    folder.mkdir(parents=True, exist_ok=True)
+    found = dict(machine=machine, runs=[asdict(run) for run in runs])
+    (folder / 'bench.json').write_text(json.dumps(found, indent=2) + '\n')
+    (folder / 'bench.md').write_text('\n'.join(page(machine, runs)) + '\n')
+
+
+def page(machine: dict[str, str], runs: list[Run]) -> Iterator[str]:
+    """Yield the lines of the page."""
+    yield from ('# Benchmarks', '', '| machine | |', '|---|---|')
+    yield from (f'| {name} | {value} |' for name, value in machine.items())
+    yield from ('', '| benchmark | what became of it | s |', '|---|---|---|')
+    yield from (f'| {run.name} | {run.status} | {run.seconds:.0f} |' for run in runs)
+    for run in runs:
+        if run.output:
+            yield from ('', f'## {run.name}', '')
+            yield from ('```bash', f'python {" ".join(run.command)}', '```', '')
+            yield from as_markdown(run.output)
+
+
+def as_markdown(output: str) -> Iterator[str]:
+    """Yield the lines of an output; what is not a table stands as it was printed."""
+    block: list[str] = []
+    for line in [*output.splitlines(), '|']:
+        if not line.startswith('|'):
+            block.append(line)
+            continue
+        if any(text.strip() for text in block):
+            yield from ('', '```text', *'\n'.join(block).strip('\n').split('\n'))
+            yield from ('```', '')
+        block = []
+        if line != '|':
+            yield line
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,72 @@
+import json
+import time
+from pathlib import Path
+
+import pytest
+import run
+
+ROOT = Path(__file__).parents[2]
+# run.py runs them; the others are shared modules
+SHARED = {
+    *('contestants', 'guard', 'machine', 'peak_memory', 'ratios', 'result_tables'),
+    *('run', 'side_by_side', 'slide_contestants', 'slide_inputs', 'slide_steps'),
+    *('stopwatch', 'tissue_peers', 'tissue_sets'),
+}
+
+
+def test_every_benchmark_is_run():
+    scripts = {path.stem for path in (ROOT / 'benchmarks').glob('*.py')} - SHARED
+    assert {benchmark.words.split()[0] for benchmark in run.BENCHMARKS} == scripts
+
+
+def test_folders_are_filled_in(tmp_path):
+    accuracy = run.BENCHMARKS[-1].command(tmp_path)
+    assert accuracy[0] == 'benchmarks/accuracy.py'
+    assert accuracy[-1] == f'{tmp_path}/accuracy.csv'
+
+
+def test_what_would_not_end_in_time_is_left_out():
+    benchmark = run.Benchmark('long', 'long', 5)
+    found = run.run_within(benchmark, ['benchmarks/none.py'], time.monotonic() + 60)
+    assert found.status.startswith('left out: takes about 5 minutes')
+    assert found.output == ''
+
+
+@pytest.mark.parametrize(
+    ('code', 'limit', 'status', 'output'),
+    [
+        ('print("| a |")', 60, 'done', '| a |\n'),
+        ('raise SystemExit("why")', 60, 'failed with exit code 1: why', ''),
+        ('print(1, flush=True); import time; time.sleep(60)', 2, 'ended', '1\n'),
+    ],
+)
+def test_status_of_a_script(tmp_path, code, limit, status, output):
+    script = tmp_path / 'script.py'
+    script.write_text(code)
+    found = run.run_command([str(script)], limit)
+    assert found[0].startswith(status)
+    assert found[1] in (output, '')  # a busy machine may not come to print
+
+
+def test_page_and_numbers(tmp_path):
+    output = 'said\n\n| a | times slower |\n|---|---|\n| b | 2.0 (1.5 to 3.0) |\n'
+    runs = [
+        run.Run('one', ['benchmarks/one.py'], 'done', 3.2, output),
+        run.Run('two', ['benchmarks/two.py'], 'left out: x'),
+    ]
+    run.write(tmp_path, {'processor': 'Fast 9'}, runs)
+    page = (tmp_path / 'bench.md').read_text()
+    assert '| processor | Fast 9 |' in page
+    assert '| two | left out: x | 0 |' in page
+    assert '```text\nsaid\n```\n\n| a | times slower |\n|---|---|\n| b |' in page
+    numbers = json.loads((tmp_path / 'bench.json').read_text())
+    assert numbers['machine'] == {'processor': 'Fast 9'}
+    assert numbers['runs'][0]['ratios'] == [
+        {
+            'row': {'a': 'b', 'times slower': '2.0 (1.5 to 3.0)'},
+            'column': 'times slower',
+            'median': 2.0,
+            'low': 1.5,
+            'high': 3.0,
+        }
+    ]
