@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Make the models of this folder again:  models/build.sh DATA WORK
+# Make a model again:  models/build.sh DATA WORK glomeruli_pas|prostate_glands_he
 # DATA holds kidney_glomeruli_pas/ and prostate_rings/ (see README.md), WORK takes prepared
 # images, runs and scores. What is done is not repeated; delete WORK to begin afresh.
 set -euo pipefail
@@ -43,16 +43,32 @@ train() { # WORK_DIR EPOCHS FOLD=NUMBER [CFG_OPTION ...]
     --cfg-options "train_cfg.val_interval=$epochs" "$@"
 }
 
-# The paper says 20x, which is .5 um/px on that scanner. Whole glomeruli are then 183 um wide
-# (median of the masks), as they should be.
-prepare glomeruli-pas "$DATA/kidney_glomeruli_pas" --organ kidney --data-source AIDPATH \
-  --pixel-size 0.5
-train_and_score glomeruli-pas 90 # 270 steps
+# The model of all images, beside this script. Its card holds the scores of the folds.
+export_one() { # NAME EPOCHS UNIT ORGAN DATA IMAGE
+  mmseg-ftu export model "$WORK/$1/all/epoch_$2.pth" "$MODELS/$1" --overwrite --half \
+    --unit "$3" --organ "$4" --author "the authors of mmseg_ftu" --license CC-BY-4.0 \
+    --data "$5" --data-license CC-BY-4.0 --image "$6" \
+    --scores "$WORK/$1/scores/evaluation_groups.csv"
+}
 
-# Tiles with tumour have no benign glands labelled, so they are left out. Tiles of one core
-# (P4_A13_...) stay in one fold.
-GLANDS=$WORK/prostate_gland_tiles
-python - "$DATA/prostate_rings" "$GLANDS" <<'PYTHON'
+NOTE='The scores are those of three models that each left out a third of the tiles'
+
+glomeruli_pas() {
+  # The paper says 20x, which is .5 um/px on that scanner. Whole glomeruli are then 183 um wide
+  # (median of the masks), as they should be.
+  prepare glomeruli-pas "$DATA/kidney_glomeruli_pas" --organ kidney --data-source AIDPATH \
+    --pixel-size 0.5
+  train_and_score glomeruli-pas 90 # 180 steps on the tiles of two folds, 270 on all
+  export_one glomeruli-pas 90 glomerulus kidney "24 tiles of 1024 x 1024 px, human kidney, PAS, of \
+AIDPATH (Bueno et al. 2020, https://doi.org/10.17632/k7nvtgn2x6), with masks by a Kaggle user. $NOTE, \
+which may come from the same slides" "$DATA/kidney_glomeruli_pas/images/10064.png"
+}
+
+prostate_glands_he() {
+  # Tiles with tumour have no benign glands labelled, so they are left out. Tiles of one core
+  # (P4_A13_...) stay in one fold.
+  GLANDS=$WORK/prostate_gland_tiles
+  python - "$DATA/prostate_rings" "$GLANDS" <<'PYTHON'
 import shutil
 import sys
 from pathlib import Path
@@ -70,23 +86,13 @@ for mask in sorted((source / 'masks').glob('*.png')):
     rows.append(f'{mask.stem},{"_".join(mask.stem.split("_")[:2])}')
 (target / 'index.csv').write_text('\n'.join(rows) + '\n')
 PYTHON
-prepare prostate-glands-he "$GLANDS" --organ prostate --data-source RINGS \
-  --index index.csv --group-column core
-train_and_score prostate-glands-he 150 # 150 steps
-
-# The models of all images, beside this script. Their cards hold the scores of the folds.
-export_one() { # NAME EPOCHS UNIT ORGAN DATA IMAGE
-  mmseg-ftu export model "$WORK/$1/all/epoch_$2.pth" "$MODELS/$1" --overwrite --half \
-    --unit "$3" --organ "$4" --author "the authors of mmseg_ftu" --license CC-BY-4.0 \
-    --data "$5" --data-license CC-BY-4.0 --image "$6" \
-    --scores "$WORK/$1/scores/evaluation_groups.csv"
-}
-
-NOTE='The scores are those of three models that each left out a third of the tiles'
-export_one glomeruli-pas 90 glomerulus kidney "24 tiles of 1024 x 1024 px, human kidney, PAS, of \
-AIDPATH (Bueno et al. 2020, https://doi.org/10.17632/k7nvtgn2x6), with masks by a Kaggle user. $NOTE, \
-which may come from the same slides" "$DATA/kidney_glomeruli_pas/images/10064.png"
-export_one prostate-glands-he 150 gland prostate "10 tiles of 512 x 512 px, benign glands of human \
+  prepare prostate-glands-he "$GLANDS" --organ prostate --data-source RINGS \
+    --index index.csv --group-column core
+  train_and_score prostate-glands-he 150 # as many steps
+  export_one prostate-glands-he 150 gland prostate "10 tiles of 512 x 512 px, benign glands of human \
 prostate, H&E, of RINGS (Salvi et al. 2021, https://doi.org/10.17632/h8bdwrtnr5.1). $NOTE; tiles of \
 one tissue core stay together, patients may not. Tumour was never shown to it" \
   "$DATA/prostate_rings/images/P4_A13_14_9_7.png"
+}
+
+"${3:?name the model: glomeruli_pas or prostate_glands_he}"

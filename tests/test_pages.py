@@ -9,7 +9,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / name for name in ('README.md', 'CONTRIBUTING.md')]
 PAGES += [
-    ROOT / f'{room}/README.md' for room in ('configs/ftu', 'docker', 'benchmarks')
+    ROOT / f'{room}/README.md'
+    for room in ('configs/ftu', 'docker', 'benchmarks', 'models')
 ]
 PAGES += sorted(ROOT.glob('docs/**/*.md'))
 PAGES += sorted(ROOT.glob('examples/*.py'))
