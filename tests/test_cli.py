@@ -96,7 +96,7 @@ def test_every_argument_has_a_help_that_can_be_read_alone(command):
 
 @pytest.mark.parametrize('command', COMMANDS)
 def test_every_option_is_documented(command):
-    pages = [ROOT / 'README.md', *(ROOT / 'docs').glob('*.md')]
+    pages = [ROOT / 'README.md', *(ROOT / 'docs').rglob('*.md')]
     text = '\n'.join(page.read_text(encoding='utf-8') for page in pages)
     documented = set(re.findall(r'(?<![\w-])--[a-z0-9][\w-]*', text))
     options = options_of(COMMANDS[command])
