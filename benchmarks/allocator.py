@@ -1,6 +1,6 @@
 """What it gives that our tools tell glibc to keep freed memory.
 
-    python benchmarks/allocator.py [--rounds 3] [--epochs 5] [--only train predict]
+    python benchmarks/allocator.py [--rounds 3] [--only train predict prepare]
 
 Whole processes of ``tools/``, with ``MMSEG_FTU_KEEP_MEMORY`` 0 and 1 by turns, on real
 tissue of ``MMSEG_FTU_DATA`` (default ``../shared/data``).
@@ -32,6 +32,7 @@ def main() -> None:
     parser.add_argument(
         '--epochs', type=int, default=5, help='of a training, at least 2'
     )
+    parser.add_argument('--images', type=int, help='to predict (all)')
     everything = ['train', 'predict', 'prepare']
     parser.add_argument('--only', nargs='+', default=everything, choices=everything)
     args = parser.parse_args()
@@ -41,14 +42,19 @@ def main() -> None:
         work = Path(folder)
         glas = prepare(SETS['glas'], work / 'glas')
         os.environ |= dict(FTU_DATA=str(glas.prepared), FOLD='0')
-        commands = make_commands(work, glas.prepared, args.epochs)
+        commands = make_commands(work, glas.prepared, args.epochs, args.images)
         for name in args.only:
             print(compare(name, commands[name], work / 'out', args.rounds), flush=True)
 
 
-def make_commands(work: Path, prepared: Path, epochs: int) -> dict[str, list[str]]:
+def make_commands(
+    work: Path, prepared: Path, epochs: int, images: int | None
+) -> dict[str, list[str]]:
     """Return the commands; each writes into ``out``."""
-    out = str(work / 'out')
+    out, shown = str(work / 'out'), work / 'shown'
+    shown.mkdir()
+    for path in sorted((prepared / 'images').iterdir())[:images]:
+        shutil.copy(path, shown)
     quick = ['--cfg-options', f'train_cfg.val_interval={epochs}']
     train = ['train', CONFIG, '--epochs', str(epochs), *quick, '--work-dir']
     trained = work / 'trained'
@@ -58,7 +64,7 @@ def make_commands(work: Path, prepared: Path, epochs: int) -> dict[str, list[str
         'train': [*train, out],
         'predict': [
             *('predict', CONFIG, str(checkpoint)),
-            *('--input', str(prepared / 'images'), '--output', out),
+            *('--input', str(shown), '--output', out),
         ],
         'prepare': [
             *('prepare_pairs', str(KIDNEY), out),
