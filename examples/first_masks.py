@@ -14,8 +14,8 @@
 # # From start to masks
 #
 # Images and masks, a network, its masks on images that it has not seen, and scores. The
-# commands are those of the page [Start](../docs/start.md). All of it takes two to three
-# minutes on two idle CPU cores.
+# commands are those of the page [Start](../docs/start.md). All of it takes four minutes
+# on one CPU core, and less on two.
 #
 # You need `pip install -e '.[examples]'`, and a notebook that was started from the
 # same environment, so that it finds `mmseg-ftu`.
