@@ -76,7 +76,7 @@ os.environ.pop('MMSEG_FTU_DATA', None)  # the site shows no images of other peop
 nb_custom_formats = {'.py': ['jupytext.reads', {'fmt': 'py:percent'}]}
 nb_execution_mode = 'cache'
 nb_execution_cache_path = str(ROOT / '.examples_cache' / code_id())
-nb_execution_timeout = 1800  # s, of a cell; a minute where the processor is idle
+nb_execution_timeout = 1800  # s, of a cell; the longest takes two minutes on one core
 nb_execution_in_temp = nb_execution_raise_on_error = nb_execution_show_tb = True
 nb_merge_streams = True
 nb_code_prompt_show = 'Show the {type} that does this'

@@ -22,8 +22,7 @@ RECORDS = ROOT / 'docs' / 'study' / 'records'
 QUICKER = {
     '--images 40 --size 256': '--images 10 --size 96',
     'data/tissue --size 256': 'data/tissue --size 96',
-    '--epochs 10': '--epochs 2',
-    'run/epoch_10.pth': 'run/epoch_2.pth',
+    'epochs, batch_size = 10, 4': 'epochs, batch_size = 2, 4',
 }
 
 
