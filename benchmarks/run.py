@@ -72,7 +72,7 @@ BENCHMARKS = [
     Benchmark('allocator', 'allocator', 30),
     Benchmark('study_simulation', 'study_simulation --studies 1000', 30),
     Benchmark('large slides', 'slides --rounds 3', 180),
-    Benchmark('accuracy', 'accuracy --minutes 10 --out {out}/accuracy.csv', 3000),
+    Benchmark('accuracy', 'accuracy --minutes 10 --records {out}/accuracy', 3000),
 ]
 
 

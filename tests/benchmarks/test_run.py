@@ -8,7 +8,8 @@ import run
 ROOT = Path(__file__).parents[2]
 # run.py runs them; the others are shared modules
 SHARED = {
-    *('contestants', 'guard', 'machine', 'peak_memory', 'ratios', 'result_tables'),
+    *('accuracy_calibration', 'accuracy_records', 'contestants', 'guard', 'machine'),
+    *('peak_memory', 'ratios', 'result_tables'),
     *('run', 'side_by_side', 'slide_contestants', 'slide_inputs', 'slide_steps'),
     *('stopwatch', 'tissue_peers', 'tissue_sets'),
 }
@@ -22,7 +23,7 @@ def test_every_benchmark_is_run():
 def test_folders_are_filled_in(tmp_path):
     accuracy = run.BENCHMARKS[-1].command(tmp_path)
     assert accuracy[0] == 'benchmarks/accuracy.py'
-    assert accuracy[-1] == f'{tmp_path}/accuracy.csv'
+    assert accuracy[-1] == f'{tmp_path}/accuracy'
 
 
 def test_what_would_not_end_in_time_is_left_out():

@@ -1,0 +1,94 @@
+"""Seconds a training step of each contestant of ``accuracy.py``, measured by turns."""
+
+import json
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import tissue_peers
+import torch
+from tissue_peers import Peer
+from tissue_sets import TissueSet
+
+STEPS = 26  # of a round; the first quarter is left out
+Timer = Callable[[int], float]
+
+
+def file_of(folder: Path) -> Path:
+    return folder / 'calibration.json'
+
+
+def read(folder: Path) -> dict[str, float]:
+    """Return seconds a step by contestant.
+
+    Raises:
+        SystemExit: There is no calibration.
+    """
+    if not file_of(folder).is_file():
+        raise SystemExit('run --calibrate on an idle machine first')
+    return json.loads(file_of(folder).read_text())['seconds']
+
+
+def calibrate(
+    timers: dict[str, Timer], rounds: int, threads: int, folder: Path
+) -> None:
+    """Time all contestants by turns and write the medians of the rounds.
+
+    Contestants that are not among ``timers`` keep their seconds; give all of them on
+    another machine.
+    """
+    known = json.loads(file_of(folder).read_text()) if file_of(folder).is_file() else {}
+    measured: dict[str, list[float]] = {name: [] for name in timers}
+    for turn in range(rounds):
+        for name, timer in timers.items():
+            seconds = timer(threads)
+            measured[name].append(round(seconds, 3))
+            print(f'{turn + 1}/{rounds} {name}: {seconds:.3f} s a step', flush=True)
+    text = json.dumps(
+        dict(
+            threads=threads,
+            torch=torch.__version__,
+            seconds=known.get('seconds', {})
+            | {name: round(median(times), 3) for name, times in measured.items()},
+            rounds=known.get('rounds', {}) | measured,
+        ),
+        indent=2,
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    file_of(folder).write_text(text + '\n')
+
+
+def timer_of_peer(peer: Peer, tissue: TissueSet) -> Timer:
+    def time_steps(threads: int) -> float:
+        ids = tissue.ids(0, held_out=False)
+        images, masks = zip(*map(tissue.read, ids), strict=True)
+        ends: list[float] = []
+        tissue_peers.train(
+            peer,
+            images,
+            masks,
+            STEPS,
+            after_step=lambda step: ends.append(time.perf_counter()),
+        )
+        return median(np.diff(ends[STEPS // 4 :]))
+
+    return time_steps
+
+
+def timer_of_ours(
+    config: Path, tissue: TissueSet, work: Path, train_config: Callable
+) -> Timer:
+    """Time by the log of ``tools/train.py``, waiting for the loader included."""
+
+    def time_steps(threads: int) -> float:
+        folder = work / f'calibration_{config.stem}'
+        shutil.rmtree(folder, ignore_errors=True)
+        train_config(config, tissue, 0, STEPS, folder, threads)
+        log = next(folder.rglob('scalars.json')).read_text().splitlines()
+        times = [record['time'] for record in map(json.loads, log) if 'loss' in record]
+        return median(times[len(times) // 4 :])
+
+    return time_steps

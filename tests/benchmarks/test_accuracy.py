@@ -1,0 +1,75 @@
+import json
+
+import accuracy_calibration
+import accuracy_records
+import pandas as pd
+import pytest
+
+
+def rows(*dices):
+    return [
+        dict(image=f'{i}', group=f'{i % 2}', dice=d, dice_flips=d)
+        for i, d in enumerate(dices)
+    ]
+
+
+def key(contestant='ours', fold=1, minutes=10.0):
+    return dict(set='glas', contestant=contestant, minutes=minutes, fold=fold)
+
+
+def test_runs_are_kept_by_set_and_fold(tmp_path):
+    records = accuracy_records.Records(tmp_path / 'records')
+    assert records.steps_of(key()) is None
+    records.add(key() | dict(steps=7), rows(0.5, 0.7))
+    records.add(key('peer') | dict(steps=3), rows(0.4))
+    records.add(key(fold=2) | dict(steps=7), rows(0.9))
+    names = sorted(p.name for p in (tmp_path / 'records').iterdir())
+    assert names == ['glas_fold_1.csv', 'glas_fold_2.csv']
+    assert records.steps_of(key()) == 7
+    assert records.steps_of(key('peer')) == 3
+    assert records.steps_of(key(minutes=5.0)) is None
+    assert len(records.read()) == 4
+
+
+def test_the_table_keeps_the_fold_of_tries_apart(tmp_path):
+    records = accuracy_records.Records(tmp_path)
+    records.add(key(fold=0) | dict(steps=7), rows(0.1, 0.1))
+    records.add(key() | dict(steps=7), rows(0.5, 0.7))
+    records.add(key('peer') | dict(steps=7), rows(0.9, 0.7))
+    records.add(key(fold=2) | dict(steps=7), rows(0.9, 0.9))
+    held_out, tries = records.table().split('Tries on fold 0')
+    ours = next(line for line in held_out.splitlines() if '| ours |' in line)
+    assert '| 1, 2 | 4 | 7 | 0.750 |' in ours
+    assert held_out.index('| peer |') < held_out.index('| ours |')
+    assert '| 0 | 2 | 7 | 0.100 |' in tries
+
+
+def test_contestants_are_timed_by_turns(tmp_path, capsys):
+    order = []
+
+    def timer(name, seconds):
+        values = iter(seconds)
+        return lambda threads: order.append(name) or next(values)
+
+    timers = dict(a=timer('a', (3.0, 1.0, 1.5)), b=timer('b', (2.0, 2.5, 9.0)))
+    accuracy_calibration.calibrate(timers, 3, 2, tmp_path)
+    assert order == ['a', 'b'] * 3
+    assert accuracy_calibration.read(tmp_path) == dict(a=1.5, b=2.5)
+    kept = json.loads((tmp_path / 'calibration.json').read_text())['rounds']
+    assert kept == dict(a=[3.0, 1.0, 1.5], b=[2.0, 2.5, 9.0])
+    accuracy_calibration.calibrate(dict(a=timer('a', (4.0,))), 1, 2, tmp_path)
+    assert accuracy_calibration.read(tmp_path) == dict(a=4.0, b=2.5)
+
+
+def test_without_a_calibration_nothing_runs(tmp_path):
+    with pytest.raises(SystemExit, match='--calibrate'):
+        accuracy_calibration.read(tmp_path)
+
+
+def test_names_of_images_stay_text(tmp_path):
+    records = accuracy_records.Records(tmp_path)
+    records.add(
+        key() | dict(steps=1), [dict(image='007', group='01', dice=1, dice_flips=1)]
+    )
+    assert records.read().image.tolist() == ['007']
+    assert isinstance(records.read(), pd.DataFrame)
