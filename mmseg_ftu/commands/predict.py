@@ -247,6 +247,12 @@ def _add_machine(parser: argparse.ArgumentParser) -> None:
     )
     add('--amp', action='store_true', help='compute in half precision')
     add(
+        '--compile',
+        action='store_true',
+        help='torch.compile: minutes at the start, for many tiles of a size on a GPU; '
+        'needs a C++ compiler',
+    )
+    add(
         '--batch-size',
         type=int,
         help='images and views that are computed at once (default: 1, on a GPU 8)',

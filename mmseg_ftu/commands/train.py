@@ -34,6 +34,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action='store_true',
         help='mixed precision: float16 on an accelerator, bfloat16 on a CPU',
     )
+    parser.add_argument(
+        '--compile',
+        action='store_true',
+        help='torch.compile: minutes at the start, faster steps on a GPU; needs a C++ '
+        'compiler',
+    )
     add_cfg_options(parser)
     add_launcher(parser)
 

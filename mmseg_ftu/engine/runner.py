@@ -40,6 +40,7 @@ def train(
     cfg_options: dict[str, Any] | None = None,
     launcher: str = 'none',
     epochs: int | None = None,
+    compile: bool = False,
 ) -> Runner:
     """Train a segmentor.
 
@@ -52,6 +53,7 @@ def train(
         launcher: ``none``, ``pytorch``, ``slurm`` or ``mpi``.
         epochs: Number of epochs, with schedules to match, see `scale_epochs`; None
             is that of the config.
+        compile: Compile the network, see ``CompileNetworkHook``.
 
     Returns:
         The runner, after training.
@@ -71,6 +73,11 @@ def train(
         scale_epochs(cfg, epochs)
     if amp:
         use_amp(cfg)
+    if compile:
+        cfg.custom_hooks = [
+            *(cfg.get('custom_hooks') or []),
+            dict(type='CompileNetworkHook'),
+        ]
     cfg.resume = resume
     with alone_in(Path(cfg.work_dir), launcher):
         if not resume:

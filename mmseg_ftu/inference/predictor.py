@@ -114,6 +114,7 @@ class FTUPredictor:
         amp: Compute in half precision.
         batch_size: Images and views that pass the network together; None is 1 on a
             CPU, else 8.
+        compile: Compile the networks, see ``compile_network``.
         temporary: Folder for large images while they are worked on; None is the
             system's.
         progress: Show a bar of the tiles of a large image.
@@ -122,6 +123,7 @@ class FTUPredictor:
     Raises:
         ValueError: If an argument is out of range or a checkpoint does not fit.
         FileNotFoundError: If a file is missing.
+        OSError: If ``compile`` does not work here.
     """
 
     def __init__(
@@ -145,6 +147,7 @@ class FTUPredictor:
         device: str | None = None,
         amp: bool = False,
         batch_size: int | None = None,
+        compile: bool = False,
         temporary: Path | None = None,
         progress: bool = False,
         cfg_options: dict[str, Any] | None = None,
@@ -179,6 +182,7 @@ class FTUPredictor:
             device,
             amp,
             (1 if device == 'cpu' else 8) if batch_size is None else batch_size,
+            compile,
         )
         self.recipe = recipe_of(
             cfg, self.network.metas, size, training_pixel_size, stain_target
@@ -203,6 +207,8 @@ class FTUPredictor:
             views=list(self.network.views),
             scales=list(self.network.scales),
             amp=self.network.amp,
+            # absent in folders of earlier versions
+            **({'compile': True} if self.network.compile else {}),
             upsample=self.upsample,
             thresholds=self.thresholds,
             mode=self.load.mode,
