@@ -15,6 +15,7 @@ import tifffile
 
 from mmseg_ftu.io.pixel_size import UNKNOWN, PixelSize
 from mmseg_ftu.io.raster import Raster, RefusedError, opaque_rgb
+from mmseg_ftu.io.segment_cache import SegmentCache
 from mmseg_ftu.io.tiff import (
     axes_of,
     check_segments,
@@ -156,6 +157,7 @@ class TiffRegions:
         self.path, self.file = path, file
         self.pixel_size, self.pixel_size_fault = size
         self.lock = threading.Lock()
+        self._cache = SegmentCache()
         check_segments(series, file.filehandle.size)
         first = Level(series, strip_pixels, self.kinds)
         further = usable_levels(series, file.filehandle.size, strip_pixels, self.kinds)
@@ -183,8 +185,14 @@ class TiffRegions:
         for index, y, x, rows, columns in of_level.touched(top, left, height, width):
             y0, y1 = max(y, top), min(y + rows, top + height)
             x0, x1 = max(x, left), min(x + columns, left + width)
+            is_used_up = y1 - y0 == rows and x1 - x0 == columns
             for plane in of_level.planes:
-                pixels = self._segment(of_level, plane, index, y, rows)
+                key = level, plane.channels.start, index
+                pixels = self._cache.get(key)
+                if pixels is None:
+                    pixels = self._segment(of_level, plane, index, y, rows)
+                    if not (is_used_up or of_level.has_rows):
+                        self._cache.keep(key, pixels)
                 out[y0 - top : y1 - top, x0 - left : x1 - left, plane.channels] = (
                     pixels[y0 - y : y1 - y, x0 - x : x1 - x]
                 )
