@@ -14,6 +14,12 @@ os.environ.setdefault('NO_ALBUMENTATIONS_UPDATE', '1')
 # models that wait for one another are slower than one, many times so on a busy machine.
 os.environ.setdefault('OMP_NUM_THREADS', '1')
 ROOT = Path(__file__).resolve().parents[1]
+# Files of many minutes begin first, so that no process waits for the last one alone.
+LONGEST = 'test_site.py', 'test_tutorials.py', 'test_examples.py'
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
 @pytest.fixture(autouse=True)
