@@ -72,6 +72,7 @@ BENCHMARKS = [
     Benchmark('allocator', 'allocator', 30),
     Benchmark('study_simulation', 'study_simulation --studies 1000', 30),
     Benchmark('large slides', 'slides --rounds 3', 180),
+    Benchmark('tile_agreement', 'tile_agreement --steps 1000', 15),
     Benchmark('accuracy', 'accuracy --minutes 10 --records {out}/accuracy', 3000),
 ]
 
