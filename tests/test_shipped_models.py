@@ -16,6 +16,7 @@ NAMES = [folder.name for folder in FOLDERS]
 #: Model -> one of the tiles it was trained on: this shows that it works, not how well.
 TILES = {
     'glomeruli-pas': 'kidney_glomeruli_pas/*/10177.png',
+    'prostate-glands-he': 'prostate_rings/*/P4_A13_14_9_7.png',
 }
 
 

@@ -13,7 +13,7 @@ FEW = 5  # images, whose bootstrap interval covers far less than it says
 TAGS = ('histology', 'pathology', 'semantic-segmentation', 'functional-tissue-units')
 CARD = """# {name}
 
-Finds {unit} in stained tissue sections{of_organ}. Made with mmseg_ftu {version}.
+Outlines each {unit} in stained tissue sections{of_organ}. Made with mmseg_ftu {version}.
 
 {pictures}## Use
 
