@@ -147,7 +147,8 @@ def round_ticks(low: float, high: float, count: int) -> list[float]:
     The step is 1, 2 or 5 times a power of ten.
     """
     if high - low < 1e-12:
-        low, high = low - 0.5, high + 0.5
+        around = abs(low) / 20 or 0.5
+        low, high = low - around, high + around
     rough = (high - low) / count
     power = 10 ** math.floor(math.log10(rough))
     step = next(power * k for k in (1, 2, 5, 10) if power * k >= rough * 0.999)
