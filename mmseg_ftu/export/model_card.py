@@ -13,7 +13,7 @@ FEW = 5  # images, whose bootstrap interval covers far less than it says
 TAGS = ('histology', 'pathology', 'semantic-segmentation', 'functional-tissue-units')
 CARD = """# {name}
 
-Outlines each {unit} in stained tissue sections{of_organ}. Made with mmseg_ftu {version}.
+Outlines each {unit} in stained tissue{of_organ}. Made with mmseg_ftu {version}.
 
 {pictures}## Use
 
@@ -81,7 +81,8 @@ def card_of(
         pixel_size=_pixel_size(facts),
         size=(
             f'images are resized to {facts.training_size} px on their longer side; '
-            'slides are cut into tiles of that size'
+            'slides, and images whose pixel size asks for it, are cut into tiles '
+            'of that size'
             if facts.training_size
             else 'images are taken as they are'
         ),
@@ -122,7 +123,7 @@ def _pixel_size(facts: PackageFacts) -> str:
     if len({*facts.pixel_sizes.values()}) > 1:
         listed = ', '.join(f'{o} {um:.4g}' for o, um in facts.pixel_sizes.items())
         text += f' ({listed})'
-    return f'{text}; slides are brought to it'
+    return f'{text}; slides and images of known pixel size are brought to it'
 
 
 def _threshold(facts: PackageFacts) -> str:

@@ -1,7 +1,8 @@
 """Bring an image to what the network expects: resized whole, or cut into tiles.
 
-An image that a competition or a microscope gives is resized whole, as in training. A
-slide is brought to the pixel size of training, with one stain fit for all its tiles.
+An image is resized whole, as in training. A slide is brought to the pixel size of
+training, with one stain fit for all its tiles, and so is a file whose pixel size says
+that resized whole it would show tissue at another scale than training did.
 """
 
 import warnings
@@ -18,10 +19,11 @@ from mmseg_ftu.io.resizing import is_resized_copy, resize_image, target_shape
 from mmseg_ftu.io.sources import ArraySource, Source, plan_source, scanned_from
 from mmseg_ftu.io.working_image import WorkingImage, blocks, read_resized, read_scaled
 from mmseg_ftu.painted_source import PaintedSource, count_colours
-from mmseg_ftu.recipe import Recipe, StainStep, prepare_image, stain_of
+from mmseg_ftu.recipe import ALIKE, Recipe, StainStep, prepare_image, stain_of
 from mmseg_ftu.stain import ColourHistogram
 
 TILED_FROM = 8192  # px; a longer image is not one field of view
+LARGEST_BLOW_UP = 4  # times; a coarser image has not the detail that training had
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class Loader:
         temporary: Folder for large images while they are worked on.
         budget: Bounds the pixels that threads decode at once; None takes the default.
         tiled_from: Longer side, px, above which ``'auto'`` cuts an image into tiles.
+        by_pixel_size: Let ``'auto'`` cut files, too, whose pixel size asks for it.
 
     Raises:
         ValueError: If the mode is unknown.
@@ -68,13 +71,14 @@ class Loader:
         temporary: Path | None = None,
         budget: PixelBudget | None = None,
         tiled_from: int = TILED_FROM,
+        by_pixel_size: bool = True,
     ) -> None:
         if mode not in MODES:
             raise ValueError(f'mode={mode!r}: choose from {", ".join(MODES)}')
         self.recipe, self.mode = recipe, mode
         self.allow_other_stain, self.temporary = allow_other_stain, temporary
         self.budget = budget or PixelBudget()
-        self.tiled_from = tiled_from
+        self.tiled_from, self.by_pixel_size = tiled_from, by_pixel_size
 
     def __call__(self, job: Job, source: Source | None = None) -> LoadedImage:
         """Read an image and bring it to what the network expects.
@@ -97,7 +101,7 @@ class Loader:
         try:
             original = _describe(job, source)
             stain = self._stain_left(job)
-            if not self._cuts(source):
+            if not self._cuts(original):
                 return self._load_whole(original, stain)
             tiled = self._load_tiled(original, stain)
         except BaseException:
@@ -119,10 +123,35 @@ class Loader:
             )
         return None
 
-    def _cuts(self, source: Source) -> bool:
+    def _cuts(self, original: _Original) -> bool:
         if self.mode != 'auto':
             return self.mode == 'tiles'
-        return source.is_slide or max(source.shape) > self.tiled_from
+        source = original.source
+        if source.is_slide or max(source.shape) > self.tiled_from:
+            return True
+        return self.by_pixel_size and self._is_of_another_scale(original)
+
+    def _is_of_another_scale(self, original: _Original) -> bool:
+        """Tell whether a file resized whole would not have the pixel size of training.
+
+        Images of a table, the competition's or prepared ones, are shown as in training.
+        """
+        job, size = original.job, self.recipe.size
+        if size is None or job.original_shape or job.prepared:
+            return False
+        goal = self._shape_of_training(original)
+        if goal is None:
+            return False
+        ratio = max(goal) / max(target_shape(original.shape, size))
+        if max(goal) > LARGEST_BLOW_UP * max(original.shape):
+            warnings.warn(
+                'the pixel size of an image is more than '
+                f'{LARGEST_BLOW_UP} times that of training, {self.recipe.pixel_size:g} '
+                f'um/px: it is resized to {size} px, as if it were unknown',
+                stacklevel=2,
+            )
+            return False
+        return not 1 / ALIKE < ratio < ALIKE
 
     def _load_whole(self, original: _Original, stain: StainStep | None) -> WholeImage:
         _say_what_is_not_used(original)

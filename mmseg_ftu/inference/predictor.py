@@ -99,7 +99,8 @@ class FTUPredictor:
             it; None as in the config's ``test_evaluator``, the paper's if it has none.
         mode: Way of showing an image. ``'whole'``: resize the image to the size of
             training. ``'tiles'``: cut it at the pixel size of training. ``'auto'``:
-            tiles for slides and for images longer than 8192 px.
+            tiles for slides, for images longer than 8192 px, and for files that
+            resized whole would have another pixel size than in training.
         size: Longer side to resize to, px; None as in training.
         training_pixel_size: Pixel size that tiles are brought to, um/px; None takes
             that of the organ's training images.
@@ -199,7 +200,13 @@ class FTUPredictor:
             for model in self.network.models
             if isinstance(model.data_preprocessor, StainDataPreProcessor)
         ]
-        self.load = Loader(self.recipe, mode, allow_other_stain, temporary)
+        self.load = Loader(
+            self.recipe,
+            mode,
+            allow_other_stain,
+            temporary,
+            by_pixel_size=not self._stains_of_preprocessor,  # it is fitted on a whole
+        )
 
     def settings(self) -> dict[str, Any]:
         """Return everything that changes a result, fit for JSON."""

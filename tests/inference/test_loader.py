@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -14,6 +15,7 @@ from small_models import noise
 from mmseg_ftu.inference.jobs import Job, list_jobs
 from mmseg_ftu.inference.loaded_image import TiledImage
 from mmseg_ftu.inference.loader import Loader
+from mmseg_ftu.io.sources import ArraySource
 from mmseg_ftu.io.threads import ordered_map
 from mmseg_ftu.recipe import Recipe
 
@@ -94,6 +96,7 @@ MEASURE = """
 import json, resource, sys
 from mmseg_ftu.inference.jobs import list_jobs
 from mmseg_ftu.inference.loader import Loader
+from mmseg_ftu.io.sources import ArraySource
 from mmseg_ftu.io.threads import ordered_map
 from mmseg_ftu.recipe import Recipe
 from mmseg_ftu.inference.predict_folder import READERS
@@ -127,3 +130,51 @@ def test_memory_of_large_pngs(tmp_path):
     assert count == 4
     # 7 bytes a pixel while it is decoded; if four are kept they take 12 and more
     assert rise < 2 * 10 * side**2
+
+
+RECIPE = Recipe(100, 2.0)  # px on the longer side, um/px
+
+
+@pytest.mark.parametrize(
+    ('pixel_size', 'shape', 'expected'),
+    [
+        (None, (150, 200), (75, 100)),  # of unknown size: as in training
+        (1.0, (150, 200), (75, 100)),  # of the scale of training: the same
+        (0.95, (150, 200), (75, 100)),  # nearly
+        (0.5, (150, 200), (38, 50)),  # half as far across
+        (2.0, (150, 200), (150, 200)),
+        (1.0, (300, 400), (150, 200)),  # twice as much tissue as in training
+        (4.0, (60, 80), (120, 160)),
+    ],
+)
+def test_auto_shows_files_at_the_pixel_size_of_training(pixel_size, shape, expected):
+    image = noise(*shape)
+    job = Job('a', Path('a.png'), pixel_size=pixel_size)
+    loaded = Loader(RECIPE)(job, ArraySource(image))
+    if isinstance(loaded, TiledImage):
+        assert loaded.working.shape == expected
+    else:
+        assert loaded.image.shape[:2] == expected
+    assert isinstance(loaded, TiledImage) == (expected != (75, 100))
+
+
+@pytest.mark.parametrize('of_a_table', [dict(prepared={}), dict(original_shape=(8, 8))])
+def test_images_of_a_table_are_shown_as_in_training(of_a_table):
+    if 'prepared' in of_a_table:
+        of_a_table = dict(prepared=dict(size=100))
+    job = Job('a', Path('a.png'), pixel_size=0.5, **of_a_table)
+    loaded = Loader(RECIPE)(job, ArraySource(noise(200, 200)))
+    assert loaded.image.shape[:2] == (100, 100)
+
+
+def test_what_is_far_too_coarse_is_resized_with_a_warning():
+    job = Job('a', Path('a.png'), pixel_size=9.0)
+    with pytest.warns(UserWarning, match='more than 4 times that of training, 2 um/px'):
+        loaded = Loader(RECIPE)(job, ArraySource(noise(60, 80)))
+    assert loaded.image.shape[:2] == (75, 100)
+
+
+def test_auto_leaves_a_file_whole_where_stains_are_fitted_on_it():
+    job = Job('a', Path('a.png'), pixel_size=0.5)
+    loaded = Loader(RECIPE, by_pixel_size=False)(job, ArraySource(noise(200, 200)))
+    assert loaded.image.shape[:2] == (100, 100)

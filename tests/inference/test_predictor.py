@@ -22,7 +22,7 @@ from small_models import (
 from mmseg_ftu import FTUPredictor
 from mmseg_ftu.inference.choices import VIEWS
 from mmseg_ftu.inference.jobs import Job, list_jobs
-from mmseg_ftu.inference.loaded_image import TiledImage
+from mmseg_ftu.inference.loaded_image import TiledImage, WholeImage
 from mmseg_ftu.io.images import read_image
 from mmseg_ftu.io.resizing import resize_image
 from mmseg_ftu.io.sources import Limits, open_source
@@ -319,7 +319,7 @@ def test_tiles_need_pixel_sizes(predictor, trained, given, message):
 
 def test_auto_cuts_slides_and_long_images_only(predictor):
     predict = predictor(dark(small_config(1)), size=96, pixel_size=1)
-    assert predict(tissue(), pixel_size=1).tiles == (1, 1)
+    assert isinstance(predict(tissue()).loaded, WholeImage)
     predict.load.tiled_from = 400
     found = predict(tissue(), pixel_size=1)
     assert found.tiles[1] > 1
