@@ -236,6 +236,13 @@ def _add_outlines(parser: argparse.ArgumentParser) -> None:
         '(default), as QuPath does, or slide, the corner of the canvas',
     )
     add('--geojson-gz', action='store_true', help='write .geojson.gz')
+    add(
+        '--class',
+        dest='class_name',
+        metavar='NAME',
+        help='name of the units in GeoJSON and tables (default: that of the model '
+        'folder, else by organ)',
+    )
 
 
 def _add_machine(parser: argparse.ArgumentParser) -> None:

@@ -26,6 +26,7 @@ from mmseg_ftu.engine.safe_checkpoints import download
 
 WEIGHTS, CONFIG, FACTS = 'model.safetensors', 'config.json', 'model.json'
 CARD, PICTURES = 'README.md', 'images'
+NO_UNIT = 'foreground'  # `unit` of model.json where neither unit nor organ is known
 LARGEST_JSON = 2**24  # bytes; a config has some thousand
 FORMAT = 1  # of model.json; raised when an older reader would go wrong
 

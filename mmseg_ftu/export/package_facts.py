@@ -11,6 +11,7 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 
 from mmseg_ftu.engine.config_thresholds import thresholds_of
+from mmseg_ftu.engine.model_folder import NO_UNIT
 from mmseg_ftu.export.probability import Probability
 from mmseg_ftu.inference.checkpoint_recipe import recipe_of
 from mmseg_ftu.io.pixel_size import LARGEST, SMALLEST
@@ -130,7 +131,7 @@ def facts_of(
         name=name,
         authors=tuple(authors),
         license=license,
-        unit=unit or organ or 'foreground',
+        unit=unit or organ or NO_UNIT,
         organ=organ,
         data_source=data_source,
         pixel_size=(

@@ -14,7 +14,13 @@ from mmengine.device import get_device
 from mmengine.logging import print_log
 
 from mmseg_ftu.engine.config_thresholds import thresholds_of
-from mmseg_ftu.engine.model_folder import own_weights
+from mmseg_ftu.engine.model_folder import (
+    NO_UNIT,
+    find_model_folder,
+    is_model_folder,
+    own_weights,
+    read_facts,
+)
 from mmseg_ftu.inference.file_options import FileOptions
 from mmseg_ftu.inference.jobs import Job, list_jobs
 from mmseg_ftu.inference.predict_folder import Summary, predict_folder
@@ -81,6 +87,8 @@ def predict(
     checkpoints = checkpoints or [str(name) for name in own_weights(config)]
     known = organ, data_source, pixel_size
     jobs, folders = _jobs(input, slides, known, fold)
+    if options.get('class_name') is None:
+        options['class_name'] = unit_of_model(config)
     names = {field.name for field in fields(FileOptions)} & set(options)
     file_options = FileOptions(
         tuple(save), **{name: options.pop(name) for name in names}
@@ -129,6 +137,17 @@ def predict(
     return predict_folder(
         predictor, jobs, folder, file_options, strict, rank, world_size
     )
+
+
+def unit_of_model(config: str) -> str | None:
+    """Return what a model folder calls the units that it finds; None if nothing."""
+    if not is_model_folder(config):
+        return None
+    facts = read_facts(find_model_folder(config))
+    unit = facts.get('unit')
+    if not isinstance(unit, str) or unit in (NO_UNIT, facts.get('organ')):
+        return None  # `export model` was not told
+    return unit
 
 
 def _jobs(

@@ -13,6 +13,7 @@ from mmseg_ftu.inference.choices import (
     SMOOTH,
 )
 from mmseg_ftu.masks.object_types import MOST_OBJECTS
+from mmseg_ftu.units.unit_names import unit_name
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class FileOptions:
             the corner of the canvas (``'slide'``).
         mask_format: Format of the masks: ``'png'``, ``'tif'``, or ``'auto'``: PNG up to
             8192 px a side.
+        class_name: Name of the units in GeoJSON and tables; None is by organ.
 
     Raises:
         ValueError: If one of them is unknown or out of range.
@@ -60,6 +62,7 @@ class FileOptions:
     max_objects: int = MOST_OBJECTS
     origin: str = 'bounds'
     mask_format: str = 'auto'
+    class_name: str | None = None
 
     def __post_init__(self) -> None:
         unknown = [kind for kind in self.kinds if kind not in KINDS]
@@ -108,6 +111,10 @@ class FileOptions:
                 f'--split-touching {given[0]}: give a positive number, or leave it out'
             )
 
+    def unit_name(self, organ: str | None) -> str:
+        """Return what the units of an image are called."""
+        return self.class_name or unit_name(organ)
+
     @property
     def splits(self) -> bool:
         """Whether objects that touch are split."""
@@ -129,6 +136,8 @@ class FileOptions:
         """Return the options, fit for JSON."""
         state = asdict(self) | {'kinds': sorted(self.kinds)}
         del state['outline']  # two ways to say the same
+        if self.class_name is None:
+            del state['class_name']  # absent in folders of earlier versions
         return state | {'simplify': self.deviation}
 
 

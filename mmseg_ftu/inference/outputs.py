@@ -30,7 +30,6 @@ from mmseg_ftu.masks.clean_objects import clean_objects
 from mmseg_ftu.masks.objects import Objects, mean_probability
 from mmseg_ftu.masks.split_touching import too_large
 from mmseg_ftu.stain.tissue_map import TISSUE_SIDE, tissue_map
-from mmseg_ftu.units.unit_names import unit_name
 from mmseg_ftu.units.unit_table import UnitImage, image_row, unit_rows, write_rows
 
 
@@ -72,7 +71,7 @@ def write_files(
             path,
             prediction,
             objects,
-            name=unit_name(job.organ),
+            name=options.unit_name(job.organ),
             object_type=options.object_type,
             simplify=options.deviation,
             origin=options.origin,
@@ -83,7 +82,7 @@ def write_files(
         note = f'{whole} objects are too large to be split, and stay whole'
         about['notes'] = [*about.get('notes', ()), note]
     if 'units' in options.kinds:
-        rows, about['units'] = _measured_units(prediction, objects)
+        rows, about['units'] = _measured_units(prediction, objects, options)
         path = folder / 'units' / f'{prediction.loaded.job.id}.csv'
         path.parent.mkdir(parents=True, exist_ok=True)
         write_rows(path, rows)
@@ -123,7 +122,7 @@ def _overlay(
 
 
 def _measured_units(
-    prediction: Prediction, objects: Objects
+    prediction: Prediction, objects: Objects, options: FileOptions
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Return the rows of the units, and that of the image."""
     job, size = prediction.loaded.job, prediction.map.pixel_size
@@ -132,7 +131,7 @@ def _measured_units(
     image = UnitImage(
         job.id,
         job.organ or '',
-        unit_name(job.organ),
+        options.unit_name(job.organ),
         counted_px=height * width,
         spacing=None if size is None else (size, size),
         tissue_share=float(tissue_map(picture).mean()),

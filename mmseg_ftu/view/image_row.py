@@ -1,5 +1,6 @@
 """What ``predictions.csv`` says of an image."""
 
+import json
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
@@ -28,6 +29,7 @@ class ImageRow:
         threshold: Threshold of the mask, 0..1.
         fault: Reason why it was not predicted; None if it was.
         details: Further cells, as text, by column.
+        called: What predict called its units; None is by organ.
     """
 
     id: str
@@ -38,11 +40,12 @@ class ImageRow:
     threshold: float
     fault: str | None
     details: dict[str, str]
+    called: str | None = None
 
     @property
     def class_name(self) -> str:
         """Name of its units where no file says it."""
-        return unit_name(self.organ)
+        return self.called or unit_name(self.organ)
 
     def describe(self) -> dict[str, Any]:
         """Return what the list of images shows, fit for JSON."""
@@ -68,10 +71,21 @@ def read_rows(folder: Path) -> list[ImageRow]:
             'told as --output'
         )
     table = read_by_id(path)
-    return [_row(str(name), cells) for name, cells in table.iterrows()]
+    called = _class_name(folder)
+    return [_row(str(name), cells, called) for name, cells in table.iterrows()]
 
 
-def _row(name: str, cells: pd.Series) -> ImageRow:
+def _class_name(folder: Path) -> str | None:
+    """Return what the settings of the folder call the units; None if nothing."""
+    try:
+        said = json.loads((folder / 'prediction.json').read_text('utf-8'))
+        name = said.get('class_name')
+    except (OSError, ValueError, AttributeError):
+        return None
+    return name if isinstance(name, str) else None
+
+
+def _row(name: str, cells: pd.Series, called: str | None) -> ImageRow:
     height, width = (_number(cells.get(side, '')) for side in ('height', 'width'))
     threshold = _number(cells.get('threshold', ''))
     fault = None
@@ -86,6 +100,7 @@ def _row(name: str, cells: pd.Series) -> ImageRow:
         threshold=THRESHOLD if threshold is None else threshold,
         fault=fault,
         details={key: cells.get(key, '') for key in TEXTS},
+        called=called,
     )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 import safetensors.torch
 import torch
@@ -24,6 +25,7 @@ from mmseg_ftu.export import model_folder as exporter
 from mmseg_ftu.export.model_folder import export_model, require_free
 from mmseg_ftu.models.backbones import CoaT
 from mmseg_ftu.recipe import Recipe
+from mmseg_ftu.view.image_row import read_rows
 
 RECIPE = Recipe(64, 0.5, None, dict(kidney=0.4)).to_dict()
 META = dict(
@@ -286,6 +288,26 @@ def test_a_folder_is_exported_again(exported, tmp_path):
     assert [(tmp_path / 'again' / n).read_bytes() for n in names] == [
         (exported / n).read_bytes() for n in names
     ]
+
+
+@pytest.mark.parametrize(
+    ('options', 'name'),
+    [([], 'glomerulus'), (['--class', 'Glomerulus'], 'Glomerulus')],
+)
+def test_units_are_called_as_the_model_says(exported, tmp_path, options, name):
+    image = tmp_path / 'a.png'
+    cv2.imwrite(str(image), noise(90, 70)[..., ::-1])
+    words = ['predict', str(exported), '--input', str(image), '--output']
+    words += [str(tmp_path / 'out'), '--save', 'geojson', 'units', '--threshold', '0']
+    assert main([*words, *options]) == 0
+    found = json.loads((tmp_path / 'out/geojson/a.geojson').read_text())['features']
+    assert {f['properties']['classification']['name'] for f in found} == {name}
+    rows = pd.read_csv(tmp_path / 'out' / 'units.csv')
+    assert set(rows['class']) == {name}
+    (row,) = read_rows(tmp_path / 'out')
+    assert row.class_name == name
+    (tmp_path / 'out' / 'prediction.json').write_text('damaged')
+    assert read_rows(tmp_path / 'out')[0].class_name == 'FTU'
 
 
 def test_other_commands_take_a_folder(exported, tmp_path, capsys):
