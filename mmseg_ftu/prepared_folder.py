@@ -37,9 +37,9 @@ TABLE, MANIFEST = 'folds.csv', 'manifest.json'
 TILES, SLIDES, OVERVIEWS = 'tiles.csv', 'slides.csv', 'overviews'
 SUFFIX = '.png'
 PREPARE = (
-    'Prepare it with `python tools/prepare_hubmap.py SRC {path}` (the competition), '
-    '`python tools/prepare_pairs.py` (your own images and masks) or '
-    '`python tools/prepare_slides.py` (slides with annotations).'
+    'Prepare it with `mmseg-ftu prepare hubmap SRC {path}` (the competition), '
+    '`mmseg-ftu prepare pairs` (your own images and masks) or '
+    '`mmseg-ftu prepare slides` (slides with annotations).'
 )
 
 

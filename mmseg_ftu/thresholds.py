@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 Thresholds = Mapping[str, float | Mapping[str, float]]
 T = TypeVar('T')
 
-LAYOUT = 1  # of the file that tools/fit_thresholds.py writes
+LAYOUT = 1  # of the file that mmseg-ftu thresholds writes
 
 # The same as `thresholds` of configs/_base_/datasets/hubmap_768x768.py, which has the
 # source; here for those who use the metric or the predictor without these configs.
@@ -152,7 +152,7 @@ def load_thresholds(path: str | Path) -> dict[str, Any]:
         if content.get('layout', LAYOUT) != LAYOUT:
             raise ValueError(
                 f'thresholds {path}: has the layout {content["layout"]}, this version '
-                f'reads {LAYOUT}; fit them again with tools/fit_thresholds.py'
+                f'reads {LAYOUT}; fit them again with mmseg-ftu thresholds'
             )
         content = content['thresholds']
     if not isinstance(content, dict) or not content:

@@ -8,10 +8,11 @@ import pandas as pd
 import pytest
 import shapely
 from conftest import draw_disc
-from page_blocks import Reader, blocks
+from page_blocks import DOCS, Reader, blocks
 from small_slides import feature, write_annotations, write_slide
 
 pytestmark = pytest.mark.slow
+ROOT = DOCS.parent
 NAMES = list('abcdefgh')
 CROP = 'train_dataloader.dataset.pipeline.2.transforms.0'
 SMALL = {f'{CROP}.height': 64, f'{CROP}.width': 64}  # px
@@ -34,6 +35,10 @@ def write_pairs(folder: Path, names=NAMES, size: int = 64) -> None:
     (folder / 'patients.csv').write_text('\n'.join(rows) + '\n')
 
 
+def write_tissue(path: Path) -> None:
+    cv2.imwrite(str(path), draw_disc((128, 128), seed=9)[0][..., ::-1])
+
+
 def test_start_on_drawn_tissue(tmp_path):
     quicker = {
         '--epochs 60': '--epochs 4',
@@ -41,17 +46,28 @@ def test_start_on_drawn_tissue(tmp_path):
         '--images 40': '--images 10',
         '--size 256': '--size 96',
     }
-    install, own, *_ = blocks('start.md')
-    assert 'pip install -e .' in install
+    install, shipped, own, *_ = blocks('start.md')
+    assert 'pip install -e' in install
+    assert 'models/glomeruli-pas' in shipped
     assert 'prepare pairs' in own
-    Reader(tmp_path, quicker).whole('start.md', skip=2)
+    (tmp_path / 'new_images').mkdir()
+    write_tissue(tmp_path / 'new_images' / 'new.png')
+    Reader(tmp_path, quicker).whole('start.md', skip=3)
     assert (tmp_path / 'report.html').is_file()
-    assert len(list((tmp_path / 'new_images' / 'masks').iterdir())) == 10
+    assert [p.name for p in (tmp_path / 'results' / 'masks').iterdir()] == ['new.png']
+
+
+def test_start_with_a_model_that_comes_along(tmp_path):
+    (tmp_path / 'models').symlink_to(ROOT / 'models')
+    write_tissue(tmp_path / 'image.png')
+    Reader(tmp_path, {}).shell(blocks('start.md')[1])
+    assert (tmp_path / 'found' / 'masks' / 'image.png').is_file()
+    assert (tmp_path / 'found' / 'overlays' / 'image.jpg').is_file()
 
 
 def test_start_prepares_images_of_ones_own(tmp_path):
     write_pairs(tmp_path / 'my_tissue')
-    Reader(tmp_path, {}).shell(blocks('start.md')[1])
+    Reader(tmp_path, {}).shell(blocks('start.md')[2])
     assert (tmp_path / 'data/tissue/folds.csv').is_file()
 
 

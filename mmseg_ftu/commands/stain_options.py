@@ -16,7 +16,7 @@ def add_stain_options(parser: argparse.ArgumentParser) -> None:
         '--stain-target',
         type=Path,
         metavar='FILE',
-        help='target: the .json of tools/make_stain_target.py, or an image to fit',
+        help='target: the .json of mmseg-ftu stain-target, or an image to fit',
     )
     add(
         '--stain-order',

@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--thresholds',
         metavar='FILE',
-        help="file made by tools/fit_thresholds.py (default: the config's, that is the "
+        help="file made by mmseg-ftu thresholds (default: the config's, that is the "
         "paper's); --cfg-options test_evaluator.thresholds.HPA.lung=0.2 goes over it",
     )
     add_cfg_options(parser)

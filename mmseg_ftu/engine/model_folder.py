@@ -28,6 +28,7 @@ WEIGHTS, CONFIG, FACTS = 'model.safetensors', 'config.json', 'model.json'
 CARD, PICTURES = 'README.md', 'images'
 NO_UNIT = 'foreground'  # `unit` of model.json where neither unit nor organ is known
 LARGEST_JSON = 2**24  # bytes; a config has some thousand
+CHECKPOINTS = '.pth', '.pt', '.ckpt', '.safetensors'  # suffixes
 FORMAT = 1  # of model.json; raised when an older reader would go wrong
 
 
@@ -92,8 +93,14 @@ def own_weights(config: str | Path | Config) -> list[str | Path]:
     """Return the checkpoints that a config brings along.
 
     Raises:
-        ValueError: If it is not a model folder: nothing else has weights.
+        ValueError: If it is not a model folder: nothing else has weights and config.
     """
+    if not isinstance(config, Config) and Path(config).suffix in CHECKPOINTS:
+        beside = sorted(p.name for p in Path(config).parent.glob('*.py'))
+        raise ValueError(
+            f'{config} is a checkpoint: give the config that it was trained with first'
+            + (f', here {Path(config).with_name(beside[0])}' if beside else '')
+        )
     if isinstance(config, Config) or not is_model_folder(config):
         raise ValueError(
             f'{"the config" if isinstance(config, Config) else config} has no weights: '

@@ -170,9 +170,10 @@ def _why_unknown(source: MaskSource) -> str:
     ]
     if told:
         return (
-            'the checkpoints do, but for images of another table of folds; give the '
-            'prepared folder that they were trained with as GT, or predict again with '
-            '--data-source if the images had none'
+            'the checkpoints know their training images by name, size and data '
+            'source. Predict again with the --data-source that these images had in '
+            'training, or give the prepared folder of the training as GT, and this '
+            'can be checked'
         )
     return (
         'the checkpoints do not say what they were trained on, or prediction.json is '

@@ -101,6 +101,8 @@ def _files(path: str) -> list[Path]:
     if place.is_dir():
         found = take_images(sorted(place.iterdir()), SUFFIXES, place)
         what = f'no image (*{" *".join(sorted(SUFFIXES))}) in the folder'
+        if (place / 'train.csv').is_file():
+            what += '; a folder of the competition needs test.csv and test_images'
     else:
         matched = [Path(p) for p in sorted(glob.glob(path, recursive=True))]
         matched = [p for p in matched if not _is_result(p)]

@@ -1,5 +1,6 @@
 """Probabilities from one or several checkpoints, averaged over views of the image."""
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -231,7 +232,9 @@ def build_model(cfg: Config) -> BaseSegmentor:
         ValueError: If one of its settings cannot be used.
     """
     try:
-        return MODELS.build(cfg)
+        with warnings.catch_warnings():  # about the loss, which is not computed here
+            warnings.filterwarnings('ignore', 'Default ``avg_non_ignore``')
+            return MODELS.build(cfg)
     except Exception as error:  # of any layer, by a setting of any kind
         reason = ' '.join(str(error).split()) or type(error).__name__
         raise ValueError(

@@ -54,7 +54,7 @@ class Summary:
     notes: dict[str, list[str]] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        text = f'{self.done} images predicted'
+        text = f'{self.done} image{"s" * (self.done != 1)} predicted'
         if self.kept:
             text += f', {self.kept} were there already'
         if self.stain_failures:

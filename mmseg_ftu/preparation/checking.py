@@ -19,7 +19,7 @@ from mmseg_ftu.preparation.records import (
     records_table,
 )
 
-EMPTY_MASK = 'the mask is empty; mend it or remove the image'
+EMPTY_MASK = 'the mask is empty; mend it, remove the image, or say --empty keep or skip'
 
 
 def check_pixels(

@@ -162,7 +162,7 @@ def _row_faults(values: dict[str, str]) -> list[str]:
     if values['organ'].lower() not in ORGANS:
         texts.append(
             f'unknown organ {values["organ"]!r}; known: {", ".join(ORGANS)} '
-            '(tools/prepare_pairs.py takes any)'
+            '(mmseg-ftu prepare pairs takes any)'
         )
     if _canonical_source(values['data_source']) is None:
         texts.append(

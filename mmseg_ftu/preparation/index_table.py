@@ -50,10 +50,12 @@ class IndexTable:
         except ValueError as error:
             raise PreparationError(str(error)) from None
         missing = {self.id_column, *columns.values()} - set(frame.columns)
+        lacks_names = self.id_column in missing
         if missing:
             raise PreparationError(
                 f'{self.path} lacks the columns {", ".join(sorted(missing))}; it has '
                 + ', '.join(frame.columns)
+                + ('; --id-column names the one of the images' * lacks_names)
             )
         names = frame[self.id_column]
         if names.duplicated().any():

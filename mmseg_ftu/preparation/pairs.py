@@ -10,7 +10,9 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from mmseg_ftu.io.images import read_size
+import numpy as np
+
+from mmseg_ftu.io.images import read_instances, read_size
 from mmseg_ftu.io.tables import id_fault, repeated_ids
 from mmseg_ftu.preparation.given_split import GivenSplit
 from mmseg_ftu.preparation.index_table import detail_faults
@@ -22,8 +24,11 @@ from mmseg_ftu.preparation.pair_files import (
     read_index,
 )
 from mmseg_ftu.preparation.prepare_folder import prepare_folder
-from mmseg_ftu.preparation.records import Fault, Record
+from mmseg_ftu.preparation.records import Fault, FileMask, Record
 from mmseg_ftu.recipe import StainStep
+
+LOOKED_AT = 20  # masks
+MOST_CLASSES = 4  # labels; of instances there are more
 
 
 def prepare_pairs(
@@ -78,8 +83,33 @@ def prepare_pairs(
     if stain:
         settings['stain'] = stain.to_dict()
     faults += of_split
-    return prepare_folder(
+    summary = prepare_folder(
         folders.source, target, records, faults, settings, workers, overwrite
+    )
+    return '\n'.join(filter(None, [summary, merged_labels(folders, records)]))
+
+
+def merged_labels(folders: PairFolders, records: list[Record]) -> str:
+    """Say that masks seem to hold several classes which all became foreground.
+
+    A few labels that occur in mask after mask are classes; instances have many. Up to
+    `LOOKED_AT` masks are read.
+
+    Returns:
+        A note for people; ``''`` where there is nothing to say.
+    """
+    if folders.foreground not in ('auto', 'nonzero'):
+        return ''
+    files = [r.mask.path for r in records if isinstance(r.mask, FileMask)]
+    found: set[int] = set()
+    for path in files[:: -(-len(files) // LOOKED_AT) or 1]:
+        found.update(np.unique(read_instances(path, 'nonzero', folders.ignore)[0]))
+    labels = sorted(int(label) for label in found - {0})
+    if not 2 <= len(labels) <= MOST_CLASSES:
+        return ''
+    return (
+        f'note: masks hold the labels {", ".join(map(str, labels))}, and all of them '
+        'count as foreground; --foreground chooses'
     )
 
 

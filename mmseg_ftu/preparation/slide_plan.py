@@ -196,7 +196,10 @@ def _notes(
     if found.left_out:
         texts.append(f'left out: {list_classes(found.left_out)}')
     if outlines.others:
-        texts.append(f'other classes left out: {list_classes(outlines.others)}')
+        texts.append(
+            f'other classes left out: {list_classes(outlines.others)}; they count as '
+            'background'
+        )
     if cut:
         texts.append(f'{cut} outlines are cut off at the border')
     if max(plan.resized) > COARSER * max(plan.shape):

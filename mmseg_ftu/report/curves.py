@@ -70,7 +70,7 @@ def read_curves(work_dir: Path) -> Curves:
     if not sessions:
         raise ValueError(
             f'--run {work_dir}: no training log (<timestamp>/vis_data/<timestamp>.json '
-            'with a loss) in it; give the --work-dir of tools/train.py'
+            'with a loss) in it; give the --work-dir of mmseg-ftu train'
         )
     unit = 'epoch' if any('epoch' in x for s in sessions for x in s) else 'iteration'
     lines = join(sessions, unit)

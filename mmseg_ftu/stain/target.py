@@ -23,7 +23,7 @@ COMPATIBLE_NOTE = (
     'images with little tissue become too dark; for strengths over the tissue, make '
     'the target again, prepare the images with it and train again'
 )
-MAKE = 'make one with `python tools/make_stain_target.py SRC OUT`'
+MAKE = 'make one with `mmseg-ftu stain-target SRC OUT`'
 
 
 def load_target(path: str | Path, on_failure: str | None = None) -> Normalizer[Any]:

@@ -119,7 +119,10 @@ def test_organs_left_out_of_training_are_held_out(prepared, tmp_path):
     [
         ([], 'the checkpoints do not say what they were trained on'),
         ([{}], 'the checkpoints do not say what they were trained on'),
-        ([{'fold': 0, 'folds_id': 'another'}], 'of another table of folds; give the'),
+        (
+            [{'fold': 0, 'folds_id': 'another'}],
+            'Predict again with the --data-source',
+        ),
     ],
 )
 def test_what_nothing_is_known_of_is_told_loudly(

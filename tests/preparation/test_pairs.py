@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import tifffile
 from raw_data import save, write_pairs
+from small_models import noise
 
 from mmseg_ftu.preparation.pairs import prepare_pairs_of
 from mmseg_ftu.preparation.records import PreparationError
@@ -241,6 +242,29 @@ def test_other_rule_for_empty_masks_is_applied_to_finished_images(source, target
 def test_nothing_but_empty_masks(source, target):
     with pytest.raises(PreparationError, match='no image is left'):
         prepare(source, target, foreground=(9,), empty='skip')
+
+
+@pytest.mark.parametrize(
+    ('labels', 'options', 'note'),
+    [
+        ((1, 2), {}, 'note: masks hold the labels 1, 2, and all of them count as'),
+        ((1, 2), dict(foreground='nonzero'), 'note: masks hold the labels 1, 2'),
+        ((1, 2), dict(foreground=(1, 2)), None),
+        ((1,), {}, None),
+        ((255,), {}, None),
+        (range(1, 6), {}, None),  # as many as instances have
+    ],
+)
+def test_several_labels_that_become_one_are_said(tmp_path, labels, options, note):
+    source = tmp_path / 'classes'
+    for i in range(6):
+        mask = np.zeros((40, 60), np.uint8)
+        for k, label in enumerate(labels):
+            mask[:20, 8 * k : 8 * k + 8] = label
+        save(source / 'images' / f'{i}.png', noise(40, 60))
+        save(source / 'masks' / f'{i}.png', mask)
+    summary = prepare(source, tmp_path / 'target', **options)
+    assert (note in summary) if note else ('note' not in summary)
 
 
 def test_tool(source, target, monkeypatch, capsys):

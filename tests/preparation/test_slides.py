@@ -199,7 +199,9 @@ def test_regions_and_what_is_ignored(tmp_path):
     options = dict(classes=['Unit'], regions=['Region'], ignored=['F*'], negatives=9)
     summary = prepare(source, **options)
     assert 'note: a: left out: Point (1)\n' in summary
-    assert 'note: b: other classes left out: Note (1)' in summary
+    assert (
+        'note: b: other classes left out: Note (1); they count as background' in summary
+    )
     labels = np.concatenate([*fill_polygons(UNITS, SHAPE).strips()])
     inside = np.concatenate([*fill_polygons([region], SHAPE).strips()])
     labels[inside == 0] = 255

@@ -239,4 +239,4 @@ def test_data_that_are_not_prepared_are_named(work):
         check=False,
     )
     assert done.returncode != 0
-    assert 'Prepare it with `python tools/prepare_hubmap.py' in done.stderr
+    assert 'Prepare it with `mmseg-ftu prepare hubmap' in done.stderr

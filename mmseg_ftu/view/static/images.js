@@ -29,7 +29,7 @@ export class Gallery {
     const facts = document.createElement('span');
     facts.className = 'soft';
     facts.textContent = image.fault ? 'failed' : [
-      image.organ, image.objects && `${Number(image.objects)} units`,
+      image.organ, image.objects && `${Number(image.objects)} unit${Number(image.objects) === 1 ? '' : 's'}`,
     ].filter(Boolean).join(', ');
     button.append(picture, name, facts);
     button.addEventListener('click', () => this.onChoose(number));
