@@ -10,6 +10,7 @@ from mmseg_ftu.study.study_file import Study
 
 WIDTH, ROW, TOP, BOTTOM = 860, 26, 30, 34  # view box of a chart of rows
 LEFT, RIGHT = 250, 220  # its margins: names on the left, numbers on the right
+LETTERS, LINE = 34, 13  # that fit on the left; px from line to line of a long name
 PANEL_WIDTH, PANEL_HEIGHT = 420, 230  # view box of a panel, as in the report
 PANEL_LEFT, PANEL_RIGHT, PANEL_TOP, PANEL_BOTTOM = 52, 12, 22, 38
 MOST_STYLES = 5  # colours of lines
@@ -17,6 +18,14 @@ MOST_STYLES = 5  # colours of lines
 LOSSES = {'grad_main': 'main loss', 'grad_aux': 'auxiliary loss'}
 
 Points = Sequence[Sequence[float]]
+
+
+def wrapped(name: str) -> list[str]:
+    """Return the name of a row in one line, or in two where it is long."""
+    if len(name) <= LETTERS:
+        return [name]
+    first, minus, second = name.partition(' minus ')
+    return [first, f'minus {second}'] if minus else [name]
 
 
 class Scale(NamedTuple):

@@ -6,6 +6,7 @@ import pytest
 from toy_study import ANALYSIS, SWITCH, finish, plan, write_study
 
 from mmseg_ftu.study.run_records import Records, collect
+from mmseg_ftu.study.study_charts import wrapped
 from mmseg_ftu.study.study_report import write_study_report
 
 
@@ -151,3 +152,18 @@ def test_the_page_opens_in_a_browser_without_a_complaint(copied):
     assert complaints == []
     assert wide <= 1280
     assert boxes == 4
+
+
+@pytest.mark.parametrize(
+    ('name', 'lines'),
+    [
+        ('switch minus normal', ['switch minus normal']),
+        (
+            'switched auxiliary loss minus no auxiliary loss',
+            ['switched auxiliary loss', 'minus no auxiliary loss'],
+        ),
+        ('an arm with a name of many words in it', None),
+    ],
+)
+def test_long_names_of_rows_take_two_lines(name, lines):
+    assert wrapped(name) == (lines or [name])
