@@ -42,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         'checkpoints',
         nargs='*',
+        default=[],  # else argparse lists it among what is required
         help='paths or URLs of the weights; none for those of a model folder',
     )
     source = parser.add_mutually_exclusive_group(required=True)

@@ -13,7 +13,10 @@ TINT = 0.25  # of the colour of what is ignored
 
 
 def draw_outlines(
-    image: np.ndarray, foreground: np.ndarray, colour: tuple[int, int, int]
+    image: np.ndarray,
+    foreground: np.ndarray,
+    colour: tuple[int, int, int],
+    thickness: int | None = None,
 ) -> np.ndarray:
     """Draw the outlines of a mask on an image, also those of its holes.
 
@@ -22,26 +25,30 @@ def draw_outlines(
         foreground: bool or uint8 of shape (h, w), not 0 where there is an object;
             brought to the image's size.
         colour: Colour of the outlines, RGB 0..255.
+        thickness: Width of the lines, px; None is 1 px, and a 400th of the shorter side
+            on images above 600 px.
 
     Returns:
-        RGB uint8 of shape (H, W, 3); the input is left as it is. Lines are 1 px wide,
-        and wider on images above 600 px, a 400th of the shorter side.
+        RGB uint8 of shape (H, W, 3); the input is left as it is.
     """
     height, width = image.shape[:2]
     mask = (foreground != 0).astype(np.uint8)
     if mask.shape != (height, width):
         mask = cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST)
     contours, _ = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
-    thickness = max(1, round(min(height, width) / 400))
+    thickness = thickness or max(1, round(min(height, width) / 400))
     return cv2.drawContours(image.copy(), contours, -1, colour, thickness, cv2.LINE_8)
 
 
-def draw_labels(image: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def draw_labels(
+    image: np.ndarray, labels: np.ndarray, thickness: int | None = None
+) -> np.ndarray:
     """Draw units in outlines, and what is ignored as a tint with an outline.
 
     Args:
         image: RGB uint8 of shape (H, W, 3).
         labels: uint8 of shape (h, w): 0, 1 and 255; brought to the image's size.
+        thickness: As in `draw_outlines`.
 
     Returns:
         RGB uint8 of shape (H, W, 3); the input is left as it is.
@@ -52,5 +59,6 @@ def draw_labels(image: np.ndarray, labels: np.ndarray) -> np.ndarray:
     ignored = labels == IGNORE_LABEL
     picture = image.astype(np.float32)
     picture[ignored] += TINT * (np.array(IGNORED_COLOUR, np.float32) - picture[ignored])
-    drawn = draw_outlines(np.rint(picture).astype(np.uint8), ignored, IGNORED_COLOUR)
-    return draw_outlines(drawn, labels == 1, MASK_COLOUR)
+    picture = np.rint(picture).astype(np.uint8)
+    drawn = draw_outlines(picture, ignored, IGNORED_COLOUR, thickness)
+    return draw_outlines(drawn, labels == 1, MASK_COLOUR, thickness)

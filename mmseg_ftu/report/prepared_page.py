@@ -156,7 +156,8 @@ def _card(folder: PreparedFolder, image: PreparedImage, longest: int) -> Card:
     pixels = read_image(folder.image_path(image.id))
     labels = read_levels(folder.mask_path(image.id))
     shape = target_shape(pixels.shape[:2], min(longest, max(pixels.shape[:2])))
-    drawn = draw_labels(resize_image(pixels, shape), labels)
+    # shown at half their size until they are enlarged
+    drawn = draw_labels(resize_image(pixels, shape), labels, max(1, max(shape) // 200))
     facts = [f'{100 * (labels == 1).mean():.1f} % units']
     if (labels == IGNORE_LABEL).any():
         facts.append(f'{100 * (labels == IGNORE_LABEL).mean():.1f} % ignored')

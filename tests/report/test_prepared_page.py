@@ -45,6 +45,7 @@ def test_slides(of_slides, tmp_path):
         f'wrote {page}: 10'
     )
     text = page.read_text('utf-8')
+    assert 'annotated regions' in text
     assert 'a &amp; b' in text
     assert 'http' not in re.sub('http-equiv', '', text)
     shown = pictures(page)
@@ -69,6 +70,8 @@ def test_other_images(make_prepared, tmp_path):
     assert '100: 9.8 % units, 15.6 % ignored, fold 0' in text
     assert '108' in text  # the last of the kidneys
     assert '104' not in text
+    assert text.count('aria-label="enlarge ') == 4
+    assert 'annotated regions' not in text  # there are no slides
     write_prepared_page(folder, tmp_path / 'page.html', images=0)
     assert '<img' not in (tmp_path / 'page.html').read_text('utf-8')
 
