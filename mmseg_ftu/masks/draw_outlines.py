@@ -48,7 +48,7 @@ def draw_labels(
     Args:
         image: RGB uint8 of shape (H, W, 3).
         labels: uint8 of shape (h, w): 0, 1 and 255; brought to the image's size.
-        thickness: As in `draw_outlines`.
+        thickness: Width of the lines, px; None as in `draw_outlines`.
 
     Returns:
         RGB uint8 of shape (H, W, 3); the input is left as it is.
