@@ -16,10 +16,15 @@ from mmseg_ftu.models.ops.depthwise_conv import (
 C = 6
 
 
+def noise_like(tensor):
+    generator = torch.Generator().manual_seed(1)
+    return torch.randn(tensor.shape, generator=generator, dtype=tensor.dtype)
+
+
 def gradients(function, tensors, *args, **kwargs):
     tensors = [t.clone().requires_grad_() for t in tensors]
     out = function(*tensors, *args, **kwargs)
-    grad = torch.randn_like(out, generator=torch.Generator().manual_seed(1))
+    grad = noise_like(out)
     out.backward(grad)
     return [out.detach(), *(t.grad for t in tensors)]
 
@@ -39,7 +44,7 @@ def test_equals_torch(kernel, stride, padding, dilation):
     sizes = stride, padding, dilation
     ours = gradients(conv2d, given, *sizes, C)
     theirs = gradients(F.conv2d, given, *sizes, C)
-    grad = torch.randn_like(ours[0], generator=torch.Generator().manual_seed(1))
+    grad = noise_like(ours[0])
     # with a stride only bfloat16 takes these
     by_hand = [
         input_gradient(grad, *given[:2], *sizes),
