@@ -91,7 +91,8 @@ PYTHON
   train_and_score prostate-glands-he 150 # as many steps
   export_one prostate-glands-he 150 gland prostate "10 tiles of 512 x 512 px, benign glands of human \
 prostate, H&E, of RINGS (Salvi et al. 2021, https://doi.org/10.17632/h8bdwrtnr5.1). $NOTE; tiles of \
-one tissue core stay together, patients may not. Tumour was never shown to it" \
+one tissue core stay together, patients may not. Neither tumour nor the glass of a slide was ever \
+shown to it: it takes glass for gland" \
   "$DATA/prostate_rings/images/P4_A13_14_9_7.png"
 }
 

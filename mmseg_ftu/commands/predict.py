@@ -83,8 +83,9 @@ def _add_images(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group('what the images are').add_argument
     add(
         '--organ',
-        help='organ of all images: names the objects; chooses the pixel size of '
-        'training that tiles are brought to and, with --data-source, the threshold',
+        help='organ of all images: names the objects where neither --class nor the '
+        'model folder does; chooses the pixel size of training that images are brought '
+        'to and, with --data-source, the threshold',
     )
     add(
         '--data-source',

@@ -23,6 +23,7 @@ from mmseg_ftu.recipe import ALIKE, Recipe, StainStep, prepare_image, stain_of
 from mmseg_ftu.stain import ColourHistogram
 
 TILED_FROM = 8192  # px; a longer image is not one field of view
+MUCH_LARGER = 4  # times the size of training; the competition's images are 3.9
 LARGEST_BLOW_UP = 4  # times; a coarser image has not the detail that training had
 
 
@@ -155,6 +156,8 @@ class Loader:
 
     def _load_whole(self, original: _Original, stain: StainStep | None) -> WholeImage:
         _say_what_is_not_used(original)
+        if self.mode == 'auto':
+            _say_what_shrinks(original, self.recipe)
         job, source = original.job, original.source
         shape = target_shape(source.shape, self.recipe.size)
         if self.recipe.size is None:
@@ -253,6 +256,21 @@ def _describe(job: Job, source: Source) -> _Original:
         # of a resized copy, that of the original
         pixel_size = source.pixel_size * sqrt(prod(source.shape) / prod(shape))
     return _Original(job, source, shape, pixel_size)
+
+
+def _say_what_shrinks(original: _Original, recipe: Recipe) -> None:
+    """Warn where a large image is seen small since its pixel size is not known."""
+    job, longest = original.job, max(original.shape)
+    of_a_table = job.original_shape or job.prepared
+    if of_a_table or original.pixel_size or not (recipe.size and recipe.pixel_size):
+        return
+    if longest > MUCH_LARGER * recipe.size:
+        text = (
+            f'an image of {longest} px is seen at {recipe.size} px, since its pixel '
+            'size is unknown: say --pixel-size if it shows more tissue than the images '
+            'of the training did'
+        )
+        warnings.warn(text, stacklevel=2)
 
 
 def _say_what_is_not_used(original: _Original) -> None:

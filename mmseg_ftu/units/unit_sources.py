@@ -76,6 +76,8 @@ class MaskUnits:
                 '--min-area-... and --split-touching-...'
             )
         self.ids = self.source.ids
+        called = (self.source.settings or {}).get('class_name')  # by predict
+        self.called = called if isinstance(called, str) else None
 
     def image_file(self, name: str) -> Path | None:
         """Return the image's file as the layout knows it."""
@@ -100,7 +102,7 @@ class MaskUnits:
             labels, ignored = self.source.instances(name)
             objects, numbers = objects_of_labels(labels)
             counted = int(ignored.size - np.count_nonzero(ignored))
-            yield FoundUnits([objects], None, counted, numbers.tolist())
+            yield FoundUnits([objects], self.called, counted, numbers.tolist())
             return
         shape = _size(image) if image and not self.source.size(name) else None
         mask = self.source.mask(name, shape)
@@ -111,7 +113,7 @@ class MaskUnits:
         if probability is not None and probability.shape == mask.shape:
             means = mean_probability(objects, [probability.astype(np.float32)]) / 255
         counted = int(np.count_nonzero(mask != IGNORE_LABEL))
-        yield FoundUnits([objects], None, counted, mean_probability=means)
+        yield FoundUnits([objects], self.called, counted, mean_probability=means)
 
 
 class OutlineUnits:

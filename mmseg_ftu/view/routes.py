@@ -47,13 +47,11 @@ class Reply(NamedTuple):
     Attributes:
         content: The bytes.
         type: Content type.
-        keeps: Whether a browser may keep it while the server runs.
         encoding: Content encoding; ``''`` for none.
     """
 
     content: bytes
     type: str
-    keeps: bool = False
     encoding: str = ''
 
 
@@ -116,7 +114,7 @@ def _image(catalogue: Catalogue, query: str, number: int) -> Reply:
 
 
 def _thumbnail(catalogue: Catalogue, query: str, number: int) -> Reply:
-    return Reply(catalogue.thumbnail(number), 'image/jpeg', keeps=True)
+    return Reply(catalogue.thumbnail(number), 'image/jpeg')
 
 
 def _tile(
@@ -126,7 +124,7 @@ def _tile(
         tile = image.picture.get().tile(level, x, y)
     if tile is None:
         raise NotFoundError
-    return Reply(encode_jpeg(tile), 'image/jpeg', keeps=True)
+    return Reply(encode_jpeg(tile), 'image/jpeg')
 
 
 def _layer(
@@ -143,7 +141,7 @@ def _layer(
     if tile is None:
         raise NotFoundError
     content = zlib.compress(tile.tobytes(), 1)
-    return Reply(content, 'application/octet-stream', keeps=True, encoding='deflate')
+    return Reply(content, 'application/octet-stream', encoding='deflate')
 
 
 def _units(catalogue: Catalogue, query: str, number: int) -> Reply:

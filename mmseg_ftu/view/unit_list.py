@@ -99,7 +99,7 @@ def units_of_table(path: Path, name: str, unnamed: str) -> UnitList:
         raise ValueError(f'{path}: is not a table of units ({error})') from None
     if absent:
         raise ValueError(f'{path}: is not a table of units, it lacks {absent[0]}')
-    numbers = rows['id'].str.rpartition('_')[2]
+    numbers = rows['id'].str.rsplit('_', n=1).str[-1]
     classes, names = pd.factorize(rows['class'].fillna(unnamed))
     mean = rows.get('mean_probability', pd.Series(np.nan, rows.index))
     return UnitList(

@@ -34,7 +34,6 @@ HEADERS = {
     'Referrer-Policy': 'no-referrer',
     'X-Content-Type-Options': 'nosniff',
 }
-KEEP = 'private, max-age=3600'
 IDLE = 60  # seconds after which a connection that asks nothing is closed
 
 
@@ -122,7 +121,8 @@ class ViewHandler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header('Content-Type', reply.type)
         self.send_header('Content-Length', str(len(reply.content)))
-        self.send_header('Cache-Control', KEEP if reply.keeps else 'no-store')
+        # the next server at this port may show another folder at the same addresses
+        self.send_header('Cache-Control', 'no-store')
         if reply.encoding:
             self.send_header('Content-Encoding', reply.encoding)
         if status == HTTPStatus.METHOD_NOT_ALLOWED:

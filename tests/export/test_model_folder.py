@@ -298,12 +298,16 @@ def test_units_are_called_as_the_model_says(exported, tmp_path, options, name):
     image = tmp_path / 'a.png'
     cv2.imwrite(str(image), noise(90, 70)[..., ::-1])
     words = ['predict', str(exported), '--input', str(image), '--output']
-    words += [str(tmp_path / 'out'), '--save', 'geojson', 'units', '--threshold', '0']
+    words += [str(tmp_path / 'out'), '--save', 'masks', 'geojson', 'units']
+    words += ['--threshold', '0']
     assert main([*words, *options]) == 0
     found = json.loads((tmp_path / 'out/geojson/a.geojson').read_text())['features']
     assert {f['properties']['classification']['name'] for f in found} == {name}
     rows = pd.read_csv(tmp_path / 'out' / 'units.csv')
     assert set(rows['class']) == {name}
+    words = ['units', str(tmp_path / 'out'), '--out', str(tmp_path / 'measured')]
+    assert main(words) == 0
+    assert set(pd.read_csv(tmp_path / 'measured' / 'units.csv')['class']) == {name}
     (row,) = read_rows(tmp_path / 'out')
     assert row.class_name == name
     (tmp_path / 'out' / 'prediction.json').write_text('damaged')

@@ -178,3 +178,17 @@ def test_auto_leaves_a_file_whole_where_stains_are_fitted_on_it():
     job = Job('a', Path('a.png'), pixel_size=0.5)
     loaded = Loader(RECIPE, by_pixel_size=False)(job, ArraySource(noise(200, 200)))
     assert loaded.image.shape[:2] == (100, 100)
+
+
+@pytest.mark.parametrize(
+    'known', [dict(pixel_size=1.0), dict(original_shape=(401, 300))]
+)
+def test_a_large_image_of_unknown_pixel_size_is_warned_of(recwarn, known):
+    image = ArraySource(noise(401, 300))
+    Loader(RECIPE, 'whole')(Job('a', Path('a.png')), image)
+    Loader(RECIPE)(Job('a', Path('a.png'), **known), image)
+    Loader(RECIPE)(Job('a', Path('a.png')), ArraySource(noise(400, 300)))
+    Loader(Recipe(100, None))(Job('a', Path('a.png')), image)
+    assert [w for w in recwarn if 'is seen at' in str(w.message)] == []
+    with pytest.warns(UserWarning, match='of 401 px is seen at 100 px.*--pixel-size'):
+        Loader(RECIPE)(Job('a', Path('a.png')), image)

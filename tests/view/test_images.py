@@ -10,7 +10,7 @@ from small_slides import feature, write_annotations
 
 from mmseg_ftu.view.catalogue import OPEN, Catalogue
 from mmseg_ftu.view.truth import Truth
-from mmseg_ftu.view.unit_list import MOST_UNITS, UnitList
+from mmseg_ftu.view.unit_list import MOST_UNITS, UnitList, units_of_table
 
 SHAPE = (600, 800)  # of the images of conftest
 DISCS = ((150, 200, 60), (420, 300, 30), (300, 650, 90))  # row, column, radius
@@ -247,3 +247,15 @@ def test_a_list_keeps_the_largest():
     assert (len(units), units.left_out) == (MOST_UNITS, 5)
     assert units.numbers[0] == 6
     assert units.describe()['mean'][0] is None
+
+
+def test_a_table_without_units_lists_none(folder):
+    folder.add('a')
+    folder.add('empty')
+    table = folder.path / 'units' / 'empty.csv'
+    lines = table.read_text().splitlines()
+    table.write_text(lines[0] + '\n')
+    assert len(units_of_table(table, 'empty', 'gland')) == 0
+    assert units_of_table(table, 'empty', 'gland').names == ['gland']
+    whole = folder.path / 'units' / 'a.csv'
+    assert len(units_of_table(whole, 'another image', 'gland')) == 0

@@ -132,6 +132,14 @@ def test_a_port_in_use(folder, capsys):
     assert f'note: port {PORT} is in use' in capsys.readouterr().err
 
 
+def test_a_browser_keeps_nothing(folder, ask):
+    # another folder may be shown at the same port, or this one be predicted again
+    folder.add()
+    for path in ('/', '/images.json', '/image/0/thumbnail.jpg', '/image/0/units.json'):
+        answer, _ = ask(path)
+        assert answer.headers['Cache-Control'] == 'no-store', path
+
+
 def test_a_damaged_file_is_named(folder, ask):
     folder.add()
     (folder.images / 'a.png').write_bytes(b'\x89PNG\r\n\x1a\n nothing')
