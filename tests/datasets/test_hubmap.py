@@ -157,7 +157,7 @@ def _remove_images(root):
         (
             lambda root: (root / 'folds.csv').unlink(),
             {},
-            r'folds.csv is missing.*prepare_hubmap.py.*prepare_pairs.py',
+            r'folds.csv is missing.*prepare hubmap.*prepare pairs',
         ),
         (
             lambda root: (root / 'manifest.json').unlink(),

@@ -97,7 +97,7 @@ def test_data_that_are_not_prepared_are_the_only_line(
     said = capfd.readouterr()
     (line,) = said.err.splitlines()
     assert line.startswith(f"error: data_root='{tmp_path / 'no data'}' is not a")
-    assert 'tools/prepare_pairs.py' in line
+    assert 'mmseg-ftu prepare pairs' in line
     assert said.out == ''  # neither the config
     assert [*tmp_path.iterdir()] == []  # nor a work dir
 

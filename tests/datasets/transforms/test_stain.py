@@ -156,7 +156,7 @@ def test_varied_stains_stay_physical():
 
 
 def test_mistakes(tmp_path, target):
-    with pytest.raises(FileNotFoundError, match=r'make_stain_target\.py'):
+    with pytest.raises(FileNotFoundError, match=r'mmseg-ftu stain-target'):
         build('StainNormalize', target=str(tmp_path / 'no.json'))
     (tmp_path / 'bad.json').write_text('{"type": "Other"}')
     with pytest.raises(ValueError, match=r'bad\.json: not of VahadaneNormalizer'):
