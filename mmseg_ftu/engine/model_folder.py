@@ -13,6 +13,7 @@ or ``hf://OWNER/REPO[@REVISION]`` on the Hugging Face Hub, stands for a config a
 checkpoint. It brings no code: see ``check_model_config.py``.
 """
 
+import hashlib
 import json
 from importlib import import_module
 from pathlib import Path
@@ -69,8 +70,18 @@ def weights_path(name: str | Path) -> Path:
 
     Raises:
         FileNotFoundError: If one of its files is missing or cannot be downloaded.
+        ValueError: If they are not those that were exported.
     """
-    return find_model_folder(name) / WEIGHTS
+    folder = find_model_folder(name)
+    if said := read_facts(folder).get('sha256'):
+        with open(folder / WEIGHTS, 'rb') as file:
+            found = hashlib.file_digest(file, 'sha256').hexdigest()
+        if found != said:
+            raise ValueError(
+                f'{folder / WEIGHTS}: its SHA-256 is not that in {FACTS}, so it is '
+                'damaged or another file: fetch or export the model again'
+            )
+    return folder / WEIGHTS
 
 
 def find_weights(name: str | Path) -> Path:

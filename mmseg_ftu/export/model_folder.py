@@ -45,7 +45,12 @@ from mmseg_ftu.io.atomic_files import encode_png
 from mmseg_ftu.io.atomic_folders import remove_left_folders, replacing_folder
 from mmseg_ftu.io.images import read_image
 from mmseg_ftu.io.listing import some_of
-from mmseg_ftu.io.own_files import is_empty, make_parent, mark_picture
+from mmseg_ftu.io.own_files import (
+    is_empty,
+    is_own_picture,
+    make_parent,
+    mark_picture,
+)
 from mmseg_ftu.io.resizing import resize_image, target_shape
 from mmseg_ftu.masks.draw_outlines import PREDICTION_COLOUR, draw_outlines
 from mmseg_ftu.sample_tissue import draw_sample
@@ -212,7 +217,7 @@ def require_free(folder: Path, overwrite: bool) -> None:
         raise ValueError(f'{folder} is not empty and no model folder: name another')
     known = {WEIGHTS, CONFIG, FACTS, CARD, PICTURES}
     added = sorted(path.name for path in folder.iterdir() if path.name not in known)
-    added += sorted(p.name for p in folder.glob(f'{PICTURES}/*') if not is_own_name(p))
+    added += sorted(p.name for p in folder.glob(f'{PICTURES}/*') if not is_of_export(p))
     if added:
         raise ValueError(
             f'{folder} holds files that were added to it: {some_of(added)}; move them '
@@ -225,6 +230,14 @@ def require_free(folder: Path, overwrite: bool) -> None:
 def is_own_name(picture: Path) -> bool:
     """Tell whether a picture is named as `export_model` does."""
     return picture.suffix == '.png' and picture.stem.isdigit()
+
+
+def is_of_export(picture: Path) -> bool:
+    """Tell whether `export_model` wrote a picture: by its name and the mark in it."""
+    if not is_own_name(picture) or picture.is_symlink():
+        return False
+    with open(picture, 'rb') as file:
+        return is_own_picture(file.read(200))
 
 
 def _write_weights(

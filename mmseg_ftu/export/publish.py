@@ -21,7 +21,7 @@ from mmseg_ftu.engine.model_folder import (
 from mmseg_ftu.engine.model_hub import HUB, parse_address
 from mmseg_ftu.export.hub_repository import HubRepository
 from mmseg_ftu.export.licences import OPTIONS, doubt_of_sharing, spdx_of
-from mmseg_ftu.export.model_folder import is_own_name
+from mmseg_ftu.export.model_folder import is_of_export
 from mmseg_ftu.io.listing import some_of
 
 
@@ -115,10 +115,10 @@ def files_of(folder: Path) -> list[str]:
         ValueError: If one is a link, or a picture was added to the folder.
     """
     pictures = sorted((folder / PICTURES).glob('*'))
-    added = [path.name for path in pictures if not is_own_name(path)]
+    added = [p.name for p in pictures if not (p.is_symlink() or is_of_export(p))]
     if added:
         raise ValueError(
-            f'{folder}/{PICTURES} holds files that were added to it: '
+            f'{folder}/{PICTURES} holds files that were added to it or replaced: '
             f'{some_of(added)}; move them away'
         )
     files = [CARD, CONFIG, FACTS, WEIGHTS]

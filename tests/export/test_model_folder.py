@@ -336,6 +336,11 @@ def test_damaged_weights_are_named(exported, tmp_path):
     (bad / 'model.safetensors').write_bytes(content[:-100])
     with pytest.raises(ValueError, match=r'model\.safetensors.*damaged'):
         FTUPredictor(bad)
+    altered = bytearray(content)
+    altered[-50] ^= 1
+    (bad / 'model.safetensors').write_bytes(altered)
+    with pytest.raises(ValueError, match=r'SHA-256 is not that in model\.json'):
+        FTUPredictor(bad)
 
 
 def test_what_is_there_stays(trained, exported, tmp_path):
@@ -365,6 +370,9 @@ def test_a_folder_of_ours_is_replaced_unless_files_were_added(trained, tmp_path)
     (out / 'images').mkdir()
     (out / 'images' / 'mine.png').write_text('mine')
     with pytest.raises(ValueError, match=r'mine\.png'):
+        require_free(out, overwrite=True)
+    (out / 'images' / 'mine.png').rename(out / 'images' / '7.png')
+    with pytest.raises(ValueError, match=r'7\.png'):
         require_free(out, overwrite=True)
 
 
