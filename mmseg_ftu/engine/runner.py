@@ -74,10 +74,8 @@ def train(
     if amp:
         use_amp(cfg)
     if compile:
-        cfg.custom_hooks = [
-            *(cfg.get('custom_hooks') or []),
-            dict(type='CompileNetworkHook'),
-        ]
+        hooks = cfg.setdefault('default_hooks', {})  # of mmseg's own configs, too
+        hooks['compile_network'] = dict(type='CompileNetworkHook')
     cfg.resume = resume
     with alone_in(Path(cfg.work_dir), launcher):
         if not resume:

@@ -144,6 +144,8 @@ class Loader:
         if goal is None:
             return False
         ratio = max(goal) / max(target_shape(original.shape, size))
+        if 1 / ALIKE < ratio < ALIKE:
+            return False
         if max(goal) > LARGEST_BLOW_UP * max(original.shape):
             warnings.warn(
                 'the pixel size of an image is more than '
@@ -152,7 +154,7 @@ class Loader:
                 stacklevel=2,
             )
             return False
-        return not 1 / ALIKE < ratio < ALIKE
+        return True
 
     def _load_whole(self, original: _Original, stain: StainStep | None) -> WholeImage:
         _say_what_is_not_used(original)

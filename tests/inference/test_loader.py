@@ -174,6 +174,12 @@ def test_what_is_far_too_coarse_is_resized_with_a_warning():
     assert loaded.image.shape[:2] == (75, 100)
 
 
+def test_what_is_coarse_but_of_the_right_scale_is_not_warned_of(recwarn):
+    job = Job('a', Path('a.png'), pixel_size=10.0)
+    Loader(RECIPE)(job, ArraySource(noise(15, 20)))
+    assert [w for w in recwarn if 'times that of training' in str(w.message)] == []
+
+
 def test_auto_leaves_a_file_whole_where_stains_are_fitted_on_it():
     job = Job('a', Path('a.png'), pixel_size=0.5)
     loaded = Loader(RECIPE, by_pixel_size=False)(job, ArraySource(noise(200, 200)))
