@@ -6,14 +6,15 @@ from collections.abc import Hashable
 
 import numpy as np
 
-LARGEST = 64 * 2**20  # bytes: a row of tiles of 256 px is 75 MB for 100,000 px
+LARGEST = 64 * 2**20  # bytes: a row of tiles of 256 px that are 85,000 px wide
 
 
 class SegmentCache:
     """The segments that were used last; safe to use from several threads.
 
     Regions are read block by block, and blocks rarely end where tiles do. Without it
-    each tile at the border of a block is decoded twice.
+    each tile at the border of a block is decoded twice. So are those of a row that is
+    larger than ``largest``.
 
     Args:
         largest: The most bytes that are kept; a larger segment is not kept at all.
@@ -40,3 +41,9 @@ class SegmentCache:
             self.bytes += pixels.nbytes
             while self.bytes > self.largest:
                 self.bytes -= self._segments.popitem(last=False)[1].nbytes
+
+    def drop(self, key: Hashable) -> None:
+        """Forget a segment, if it is kept."""
+        with self._lock:
+            if (pixels := self._segments.pop(key, None)) is not None:
+                self.bytes -= pixels.nbytes

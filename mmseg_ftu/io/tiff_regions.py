@@ -185,14 +185,17 @@ class TiffRegions:
         for index, y, x, rows, columns in of_level.touched(top, left, height, width):
             y0, y1 = max(y, top), min(y + rows, top + height)
             x0, x1 = max(x, left), min(x + columns, left + width)
-            is_used_up = y1 - y0 == rows and x1 - x0 == columns
+            # blocks go on to the right, then down
+            is_used_up = y1 == y + rows and x1 == x + columns
             for plane in of_level.planes:
                 key = level, plane.channels.start, index
                 pixels = self._cache.get(key)
                 if pixels is None:
                     pixels = self._segment(of_level, plane, index, y, rows)
-                    if not (is_used_up or of_level.has_rows):
-                        self._cache.keep(key, pixels)
+                if is_used_up:
+                    self._cache.drop(key)
+                elif not of_level.has_rows:
+                    self._cache.keep(key, pixels)
                 out[y0 - top : y1 - top, x0 - left : x1 - left, plane.channels] = (
                     pixels[y0 - y : y1 - y, x0 - x : x1 - x]
                 )

@@ -1,6 +1,5 @@
 """What ``predictions.csv`` says of an image."""
 
-import json
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from mmseg_ftu.evaluation.mask_tables import read_settings_file
 from mmseg_ftu.io.tables import read_by_id
 from mmseg_ftu.units.unit_names import unit_name
 
@@ -78,9 +78,8 @@ def read_rows(folder: Path) -> list[ImageRow]:
 def _class_name(folder: Path) -> str | None:
     """Return what the settings of the folder call the units; None if nothing."""
     try:
-        said = json.loads((folder / 'prediction.json').read_text('utf-8'))
-        name = said.get('class_name')
-    except (OSError, ValueError, AttributeError):
+        name = read_settings_file(folder / 'prediction.json').get('class_name')
+    except ValueError:  # the table tells all but this name
         return None
     return name if isinstance(name, str) else None
 

@@ -2,6 +2,7 @@ import pytest
 import torch
 from small_models import build_small, noise, save, small_config
 
+from mmseg_ftu.engine import runner
 from mmseg_ftu.engine.compile_network import check_compiler, compile_network
 from mmseg_ftu.inference.network import Network
 
@@ -43,3 +44,21 @@ def test_a_compiled_network_predicts_the_same_at_each_size(tmp_path):
         image = noise(*size)
         (expected,), (found,) = plain([image]), compiled([image])
         assert abs(found - expected).max() < 1e-5
+
+
+def test_the_command_adds_the_hook_once(monkeypatch, tmp_path):
+    built = []
+
+    def build(cfg):
+        built.append(cfg)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runner, 'build_runner', build)
+    monkeypatch.setattr(runner, 'refuse_unprepared_data', lambda *_: None)
+    config = 'mmseg_ftu::tissue/resnet18_unet.py'
+    for compiled in (False, True):
+        with pytest.raises(KeyboardInterrupt):
+            runner.train(config, str(tmp_path / f'{compiled}'), compile=compiled)
+    plain, with_hook = (cfg.default_hooks for cfg in built)
+    assert 'compile_network' not in plain
+    assert with_hook.compile_network.type == 'CompileNetworkHook'

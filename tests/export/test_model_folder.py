@@ -212,6 +212,8 @@ def test_a_config_alone_has_no_weights(trained, tmp_path, capsys):
     words = ['predict', config, '--input', 'x', '--output', str(tmp_path / 'o')]
     assert main(words) == 2
     assert 'has no weights: give a checkpoint' in capsys.readouterr().err
+    with pytest.raises(ValueError, match=r'best\.pth is a checkpoint: .*slim\.py'):
+        FTUPredictor(trained)
     with pytest.raises(ValueError, match='the config has no weights'):
         FTUPredictor(Config.fromfile(config))
 

@@ -45,6 +45,13 @@ def test_a_tile_is_decoded_once_whatever_the_blocks(tmp_path, monkeypatch, store
         return original(self, level, plane, index, *rest)
 
     monkeypatch.setattr(TiffRegions, '_segment', counted)
+    kept, keep = [], SegmentCache.keep
+
+    def measured(self, key, pixels):
+        keep(self, key, pixels)
+        kept.append(self.bytes)
+
+    monkeypatch.setattr(SegmentCache, 'keep', measured)
     source = open_source(path, limits=Limits(whole_pixels=1000))
     try:
         half = read_resized(source, (437, 571))  # blocks of 128 px: 293 of the slide
@@ -53,6 +60,9 @@ def test_a_tile_is_decoded_once_whatever_the_blocks(tmp_path, monkeypatch, store
     tiles = 11 * 12 * (3 if stored == 'planes' else 1)
     assert len(decoded) == len(set(decoded)) == tiles
     assert half.shape == (437, 571, 3)
+    # little more than a row of tiles was kept, and nothing is left
+    assert 0 < max(kept) < 1.3 * 12 * 96 * 112 * 3
+    assert source._cache.bytes == 0
 
 
 def test_regions_of_a_slide_are_those_of_the_image(tmp_path):

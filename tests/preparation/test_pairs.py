@@ -108,7 +108,11 @@ def test_index_gives_groups_and_organs(source, target):
     ('columns', 'options', 'message'),
     [
         ({}, dict(group_column='patient'), 'index.csv lacks the columns patient'),
-        ({}, dict(id_column='file'), 'index.csv lacks the columns file; it has name'),
+        (
+            {},
+            dict(id_column='file'),
+            'index.csv lacks the columns file; it has name.*; --id-column names',
+        ),
         ({}, dict(index='other.csv'), 'other.csv: no such file; see --index'),
         ({}, dict(index='', group_column='p'), 'columns p need a table: pass --index'),
         ({'o': ''}, dict(organ_column='o'), "tile 0.v2': organ is ''; give one word"),
