@@ -17,8 +17,10 @@ Outlines each {unit} in stained tissue{of_organ}. Made with mmseg_ftu {version}.
 
 {pictures}## Use
 
+It needs the Python package `mmseg_ftu`: install its wheel, or `pip install .` in a
+clone of its repository.
+
 ```bash
-pip install mmseg-ftu
 mmseg-ftu predict {folder} --input IMAGES --output OUT
 ```
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mmseg_ftu.view.image_row import ImageRow, read_rows
+from mmseg_ftu.view.image_row import SETTINGS, TABLE, ImageRow, read_rows
 from mmseg_ftu.view.truth import Truth
 from mmseg_ftu.view.viewed_image import ViewedImage
 
@@ -39,10 +39,20 @@ class Catalogue:
         images: Mapping[str, Path] | None = None,
     ) -> None:
         self.folder, self.truth, self._images = folder, truth, images or {}
+        self._stamp = _stamp(folder)
         self.rows = read_rows(folder)
         self._open: dict[int, tuple[ViewedImage, list[int]]] = {}
         self._thumbnails: dict[int, bytes] = {}
         self._lock, self._one_at_a_time = threading.Lock(), threading.Lock()
+
+    def check_unchanged(self) -> None:
+        """Raise ValueError if predict has written into the folder since it was read."""
+        if _stamp(self.folder) != self._stamp:
+            raise ValueError(
+                f'{self.folder}: predict has written into it since mmseg-ftu view was '
+                'started, so masks and lists may be of different runs. Start view '
+                'again when predict has come to its end.'
+            )
 
     @contextmanager
     def opened(self, number: int) -> Iterator[ViewedImage]:
@@ -53,7 +63,9 @@ class Catalogue:
 
         Raises:
             IndexError: If there is no such place.
+            ValueError: If predict has written into the folder since it was read.
         """
+        self.check_unchanged()
         if not 0 <= number < len(self.rows):
             raise IndexError(number)
         with self._lock:
@@ -117,6 +129,19 @@ def encode_jpeg(rgb: np.ndarray) -> bytes:
     bgr = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
     _, data = cv2.imencode('.jpg', bgr, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
     return data.tobytes()
+
+
+def _stamp(folder: Path) -> list[tuple[int, int] | None]:
+    """Return what tells whether the tables of a folder are still the same files."""
+    stamps: list[tuple[int, int] | None] = []
+    for name in (TABLE, SETTINGS):
+        try:
+            status = (folder / name).stat()
+        except OSError:
+            stamps.append(None)
+        else:
+            stamps.append((status.st_mtime_ns, status.st_size))
+    return stamps
 
 
 def _limited(rgb: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ from mmseg_ftu.evaluation.mask_tables import read_settings_file
 from mmseg_ftu.io.tables import read_by_id
 from mmseg_ftu.units.unit_names import unit_name
 
-TABLE = 'predictions.csv'
+TABLE, SETTINGS = 'predictions.csv', 'prediction.json'
 THRESHOLD = 0.5  # where the table does not say it
 TEXTS = ('data_source', 'patient', 'objects', 'foreground', 'stain_failure')
 
@@ -64,7 +64,7 @@ def read_rows(folder: Path) -> list[ImageRow]:
         raise ValueError(f'{folder}: there is no such folder; give that of predict')
     if not path.is_file():
         why = 'it was not made by predict'
-        if (folder / 'prediction.json').is_file():
+        if (folder / SETTINGS).is_file():
             why = 'the run of predict that made it has not come to its end'
         raise ValueError(
             f'{folder}: has no {TABLE}, so {why}; give the folder that predict was '
@@ -78,7 +78,7 @@ def read_rows(folder: Path) -> list[ImageRow]:
 def _class_name(folder: Path) -> str | None:
     """Return what the settings of the folder call the units; None if nothing."""
     try:
-        name = read_settings_file(folder / 'prediction.json').get('class_name')
+        name = read_settings_file(folder / SETTINGS).get('class_name')
     except ValueError:  # the table tells all but this name
         return None
     return name if isinstance(name, str) else None

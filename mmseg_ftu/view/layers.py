@@ -44,6 +44,25 @@ class Layer:
         """Return a layer of open pixels."""
         return cls(kind, name, pixels, Pyramid(pixels))
 
+    def is_unit(self, x: int, y: int, above: int, shape: tuple[int, int]) -> bool:
+        """Tell whether a pixel of the image has a value above one.
+
+        Args:
+            x: Column, px of the image.
+            y: Row, px of the image.
+            above: The value.
+            shape: Height and width of the image, px.
+        """
+        if not (0 <= y < shape[0] and 0 <= x < shape[1]):
+            return False
+        row, column = (
+            int((place + 0.5) * stored / side)
+            for place, stored, side in zip(
+                (y, x), self.pixels.shape, shape, strict=True
+            )
+        )
+        return bool(self.pixels.read(0, row, column, 1, 1).max() > above)
+
     def describe(self) -> dict[str, Any]:
         """Return what the page needs to know."""
         height, width = self.pixels.shape

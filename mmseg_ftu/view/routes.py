@@ -10,6 +10,7 @@
 ``/image/N/layer/K/LEVEL/X_Y``        a tile of a layer, bytes, with a margin
 ``/image/N/units.json``               its units; ``?threshold=T``: above T
 ``/image/N/unit/M.json``              the outline of one of them, likewise
+``/image/N/at/X_Y.json``              which of them cover a pixel, likewise
 ====================================  =====================================
 """
 
@@ -100,6 +101,7 @@ def _static_files() -> dict[str, Path]:
 
 
 def _images(catalogue: Catalogue, query: str) -> Reply:
+    catalogue.check_unchanged()
     return _json(
         folder=str(catalogue.folder),
         truth=str(catalogue.truth.path) if catalogue.truth else None,
@@ -154,6 +156,11 @@ def _unit(catalogue: Catalogue, query: str, number: int, place: int) -> Reply:
         return _json(polygons=image.outline(place, _threshold(query)))
 
 
+def _units_at(catalogue: Catalogue, query: str, number: int, x: int, y: int) -> Reply:
+    with catalogue.opened(number) as image:
+        return _json(units=image.units_at(x, y, _threshold(query)))
+
+
 def _threshold(query: str) -> float | None:
     """Return the threshold of a query, None where it has none.
 
@@ -186,4 +193,5 @@ ROUTES: list[tuple[str, Callable[..., Reply]]] = [
     (f'/image/{NUMBER}/layer/{NUMBER}/{NUMBER}/{NUMBER}_{NUMBER}', _layer),
     (f'/image/{NUMBER}/units.json', _units),
     (f'/image/{NUMBER}/unit/{NUMBER}.json', _unit),
+    (f'/image/{NUMBER}/at/{NUMBER}_{NUMBER}.json', _units_at),
 ]

@@ -65,6 +65,13 @@ class UnitList:
             left_out=len(self) - most,
         )
 
+    def boxed_around(self, x: float, y: float) -> list[int]:
+        """Return the units whose boxes hold a place, px; the smallest first."""
+        left, top, right, bottom = self.boxes.T
+        inside = (left <= x) & (x < right) & (top <= y) & (y < bottom)
+        places = np.flatnonzero(inside)
+        return places[np.argsort(self.area[places], kind='stable')].tolist()
+
     def describe(self) -> dict[str, Any]:
         """Return the list column by column, fit for JSON."""
         mean = [None if np.isnan(m) else round(m, 4) for m in self.mean.tolist()]

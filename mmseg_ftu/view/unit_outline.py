@@ -25,6 +25,11 @@ def outline_of_shape(shape: shapely.Geometry) -> Polygons:
     ]
 
 
+def polygons_of(rings: Polygons) -> shapely.MultiPolygon:
+    """Return the geometry of rings."""
+    return shapely.MultiPolygon([(shell, holes) for shell, *holes in rings])
+
+
 def outline_in_box(
     pyramid: Pyramid, above: int, box: np.ndarray, shape: tuple[int, int]
 ) -> Polygons:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import shapely
 
 from mmseg_ftu.io.sources import Source, open_source, scanned_from
 from mmseg_ftu.view.image_row import ImageRow
@@ -19,9 +20,15 @@ from mmseg_ftu.view.unit_list import (
     units_of_pixels,
     units_of_table,
 )
-from mmseg_ftu.view.unit_outline import Polygons, outline_in_box, outline_of_shape
+from mmseg_ftu.view.unit_outline import (
+    Polygons,
+    outline_in_box,
+    outline_of_shape,
+    polygons_of,
+)
 
 KEPT_LISTS = 4  # lists of units, one a threshold
+SMOOTHED = 0.005  # of a unit's side, by which its outline may be off
 LIKE = 0.01  # share by which the ratios of sides may differ by rounding
 BLANK = 236  # grey in place of an image that is not there
 
@@ -131,6 +138,32 @@ class ViewedImage:
             return []
         box = units.boxes[number]
         return outline_in_box(layer.pyramid, above, box, self.shape())
+
+    def units_at(self, x: int, y: int, threshold: float | None = None) -> list[int]:
+        """Return which units cover a pixel, the smallest first.
+
+        Args:
+            x: Column, px of the image.
+            y: Row, px of the image.
+            threshold: The threshold of the list of units.
+
+        Returns:
+            Their places in that list; none on background.
+        """
+        units, saved = self.units(threshold), self._saved.get()
+        boxed = units.boxed_around(x + 0.5, y + 0.5)
+        if threshold is not None or saved.outlines is None:
+            layer, above = self._found_in(threshold)
+            if layer is None or not layer.is_unit(x, y, above, self.shape()):
+                return []
+        place = shapely.Point(x + 0.5, y + 0.5)
+        off = [place.distance(polygons_of(self.outline(n, threshold))) for n in boxed]
+        if threshold is None and saved.outlines is not None:  # they may overlap
+            return [n for n, distance in zip(boxed, off, strict=True) if distance == 0]
+        # a pixel is of one unit, whose outline may leave it out since it is smoothed
+        if not boxed or min(off) > SMOOTHED * np.ptp(units.boxes[boxed], 1).max() + 2:
+            return []  # it is of a unit that is not listed
+        return [boxed[int(np.argmin(off))]]
 
     def close(self) -> None:
         """Close files."""

@@ -40,11 +40,17 @@ def visit(browser, serve):
     """Return a function that opens the page; nothing may go wrong, nor leave it."""
     complaints, pages = [], []
 
-    def open_page(options=None, image=0, **served):
+    def open_page(options=None, image=0, refused=False, **served):
         url = serve(**served).url
         page = browser.new_page(viewport=SIZE, **(options or {}))
         page.set_default_timeout(PATIENCE)
-        page.on('console', lambda message: complaints.append(message.text))
+        page.on(
+            'console',
+            lambda message: (
+                (refused and 'status of 422' in message.text)
+                or complaints.append(message.text)
+            ),
+        )
         page.on('pageerror', lambda error: complaints.append(str(error)))
         page.on(
             'request',
@@ -235,3 +241,27 @@ def test_many_units_stay_usable(folder, visit):
     numbers = page.locator('.unit span:first-child').all_inner_texts()
     assert numbers[-1] == '65536'
     assert painted(page, WHITE).any()
+
+
+def test_a_click_beside_a_unit_marks_none(folder, visit):
+    folder.add(kinds=['masks'])
+    page = visit()
+    stage = page.locator('#stage').bounding_box()
+    number = "document.querySelector('[aria-selected=true] span')?.textContent"
+    for place, expected in [((300, 420), '3'), ((575, 225), None), ((650, 300), '2')]:
+        x, y = place_of(page, *place)
+        page.mouse.click(stage['x'] + x, stage['y'] + y)
+        if expected is None:  # in the box of unit 2, outside its disc
+            wait_until(page, f'{number} === undefined')
+        else:
+            wait_until(page, f"{number} === '{expected}'")
+
+
+def test_predictions_that_were_replaced_are_said(folder, visit):
+    folder.add('first', kinds=['masks']).add('second', kinds=['masks'])
+    page = visit(refused=True)
+    folder.rows.pop()
+    folder.write()
+    page.locator('#gallery button').nth(1).click()
+    page.wait_for_selector('.note')
+    assert 'Start view again' in page.locator('.note').first.inner_text()

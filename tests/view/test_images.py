@@ -8,6 +8,10 @@ import pytest
 import shapely
 from small_slides import feature, write_annotations
 
+from mmseg_ftu.inference.writers import write_mask, write_probability
+from mmseg_ftu.masks.geojson import write_geojson
+from mmseg_ftu.masks.objects import find_objects
+from mmseg_ftu.masks.run_mask import RunMask
 from mmseg_ftu.view.catalogue import OPEN, Catalogue
 from mmseg_ftu.view.truth import Truth
 from mmseg_ftu.view.unit_list import MOST_UNITS, UnitList, units_of_table
@@ -259,3 +263,76 @@ def test_a_table_without_units_lists_none(folder):
     assert units_of_table(table, 'empty', 'gland').names == ['gland']
     whole = folder.path / 'units' / 'a.csv'
     assert len(units_of_table(whole, 'another image', 'gland')) == 0
+
+
+def nested_units(folder, kinds):
+    """Save a ring, a disc inside it, and a bar below; return the folder's image."""
+    folder.add(kinds=[])
+    mask = np.zeros(SHAPE, np.uint8)
+    cv2.circle(mask, (300, 300), 200, 1, 30)
+    cv2.circle(mask, (300, 300), 20, 1, -1)
+    mask[560:580, 100:780] = 1
+    mask[400:580, 760:780] = 1  # with the bar a corner, whose box holds much else
+    objects = find_objects(RunMask.from_strips([mask > 0], SHAPE))
+    for kind in kinds:
+        (folder.path / kind).mkdir()
+    if 'masks' in kinds:
+        write_mask(folder.path / 'masks' / 'a.png', [mask > 0], SHAPE)
+    if 'geojson' in kinds:
+        path = folder.path / 'geojson' / 'a.geojson'
+        write_geojson(path, objects, name='glomerulus')
+    if 'probabilities' in kinds:
+        path = folder.path / 'probabilities' / 'a.tif'
+        write_probability(path, [mask * np.float32(0.8)], SHAPE)
+    return Catalogue(folder.write())
+
+
+@pytest.mark.parametrize('kinds', [['masks'], ['geojson'], ['probabilities']])
+@pytest.mark.parametrize(
+    ('place', 'area'),
+    [
+        ((300, 300), np.pi * 20**2),  # the disc, inside the ring's box
+        ((300, 100), np.pi * (215**2 - 185**2)),  # the ring
+        ((120, 570), 680 * 20 + 160 * 20),  # the corner
+        ((770, 410), 680 * 20 + 160 * 20),
+        ((300, 200), None),  # background between ring and disc
+        ((600, 450), None),  # background in the corner's box
+        ((5, 5), None),
+        ((799, 599), None),
+    ],
+)
+def test_a_pixel_is_of_the_unit_that_covers_it(folder, kinds, place, area):
+    with nested_units(folder, kinds).opened(0) as image:
+        found = image.units_at(*place)
+        assert [image.units().area[n] for n in found] == (
+            [] if area is None else [pytest.approx(area, rel=0.05)]
+        )
+        if kinds == ['probabilities']:
+            assert image.units_at(*place, threshold=0.79) == found
+            assert image.units_at(*place, threshold=0.85) == []
+
+
+def test_overlapping_outlines_are_given_smallest_first(folder):
+    folder.add(kinds=[])
+    (folder.path / 'geojson').mkdir()
+    write_annotations(
+        folder.path / 'geojson' / 'a.geojson',
+        feature(shapely.box(100, 100, 300, 300)),
+        feature(shapely.box(150, 150, 200, 200), 'Tumor'),
+    )
+    with Catalogue(folder.write()).opened(0) as image:
+        assert image.units_at(160, 160) == [1, 0]
+        assert image.units_at(120, 160) == [0]
+
+
+@pytest.mark.parametrize('name', ['predictions.csv', 'prediction.json'])
+def test_a_folder_that_predict_writes_into_is_not_mixed(folder, name):
+    folder.add()
+    catalogue = Catalogue(folder.write())
+    with catalogue.opened(0):
+        pass
+    (folder.path / name).write_text('id\nb\n')
+    with pytest.raises(ValueError, match='Start view again'), catalogue.opened(0):
+        pass
+    with pytest.raises(ValueError, match='predict has written into it'):
+        catalogue.check_unchanged()

@@ -288,8 +288,22 @@ async function choose(unit, jumps) {
   slide.redraw();
 }
 
-function pick(x, y) {
-  rows.choose(rows.at(x, y), false);
+/** Mark the unit that covers a place, px of the image. */
+async function pick(x, y) {
+  const {number, threshold, image} = state;
+  if (!rows.units || state.listed !== threshold) return; // they are being listed anew
+  let unit = null;
+  if (x >= 0 && y >= 0 && x < image.width && y < image.height) {
+    const place = `${Math.floor(x)}_${Math.floor(y)}`;
+    try {
+      const {units} = await ask(`image/${number}/at/${place}.json${query()}`);
+      unit = units.find((one) => rows.isShown(one)) ?? null;
+    } catch (error) {
+      note(error.message);
+      return;
+    }
+  }
+  if (state.number === number && state.threshold === threshold) rows.choose(unit, false);
 }
 
 /** What a key does. */

@@ -146,14 +146,4 @@ export class UnitRows {
     const next = place < 0 ? 0 : (place + by + this.shown.length) % this.shown.length;
     this.choose(this.shown[next], true);
   }
-
-  /** The smallest unit whose box holds a place, null if none does. */
-  at(x, y) {
-    let found = null;
-    this.units?.box.forEach(([left, top, right, bottom], unit) => {
-      if (x < left || x >= right || y < top || y >= bottom || !this.isShown(unit)) return;
-      if (found === null || this.units.area[unit] < this.units.area[found]) found = unit;
-    });
-    return found;
-  }
 }
