@@ -199,7 +199,7 @@ def train_config(
 
     batch = Config.fromfile(config).train_dataloader.batch_size
     an_epoch = -(-len(tissue.ids(fold, held_out=False)) // batch)
-    epochs = max(1, steps // an_epoch)
+    epochs = max(2, steps // an_epoch)  # one is too few for the schedule
     if (folder / f'epoch_{epochs}.pth').is_file():
         return
     command = [sys.executable, 'tools/train.py', str(config.relative_to(ROOT))]
