@@ -203,6 +203,7 @@ def test_real_masks(tmp_path, shared_data):
             for feature in collection['features']
         ]
         assert all(shapely.is_valid(geometries))
+        shapely.prepare(geometries)  # or each point meets each edge
         assert [geometry.area for geometry in geometries] == objects.area.tolist()
         found = np.zeros(mask.shape, bool)
         for k, geometry in enumerate(geometries):
