@@ -47,4 +47,7 @@ def run(**options: Any) -> None:
     """Run the command."""
     from mmseg_ftu.view.view_predictions import view_predictions
 
+    for option in ('foreground', 'ignore'):
+        if options['gt'] is None and options[option] not in (None, ['auto']):
+            raise ValueError(f'--{option} says what labels of --gt mean: give --gt')
     view_predictions(**dict(options, ground_truth=options.pop('gt')))

@@ -73,14 +73,15 @@ def weights_path(name: str | Path) -> Path:
         ValueError: If they are not those that were exported.
     """
     folder = find_model_folder(name)
-    if said := read_facts(folder).get('sha256'):
-        with open(folder / WEIGHTS, 'rb') as file:
-            found = hashlib.file_digest(file, 'sha256').hexdigest()
-        if found != said:
-            raise ValueError(
-                f'{folder / WEIGHTS}: its SHA-256 is not that in {FACTS}, so it is '
-                'damaged or another file: fetch or export the model again'
-            )
+    if not (folder / WEIGHTS).is_file():
+        raise ValueError(f'{folder / WEIGHTS}: is no file: fetch the model again')
+    with open(folder / WEIGHTS, 'rb') as file:
+        found = hashlib.file_digest(file, 'sha256').hexdigest()
+    if found != read_facts(folder).get('sha256'):
+        raise ValueError(
+            f'{folder / WEIGHTS}: its SHA-256 is not that in {FACTS}, so it is '
+            'damaged or another file: fetch or export the model again'
+        )
     return folder / WEIGHTS
 
 
@@ -95,7 +96,7 @@ def find_weights(name: str | Path) -> Path:
     """
     if str(name).startswith(('http://', 'https://')):
         return download(str(name))
-    if is_model_folder(name):
+    if is_model_folder(name) or Path(name).expanduser().is_dir():
         return weights_path(name)
     return Path(name).expanduser()
 
@@ -104,6 +105,7 @@ def own_weights(config: str | Path | Config) -> list[str | Path]:
     """Return the checkpoints that a config brings along.
 
     Raises:
+        FileNotFoundError: If it is not there, or a folder that lacks files of a model.
         ValueError: If it is not a model folder: nothing else has weights and config.
     """
     if not isinstance(config, Config) and Path(config).suffix in CHECKPOINTS:
@@ -112,12 +114,28 @@ def own_weights(config: str | Path | Config) -> list[str | Path]:
             f'{config} is a checkpoint: give the config that it was trained with first'
             + (f', here {Path(config).with_name(beside[0])}' if beside else '')
         )
+    if not isinstance(config, Config) and '::' not in str(config):
+        _refuse_no_model(config)
     if isinstance(config, Config) or not is_model_folder(config):
         raise ValueError(
             f'{"the config" if isinstance(config, Config) else config} has no weights: '
             'give a checkpoint, or a model folder in place of the config'
         )
     return [config]
+
+
+def _refuse_no_model(name: str | Path) -> None:
+    """Say what is wrong with a path that is neither a file nor a model folder.
+
+    Raises:
+        FileNotFoundError: If there is nothing, or a folder that lacks files of one.
+    """
+    path = Path(name).expanduser()
+    if str(name).startswith(HUB) or path.is_file():
+        return
+    if not path.is_dir():
+        raise FileNotFoundError(f'{name}: there is no such config or model folder')
+    find_model_folder(name)
 
 
 def read_facts(folder: Path) -> dict[str, Any]:

@@ -64,6 +64,11 @@ def train(
             or the config cannot be scaled to ``epochs``.
         FloatingPointError: If the loss or the weights become infinite or NaN.
     """
+    if is_model_folder(config):
+        raise ValueError(
+            f'{config}: a model folder has no data to train on: give a config of your '
+            'own, and the folder as load_from (--cfg-options load_from=...)'
+        )
     cfg = load_config(config, work_dir, cfg_options, launcher)
     refuse_run_in_data(cfg)
     refuse_unprepared_data(cfg, 'train_dataloader', 'val_dataloader')

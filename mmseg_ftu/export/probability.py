@@ -12,7 +12,6 @@ import torch.nn.functional as F
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.runner import CheckpointLoader
-from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from mmseg_ftu.engine.check_weights_hook import (
@@ -22,6 +21,7 @@ from mmseg_ftu.engine.check_weights_hook import (
     without_auxiliary,
 )
 from mmseg_ftu.engine.safe_checkpoints import dataset_meta_of, weights_of
+from mmseg_ftu.inference.network import build_model
 from mmseg_ftu.models import BinaryEncoderDecoder
 from mmseg_ftu.models.stain_data_preprocessor import StainDataPreProcessor
 from mmseg_ftu.recipe import UNKNOWN_STAINS, name_stains
@@ -81,7 +81,7 @@ def load_for_export(cfg: Config, checkpoint: str) -> Probability:
     """
     init_default_scope('mmseg')
     cfg.model.backbone.init_cfg = None
-    model = MODELS.build(cfg.model)
+    model = build_model(cfg.model)
     if not isinstance(model, BinaryEncoderDecoder):
         raise ValueError(
             f'model.type is {type(model).__name__}, but only BinaryEncoderDecoder (one '

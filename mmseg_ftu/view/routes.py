@@ -148,7 +148,8 @@ def _layer(
 
 def _units(catalogue: Catalogue, query: str, number: int) -> Reply:
     with catalogue.opened(number) as image:
-        return _json(**image.units(_threshold(query)).describe())
+        units = image.units(_threshold(query)).describe()
+        return _json(**units, notes=image.notes)
 
 
 def _unit(catalogue: Catalogue, query: str, number: int, place: int) -> Reply:

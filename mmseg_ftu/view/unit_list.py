@@ -70,11 +70,12 @@ class UnitList:
         left, top, right, bottom = self.boxes.T
         inside = (left <= x) & (x < right) & (top <= y) & (y < bottom)
         places = np.flatnonzero(inside)
-        return places[np.argsort(self.area[places], kind='stable')].tolist()
+        order: list[int] = places[np.argsort(self.area[places], kind='stable')].tolist()
+        return order
 
     def describe(self) -> dict[str, Any]:
         """Return the list column by column, fit for JSON."""
-        mean = [None if np.isnan(m) else round(m, 4) for m in self.mean.tolist()]
+        mean = [round(m, 4) if np.isfinite(m) else None for m in self.mean.tolist()]
         return dict(
             origin=self.origin,
             names=self.names,
@@ -106,13 +107,16 @@ def units_of_table(path: Path, name: str, unnamed: str) -> UnitList:
         raise ValueError(f'{path}: is not a table of units ({error})') from None
     if absent:
         raise ValueError(f'{path}: is not a table of units, it lacks {absent[0]}')
+    places = rows[['area_px', *SIDES]].apply(pd.to_numeric, errors='coerce')
+    if not np.isfinite(places.to_numpy(np.float64)).all():
+        raise ValueError(f'{path}: an area or a box of {name} is no finite number')
     numbers = rows['id'].str.rsplit('_', n=1).str[-1]
     classes, names = pd.factorize(rows['class'].fillna(unnamed))
     mean = rows.get('mean_probability', pd.Series(np.nan, rows.index))
     return UnitList(
         path.name,
-        rows[[*SIDES]].to_numpy(np.float64),
-        rows['area_px'].to_numpy(np.float64),
+        places[[*SIDES]].to_numpy(np.float64),
+        places['area_px'].to_numpy(np.float64),
         mean.to_numpy(np.float64),
         pd.to_numeric(numbers, errors='coerce').fillna(0).to_numpy(np.int64),
         classes,

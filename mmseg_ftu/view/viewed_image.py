@@ -22,13 +22,12 @@ from mmseg_ftu.view.unit_list import (
 )
 from mmseg_ftu.view.unit_outline import (
     Polygons,
+    covers,
     outline_in_box,
     outline_of_shape,
-    polygons_of,
 )
 
 KEPT_LISTS = 4  # lists of units, one a threshold
-SMOOTHED = 0.005  # of a unit's side, by which its outline may be off
 LIKE = 0.01  # share by which the ratios of sides may differ by rounding
 BLANK = 236  # grey in place of an image that is not there
 
@@ -86,8 +85,13 @@ class ViewedImage:
             pixel_size=size,
             threshold=self.row.threshold,
             layers=layers,
-            notes=list(self._notes),
+            notes=self.notes,
         )
+
+    @property
+    def notes(self) -> list[str]:
+        """What people should know, as far as it has been found."""
+        return list(self._notes)
 
     def shape(self) -> tuple[int, int]:
         """Return height and width that everything is drawn at, px."""
@@ -152,18 +156,19 @@ class ViewedImage:
         """
         units, saved = self.units(threshold), self._saved.get()
         boxed = units.boxed_around(x + 0.5, y + 0.5)
-        if threshold is not None or saved.outlines is None:
-            layer, above = self._found_in(threshold)
-            if layer is None or not layer.is_unit(x, y, above, self.shape()):
-                return []
-        place = shapely.Point(x + 0.5, y + 0.5)
-        off = [place.distance(polygons_of(self.outline(n, threshold))) for n in boxed]
-        if threshold is None and saved.outlines is not None:  # they may overlap
-            return [n for n, distance in zip(boxed, off, strict=True) if distance == 0]
-        # a pixel is of one unit, whose outline may leave it out since it is smoothed
-        if not boxed or min(off) > SMOOTHED * np.ptp(units.boxes[boxed], 1).max() + 2:
-            return []  # it is of a unit that is not listed
-        return [boxed[int(np.argmin(off))]]
+        if threshold is None and saved.outlines is not None:
+            place = shapely.Point(x + 0.5, y + 0.5)
+            by_number = {a.number: a.outline for a in saved.outlines}
+            drawn = ((n, by_number[int(units.numbers[n])]) for n in boxed)
+            return [n for n, outline in drawn if shapely.covers(outline, place)]
+        layer, above = self._found_in(threshold)
+        if layer is None or not layer.is_unit(x, y, above, self.shape()):
+            return []
+        pixels, shape = (layer.pyramid, above), self.shape()
+        for n in boxed:
+            if covers(*pixels, units.boxes[n], units.area[n], shape, (x, y)):
+                return [n]  # a pixel is of one unit
+        return []  # it is of a unit that is not listed
 
     def close(self) -> None:
         """Close files."""
@@ -205,6 +210,13 @@ class ViewedImage:
     def _open_saved(self) -> Saved:
         saved = open_saved(self._folder, self.row, self.shape, self._corner)
         self._notes |= dict.fromkeys(saved.notes)
+        for layer in saved.units if saved.outlines is None else []:
+            if self.row.shape not in (None, layer.pixels.shape):
+                height, width = layer.pixels.shape
+                self._notes[
+                    f'The mask has {width} x {height} px, another size than predict '
+                    'wrote, and is drawn over the whole image.'
+                ] = None
         return saved
 
     def _corner(self) -> tuple[int, int]:
@@ -245,7 +257,12 @@ class ViewedImage:
         saved, name = self._saved.get(), self.row.class_name
         if threshold is None and saved.outlines is not None:
             return units_of_outlines(saved.outlines, name).limited()
-        if threshold is None and (listed := self._listed()) is not None:
+        if threshold is None and saved.is_edited:
+            self._notes[
+                'The mask was edited since predict wrote it, so its units are measured '
+                'anew.'
+            ] = None
+        elif threshold is None and (listed := self._listed()) is not None:
             return listed
         layer, above = self._found_in(threshold)
         if layer is None:

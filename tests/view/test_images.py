@@ -4,6 +4,7 @@ import json
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 import shapely
 from small_slides import feature, write_annotations
@@ -336,3 +337,79 @@ def test_a_folder_that_predict_writes_into_is_not_mixed(folder, name):
         pass
     with pytest.raises(ValueError, match='predict has written into it'):
         catalogue.check_unchanged()
+
+
+@pytest.mark.parametrize('shape', [(50, 50), (599, 800), (1200, 1600)])
+def test_a_mask_of_another_size_is_said(folder, shape):
+    folder.add(kinds=['masks'])
+    cv2.imwrite(str(folder.path / 'masks' / 'a.png'), np.ones(shape, np.uint8))
+    with Catalogue(folder.write()).opened(0) as image:
+        (note,) = image.describe()['notes']
+        assert note.startswith(f'The mask has {shape[1]} x {shape[0]} px')
+
+
+def record_of(folder, *names):
+    """Write the record of image a, with the sizes of its files."""
+    sizes = {name: (folder.path / name).stat().st_size for name in names}
+    path = folder.path / 'records' / 'a.json'
+    path.parent.mkdir()
+    path.write_text(json.dumps({'id': 'a', 'files': sizes}))
+
+
+def test_an_edited_mask_is_measured_anew(folder):
+    folder.add()
+    record_of(folder, 'masks/a.png', 'units/a.csv')
+    mask = np.zeros(SHAPE, np.uint8)
+    mask[10:110, 20:220] = 1
+    cv2.imwrite(str(folder.path / 'masks' / 'a.png'), mask)
+    with Catalogue(folder.write()).opened(0) as image:
+        assert image.units().area.tolist() == [20_000]
+        assert image.units_at(100, 50) == [0]
+        assert 'edited since predict wrote it' in image.notes[-1]
+
+
+def test_a_file_that_has_gone_is_said(folder):
+    folder.add(kinds=['masks', 'probabilities'])
+    record_of(folder, 'masks/a.png', 'probabilities/a.tif')
+    (folder.path / 'masks' / 'a.png').unlink()
+    with Catalogue(folder.write()).opened(0) as image:
+        notes = image.describe()['notes']
+        assert notes == ['masks/a.png is missing, which predict has written.']
+
+
+@pytest.mark.parametrize('column', ['area_px', 'left'])
+@pytest.mark.parametrize('value', ['nan', 'inf', '', 'wide'])
+def test_units_without_a_place_are_measured_anew(folder, column, value):
+    folder.add()
+    path = folder.path / 'units' / 'a.csv'
+    table = pd.read_csv(path, dtype=str)
+    table.loc[1, column] = value
+    table.to_csv(path, index=False)
+    with Catalogue(folder.write()).opened(0) as image:
+        assert image.units().origin == 'mask'
+        assert 'Units are measured anew' in image.notes[-1]
+        json.dumps(image.units().describe(), allow_nan=False)
+
+
+def test_a_thin_gap_keeps_large_units_apart(folder):
+    shape = (3000, 3200)
+    folder.add(kinds=[])
+    folder.rows[0] |= dict(height=shape[0], width=shape[1])
+    mask = np.ones(shape, np.uint8)
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    mask[(y - x // 2 == 700) | (y - (x - 1) // 2 == 700)] = 0  # as predict splits
+    mask[:20] = mask[-20:] = 0
+    (folder.path / 'masks').mkdir()
+    cv2.imwrite(str(folder.path / 'masks' / 'a.png'), mask)
+    count, labels = cv2.connectedComponents(mask, connectivity=8)
+    areas = np.bincount(labels.ravel())[1:]
+    assert count == 3  # background and two units
+    with Catalogue(folder.write()).opened(0) as image:
+        for place, area in enumerate(areas):
+            outline = shapely.Polygon(image.outline(place)[0][0])
+            assert outline.area == pytest.approx(area, rel=0.01)
+        rng = np.random.default_rng(0)
+        for row, column in rng.integers(0, shape, (20, 2)).tolist():
+            found = image.units_at(column, row)
+            label = labels[row, column]
+            assert found == ([label - 1] if label else [])

@@ -21,12 +21,12 @@ from huggingface_hub.errors import (
 )
 from timm.models import PretrainedCfg, get_pretrained_cfg, list_pretrained
 
+from mmseg_ftu.engine.model_folder import CONFIG, FACTS
 from mmseg_ftu.io.listing import some_of
 from mmseg_ftu.models.backbones.packaged_weights import known_package
 
 # What repositories hold, best first.
 FILES = ('model.safetensors', 'pytorch_model.bin')
-CONFIG = 'config.json'
 # In the Hub's words, what a file that is not there raises, in the cache or at all.
 NOT_FOUND = (EntryNotFoundError, HfHubHTTPError, HFValidationError, OSError)
 
@@ -126,7 +126,8 @@ def published_cfg(checkpoint: str, path: Path) -> dict[str, Any]:
 
     Args:
         checkpoint: How the weights were named.
-        path: Their file; a ``config.json`` beside it, in timm's form, is read.
+        path: Their file; a ``config.json`` beside it, in timm's form or that of a
+            model folder, is read.
 
     Returns:
         timm's ``pretrained_cfg``; empty if nothing is known.
@@ -140,5 +141,21 @@ def published_cfg(checkpoint: str, path: Path) -> dict[str, Any]:
         content = json.loads(path.with_name(CONFIG).read_text())
     except (OSError, ValueError):
         return {}
-    found = content.get('pretrained_cfg') if isinstance(content, dict) else None
+    if not isinstance(content, dict):
+        return {}
+    if path.with_name(FACTS).is_file():
+        return _of_model_folder(content)
+    found = content.get('pretrained_cfg')
     return found if isinstance(found, dict) else {}
+
+
+def _of_model_folder(config: dict[str, Any]) -> dict[str, Any]:
+    """Return mean and deviation of a model folder's config, as shares of 255."""
+    try:
+        preprocessor = config['model']['data_preprocessor']
+        return {
+            key: tuple(float(value) / 255 for value in preprocessor[key])
+            for key in ('mean', 'std')
+        }
+    except (KeyError, TypeError, ValueError):
+        return {}

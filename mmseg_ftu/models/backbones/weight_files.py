@@ -44,13 +44,14 @@ def find_checkpoint(checkpoint: str | Path) -> Path:
     if checkpoint.startswith(('http://', 'https://')):
         return download(checkpoint)
     path = Path(checkpoint).expanduser()
-    if is_model_folder(path):
+    if is_model_folder(path) or path.is_dir():
         return weights_path(path)
     if not path.is_file():
         raise FileNotFoundError(
             f'init_cfg.checkpoint: no file {checkpoint!r} (working directory '
-            f'{Path.cwd()}); give a path, an http(s) URL, timm://<model>.<tag>, '
-            'hf://<owner>/<repository>[/<file>] or pip://<package>'
+            f'{Path.cwd()}); give a path, a model folder, an http(s) URL, '
+            'timm://<model>.<tag>, hf://<owner>/<repository>[/<file>] or '
+            'pip://<package>'
         )
     return path
 

@@ -191,6 +191,7 @@ async function listUnits() {
   try {
     const units = await ask(`image/${number}/units.json${query()}`);
     if (state.number !== number || state.threshold !== threshold) return;
+    units.notes.forEach(note);
     Object.assign(state, {listed: threshold, mark: null});
     rows.set(units, state.image.pixel_size);
     rows.hide(state.off);
