@@ -32,17 +32,18 @@ $(VENV)/installed: setup.py pyproject.toml
 quickstart: export FTU_DATA := $(QS)/prepared
 quickstart: env  ## the whole way, to a report: on synthetic tissue, or DATA=folder of pairs
 ifeq ($(DATA),)
+	rm -rf $(QS)/run
 	$(PY) tools/make_sample_data.py $(QS)/raw --images 80 --size 512
 	$(PY) tools/make_stain_target.py $(QS)/raw $(QS)/stain_target --size 256
 	$(PY) tools/prepare_hubmap.py $(QS)/raw $(QS)/prepared --size 256 --stain vahadane \
 	  --stain-target $(QS)/stain_target.json --overwrite
 else
+	@[ ! -e $(QS)/run ] || { echo '$(QS) holds an earlier run: move or remove it first'; exit 2; }
 	mkdir -p $(QS)
 	$(PY) tools/make_stain_target.py "$(DATA)/images" $(QS)/stain_target --size 512
 	$(PY) tools/prepare_pairs.py "$(DATA)" $(QS)/prepared --organ "$(ORGAN)" --stain vahadane \
 	  --stain-target $(QS)/stain_target.json --overwrite $(PAIRS)
 endif
-	rm -rf $(QS)/run
 	$(PY) tools/train.py $(QS_CONFIG) --work-dir $(QS)/run
 	$(PY) tools/test.py $(QS_CONFIG) $(QS)/run/best_Dice_epoch_*.pth --tta --out $(QS)/result \
 	  --show-dir $(QS)/overlays --work-dir $(QS)/run
@@ -104,5 +105,5 @@ bench: env  ## measure the three most important ratios, compare with benchmarks/
 bench-all: env  ## all benchmarks that fit into MINUTES (60), as a page in bench/
 	$(PY) benchmarks/run.py --minutes $(MINUTES) --out bench
 
-clean:  ## remove the environment and what the quickstart made
-	rm -rf $(VENV) $(LOWEST) quickstart quickstart_own build dist site docs/examples .examples_cache bench
+clean:  ## remove the environment and what was made of synthetic tissue, not quickstart_own
+	rm -rf $(VENV) $(LOWEST) quickstart build dist site docs/examples .examples_cache bench

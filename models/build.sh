@@ -44,10 +44,10 @@ train() { # WORK_DIR EPOCHS FOLD=NUMBER [CFG_OPTION ...]
 }
 
 # The model of all images, beside this script. Its card holds the scores of the folds.
-export_one() { # NAME EPOCHS UNIT ORGAN DATA IMAGE
+export_one() { # NAME EPOCHS UNIT ORGAN SOURCE DATA IMAGE
   mmseg-ftu export model "$WORK/$1/all/epoch_$2.pth" "$MODELS/$1" --overwrite --half \
-    --unit "$3" --organ "$4" --author "the authors of mmseg_ftu" --license CC-BY-4.0 \
-    --data "$5" --data-license CC-BY-4.0 --image "$6" \
+    --unit "$3" --organ "$4" --data-source "$5" --author "the authors of mmseg_ftu" \
+    --license CC-BY-4.0 --data "$6" --data-license CC-BY-4.0 --image "$7" \
     --scores "$WORK/$1/scores/evaluation_groups.csv"
 }
 
@@ -59,7 +59,7 @@ glomeruli_pas() {
   prepare glomeruli-pas "$DATA/kidney_glomeruli_pas" --organ kidney --data-source AIDPATH \
     --pixel-size 0.5
   train_and_score glomeruli-pas 90 # 180 steps on the tiles of two folds, 270 on all
-  export_one glomeruli-pas 90 glomerulus kidney "24 tiles of 1024 x 1024 px, human kidney, PAS, of \
+  export_one glomeruli-pas 90 glomerulus kidney AIDPATH "24 tiles of 1024 x 1024 px, human kidney, PAS, of \
 AIDPATH (Bueno et al. 2020, https://doi.org/10.17632/k7nvtgn2x6), with masks by a Kaggle user. $NOTE, \
 which may come from the same slides" "$DATA/kidney_glomeruli_pas/images/10064.png"
 }
@@ -89,7 +89,7 @@ PYTHON
   prepare prostate-glands-he "$GLANDS" --organ prostate --data-source RINGS \
     --index index.csv --group-column core
   train_and_score prostate-glands-he 150 # as many steps
-  export_one prostate-glands-he 150 gland prostate "10 tiles of 512 x 512 px, benign glands of human \
+  export_one prostate-glands-he 150 gland prostate RINGS "10 tiles of 512 x 512 px, benign glands of human \
 prostate, H&E, of RINGS (Salvi et al. 2021, https://doi.org/10.17632/h8bdwrtnr5.1). $NOTE; tiles of \
 one tissue core stay together, patients may not. Neither tumour nor the glass of a slide was ever \
 shown to it: it takes glass for gland" \

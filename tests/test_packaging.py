@@ -230,9 +230,9 @@ def test_versions_of_the_image_are_admitted():
     ]
     pins = pins_of('docker/constraints.txt')
     admitted = map(Requirement, [*metadata['dependencies'], *extras])
-    pinned = [r for r in admitted if canonicalize_name(r.name) in pins]
+    pinned = [r for r in admitted if r.name not in ('torch', 'torchvision')]
     assert len(pinned) > 20
-    for requirement in pinned:
+    for requirement in pinned:  # those two the Dockerfile pins
         version = pins[canonicalize_name(requirement.name)]
         assert requirement.specifier.contains(version), requirement
 

@@ -85,7 +85,8 @@ def _add_images(parser: argparse.ArgumentParser) -> None:
         '--organ',
         help='organ of all images: names the objects where neither --class nor the '
         'model folder does; chooses the pixel size of training that images are brought '
-        'to and, with --data-source, the threshold',
+        "to and, with --data-source, the threshold (default: the model folder's own, "
+        'where --data-source is not given either)',
     )
     add(
         '--data-source',

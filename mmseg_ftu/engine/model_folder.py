@@ -155,6 +155,22 @@ def read_facts(folder: Path) -> dict[str, Any]:
     return facts
 
 
+def images_of_model(name: str | Path | Config) -> tuple[str | None, str | None]:
+    """Return organ and data source of the images that a model folder is for.
+
+    Args:
+        name: A model folder or its address; anything else is for any images.
+    """
+    if isinstance(name, Config) or not is_model_folder(name):
+        return None, None
+    facts = read_facts(find_model_folder(name))
+    organ, source = (facts.get(key) for key in ('organ', 'data_source'))
+    return (
+        organ if isinstance(organ, str) and organ else None,
+        source if isinstance(source, str) and source else None,
+    )
+
+
 def read_model_config(name: str | Path) -> Config:
     """Read the config of a model folder.
 

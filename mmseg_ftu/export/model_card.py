@@ -62,14 +62,15 @@ Weights: {license}. Training data: {data_license}.
 
 
 def card_of(
-    facts: PackageFacts, content: Mapping[str, Any], pictures: Sequence[str]
+    facts: PackageFacts, content: Mapping[str, Any], pictures: Mapping[str, bool]
 ) -> str:
     """Return the card, Markdown with the Hub's metadata in front.
 
     Args:
         facts: What is said of the model.
         content: Content of ``model.json``.
-        pictures: Names of pictures in the folder.
+        pictures: Names of pictures in the folder, and whether each shows an image
+            that was trained on.
     """
     text = CARD.format(
         name=facts.name,
@@ -78,7 +79,10 @@ def card_of(
         version=__version__,
         folder=f'./{facts.name}',
         pictures=''.join(
-            f'![outlines of what was found]({name})\n\n' for name in pictures
+            f'![outlines of what was found]({name})\n\n'
+            + '*An image that was trained on: it looks better than others.*\n\n'
+            * is_trained
+            for name, is_trained in pictures.items()
         ),
         pixel_size=_pixel_size(facts),
         size=(

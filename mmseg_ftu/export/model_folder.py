@@ -19,6 +19,7 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from torch import Tensor
 
+from mmseg_ftu.datasets.fold_record import trained_on
 from mmseg_ftu.engine.check_model_config import OF_OTHERS, PARTS, check_model_config
 from mmseg_ftu.engine.check_weights_hook import plain
 from mmseg_ftu.engine.model_folder import (
@@ -26,10 +27,13 @@ from mmseg_ftu.engine.model_folder import (
     CONFIG,
     FACTS,
     FORMAT,
+    NO_UNIT,
     PICTURES,
     WEIGHTS,
+    find_model_folder,
     find_weights,
     is_model_folder,
+    read_facts,
     read_model_config,
 )
 from mmseg_ftu.engine.runner import load_config
@@ -38,6 +42,7 @@ from mmseg_ftu.export.licences import OPTIONS, doubt_of_sharing, spdx_of
 from mmseg_ftu.export.model_card import card_of
 from mmseg_ftu.export.package_facts import PackageFacts, facts_of
 from mmseg_ftu.export.probability import load_for_export
+from mmseg_ftu.inference.checkpoint_recipe import recipe_of
 from mmseg_ftu.inference.network import Network
 from mmseg_ftu.inference.predictor import FTUPredictor
 from mmseg_ftu.inference.provenance import versions
@@ -46,6 +51,7 @@ from mmseg_ftu.io.atomic_folders import remove_left_folders, replacing_folder
 from mmseg_ftu.io.images import read_image
 from mmseg_ftu.io.listing import some_of
 from mmseg_ftu.io.own_files import (
+    digest_of,
     is_empty,
     is_own_picture,
     make_parent,
@@ -53,12 +59,17 @@ from mmseg_ftu.io.own_files import (
 )
 from mmseg_ftu.io.resizing import resize_image, target_shape
 from mmseg_ftu.masks.draw_outlines import PREDICTION_COLOUR, draw_outlines
+from mmseg_ftu.prepared_folder import FolderPaths
+from mmseg_ftu.prepared_table import image_key
 from mmseg_ftu.sample_tissue import draw_sample
 
 MADE_BY = 'mmseg_ftu'
 PICTURE_SIDE = 768  # px, the longer side of a picture
 #: The largest change of a probability that float16 weights may cause.
 TOLERANCE = {False: 1e-5, True: 0.02}
+#: Files that people may edit, whose SHA-256 is noted: an edited one is not replaced.
+EDITABLE = CARD, CONFIG
+OF_FACTS = 'unit', 'organ', 'data_source', 'training_pixel_size'
 SCORES = ('by', 'group', 'images', 'dice_mean', 'dice_low', 'dice_high')
 
 
@@ -104,6 +115,13 @@ def export_model(
         ValueError: If an argument or the model cannot be used, or ``out`` is there.
     """
     place = Path(os.path.abspath(Path(out).expanduser()))
+    if is_model_folder(checkpoint):  # what its card says is said again
+        known = card_facts(checkpoint, place)
+        authors, license = authors or known['authors'], license or known['license']
+        data = data or known['data']
+        data_license = data_license or known['data_license']
+        for key in OF_FACTS:
+            facts[key] = known[key] if facts.get(key) is None else facts[key]
     license = license and spdx_of(license, OPTIONS['license'])
     data_license = data_license and spdx_of(data_license, OPTIONS['data_license'])
     remove_left_folders(place)
@@ -112,8 +130,10 @@ def export_model(
     config = config or config_of(checkpoint)
     cfg = load_config(config, None, cfg_options)
     parts = parts_of(cfg)
-    shown = [(path, read_image(path)) for path in images]
+    shown = [(path, _read_shown(path)) for path in images]
     table = read_scores(scores)
+    if scores is None and is_model_folder(checkpoint):
+        table = known['scores']
     model = load_for_export(load_config(config, None, cfg_options), checkpoint)
     said = facts_of(
         model,
@@ -123,7 +143,9 @@ def export_model(
         license=license or 'unknown',
         **facts,
     )
-    meta = model.meta
+    meta = dict(model.meta)
+    if size := facts.get('training_pixel_size'):
+        meta['preparation'] = recipe_of(cfg, [meta], None, size).to_dict()
     with replacing_folder(place) as folder:
         _write_weights(folder / WEIGHTS, checkpoint, meta, half)
         _write_json(folder / CONFIG, parts)
@@ -140,7 +162,7 @@ def export_model(
             versions=versions(),
             sha256=hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest(),
         )
-        _write_json(folder / FACTS, content)
+        _write_json(folder / FACTS, content)  # those below read the folder
         change = largest_change(cfg, checkpoint, folder)
         if change > TOLERANCE[half]:
             raise ValueError(
@@ -148,8 +170,10 @@ def export_model(
                 f'than {TOLERANCE[half]:g}'
                 + (': leave out --half' if half else '; this is a fault of mmseg_ftu')
             )
-        pictures = _write_pictures(folder, shown, said)
+        pictures = _write_pictures(folder, shown, said, meta)
         (folder / CARD).write_text(card_of(said, content, pictures), 'utf-8')
+        content['digests'] = {name: digest_of(folder / name) for name in EDITABLE}
+        _write_json(folder / FACTS, content)
         require_free(place, overwrite)  # it took a while
     _report(place, content, change)
 
@@ -164,6 +188,10 @@ def config_of(checkpoint: str) -> str:
     if is_model_folder(checkpoint):
         return checkpoint
     path = Path(checkpoint).expanduser()
+    if path.name == WEIGHTS and is_model_folder(path.parent):
+        return str(path.parent)
+    if '://' not in checkpoint and path.is_dir():
+        find_model_folder(checkpoint)  # says what it lacks
     if '://' not in checkpoint and not path.is_file():
         raise FileNotFoundError(f'checkpoint {checkpoint} does not exist')
     found = sorted(path.parent.glob('*.py'))
@@ -174,6 +202,40 @@ def config_of(checkpoint: str) -> str:
             '--config'
         )
     return str(found[0])
+
+
+def card_facts(model: str, place: Path) -> dict[str, Any]:
+    """Return what the card of a model folder says, to be said again of the same model.
+
+    Args:
+        model: The model folder, or its address.
+        place: Where it is to be written.
+
+    Raises:
+        ValueError: If that is the folder itself.
+    """
+    folder = find_model_folder(model)
+    if folder.resolve() == place.resolve():
+        raise ValueError(f'{place} is the model itself: name another folder')
+    facts = read_facts(folder)
+
+    def text(key: str) -> str | None:
+        value = facts.get(key)
+        return value if isinstance(value, str) and value else None
+
+    names = facts.get('authors')
+    rows, size = facts.get('scores'), facts.get('pixel_size')
+    by_organ = facts.get('pixel_sizes')
+    return dict(
+        authors=[str(name) for name in names] if isinstance(names, list) else [],
+        **{key: text(key) for key in ('license', 'data', 'data_license', 'organ')},
+        data_source=text('data_source'),
+        unit=None if text('unit') == NO_UNIT else text('unit'),
+        scores=check_scores(rows, f'{folder / FACTS}') if rows else [],
+        training_pixel_size=(
+            float(size) if isinstance(size, int | float) and not by_organ else None
+        ),
+    )
 
 
 def parts_of(cfg: Config) -> dict[str, Any]:
@@ -207,6 +269,12 @@ def require_free(folder: Path, overwrite: bool) -> None:
         raise ValueError(f'{folder} is a file: name a folder')
     if Path.cwd().is_relative_to(folder.absolute()):
         raise ValueError(f'{folder} is or holds the folder you are in: name another')
+    for parent in folder.parents:
+        if is_model_folder(parent) or FolderPaths(parent).table_path.is_file():
+            raise ValueError(
+                f'{folder} lies in {parent}, a model folder or prepared images: name '
+                'another'
+            )
     if is_empty(folder):
         return
     try:
@@ -225,6 +293,22 @@ def require_free(folder: Path, overwrite: bool) -> None:
         )
     if not overwrite:
         raise ValueError(f'{folder} is there already: name another, or --overwrite')
+    edited = [name for name in sorted(known) if _is_edited(folder, name)]
+    if edited:
+        raise ValueError(
+            f'{folder}: {some_of(edited)} was changed since it was exported: keep it '
+            'elsewhere and remove it here, or name another folder'
+        )
+
+
+def _is_edited(folder: Path, name: str) -> bool:
+    """Tell whether a file of a model folder is another than was exported."""
+    path = folder / name
+    if path.is_symlink():
+        return True
+    digests = read_facts(folder).get('digests')
+    said = digests.get(name) if isinstance(digests, dict) else None
+    return path.is_file() and said is not None and digest_of(path) != said
 
 
 def is_own_name(picture: Path) -> bool:
@@ -310,10 +394,48 @@ def read_scores(path: Path | None) -> list[dict[str, Any]]:
             f'--scores {path}: give evaluation_groups.csv of `mmseg-ftu evaluate`; '
             f'this has no {", ".join(missing)}'
         )
-    rows: list[dict[str, Any]] = json.loads(
-        table[[*SCORES]].round(4).to_json(orient='records')
-    )
-    return rows
+    rows = json.loads(table[[*SCORES]].round(4).to_json(orient='records'))
+    return check_scores(rows, f'--scores {path}')
+
+
+def check_scores(rows: Any, place: str) -> list[dict[str, Any]]:
+    """Return rows of scores, fit for a card.
+
+    Args:
+        rows: The rows, with the columns `SCORES`.
+        place: Where they stand, for messages.
+
+    Raises:
+        ValueError: If one cannot be a score.
+    """
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise ValueError(f'{place}: is no table of scores')
+    for number, row in enumerate(rows, 1):
+        for column in SCORES:
+            if not _is_score(column, row.get(column)):
+                raise ValueError(
+                    f'{place}, row {number}: {column} is {row.get(column)!r}; give the '
+                    'table that `mmseg-ftu evaluate` wrote'
+                )
+    return [{column: row[column] for column in SCORES} for row in rows]
+
+
+def _is_score(column: str, value: Any) -> bool:
+    """Tell whether a value can stand in a column of `SCORES`."""
+    if column in ('by', 'group'):
+        return isinstance(value, str) and value.isprintable() and not {*value} & {*'<>'}
+    if column == 'images':
+        return type(value) in (int, float) and value >= 0 and value == int(value)
+    # no mean of groups where nothing counts, no interval of one image
+    return value is None or (type(value) in (int, float) and 0 <= value <= 1)
+
+
+def _read_shown(path: Path) -> np.ndarray:
+    """Read an image for a picture of the card."""
+    try:
+        return read_image(path)
+    except (ValueError, OSError) as error:
+        raise ValueError(f'--image {path}: can not be read ({error})') from error
 
 
 def largest_change(cfg: Config, checkpoint: str, folder: Path) -> float:
@@ -325,22 +447,28 @@ def largest_change(cfg: Config, checkpoint: str, folder: Path) -> float:
 
 
 def _write_pictures(
-    folder: Path, images: Sequence[tuple[Path, np.ndarray]], facts: PackageFacts
-) -> list[str]:
+    folder: Path,
+    images: Sequence[tuple[Path, np.ndarray]],
+    facts: PackageFacts,
+    meta: Mapping[str, Any],
+) -> dict[str, bool]:
+    """Write the pictures; returns whether each is of an image that was trained on."""
     if not images:
-        return []
+        return {}
     (folder / PICTURES).mkdir()
     predictor = FTUPredictor(folder)
-    names = []
+    pictures = {}
     for number, (path, rgb) in enumerate(images, 1):
         found = predictor(path, organ=facts.organ, data_source=facts.data_source)
         small = rgb
         if max(rgb.shape[:2]) > PICTURE_SIDE:
             small = resize_image(rgb, target_shape(rgb.shape[:2], PICTURE_SIDE))
         drawn = draw_outlines(small, found.mask == 1, PREDICTION_COLOUR)
-        names.append(f'{PICTURES}/{number}.png')
-        (folder / names[-1]).write_bytes(mark_picture(encode_png(drawn)))
-    return names
+        name = f'{PICTURES}/{number}.png'
+        (folder / name).write_bytes(mark_picture(encode_png(drawn)))
+        key = image_key(path.stem, rgb.shape[:2], facts.data_source or '')
+        pictures[name] = bool(trained_on(meta, {key: path.stem}))
+    return pictures
 
 
 def _report(place: Path, content: Mapping[str, Any], change: float) -> None:

@@ -127,6 +127,13 @@ def facts_of(
         doubt = organ_alone(thresholds, organ)
     if doubt:
         print_log(doubt, 'current', logging.WARNING)
+    known = recipe.pixel_size_by_organ
+    if organ and known and organ not in known:
+        print_log(
+            f'--organ {organ}: the training images are of {", ".join(known)}',
+            'current',
+            logging.WARNING,
+        )
     return PackageFacts(
         name=name,
         authors=tuple(authors),

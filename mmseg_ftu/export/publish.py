@@ -6,6 +6,9 @@ import re
 from pathlib import Path
 from typing import Any
 
+import yaml
+from huggingface_hub.errors import HFValidationError
+from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 from mmengine.logging import print_log
 
 from mmseg_ftu.engine.model_folder import (
@@ -21,8 +24,10 @@ from mmseg_ftu.engine.model_folder import (
 from mmseg_ftu.engine.model_hub import HUB, parse_address
 from mmseg_ftu.export.hub_repository import HubRepository
 from mmseg_ftu.export.licences import OPTIONS, doubt_of_sharing, spdx_of
-from mmseg_ftu.export.model_folder import is_of_export
+from mmseg_ftu.export.model_folder import MADE_BY, is_of_export
+from mmseg_ftu.inference.predictor import FTUPredictor
 from mmseg_ftu.io.listing import some_of
+from mmseg_ftu.sample_tissue import draw_sample
 
 
 def publish(
@@ -52,7 +57,11 @@ def publish(
         OSError: If the Hub cannot be reached or refuses.
     """
     repository, branch = parse_address(address)
-    if branch and re.fullmatch('[0-9a-f]{40}|refs/.*', branch):
+    try:
+        validate_repo_id(repository)
+    except HFValidationError as error:
+        raise ValueError(f'{address}: no name of a repository ({error})') from error
+    if branch and (re.fullmatch('[0-9a-f]{40}|refs/.*', branch) or branch[0] in '-/'):
         raise ValueError(f'{address}: {branch} cannot be written to: name a branch')
     facts = check_publishable(folder)
     if doubt := doubt_of_sharing(facts['license'], facts['data_license']):
@@ -99,13 +108,46 @@ def check_publishable(folder: Path) -> dict[str, Any]:
         spdx_of(str(facts[key]), option)
     if not (folder / CARD).is_file():
         raise ValueError(f'{folder}: {CARD}, the model card, is missing')
+    check_card(folder)
     digest = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
     if digest != facts.get('sha256'):
         raise ValueError(
             f'{folder}: {WEIGHTS} is not the file that was exported (its SHA-256 is '
             f'not that in {FACTS}): export it again'
         )
+    name = facts.get('name')
+    if facts.get('made_by') != MADE_BY or not isinstance(name, str) or not name:
+        raise ValueError(f'{folder}: {FACTS} was changed: export it again')
+    try:
+        FTUPredictor(folder, device='cpu')(draw_sample(0, 256).rgb)
+    except (ValueError, OSError) as error:
+        raise ValueError(f'{folder}: the model cannot be used ({error})') from error
     return facts
+
+
+def check_card(folder: Path) -> None:
+    """Raise ValueError unless the card is one that the Hub can show.
+
+    It begins with the block that the Hub reads, and its pictures are there.
+    """
+    try:
+        text = (folder / CARD).read_text('utf-8')
+        block = re.match(r'---\n(.*?\n)---\n', text, re.DOTALL)
+        head = yaml.safe_load(block[1]) if block else None
+    except (ValueError, yaml.YAMLError) as error:
+        raise ValueError(f'{folder / CARD}: can not be read ({error})') from error
+    if not isinstance(head, dict) or 'license' not in head:
+        raise ValueError(
+            f'{folder / CARD}: it does not begin with the block that the Hub reads, '
+            'with the licence: export the model again'
+        )
+    shown = re.findall(rf'\(({PICTURES}/[^)\s]+)\)', text)
+    missing = [name for name in shown if not (folder / name).is_file()]
+    if missing:
+        raise ValueError(
+            f'{folder / CARD} shows {some_of(missing)}, which is missing: export the '
+            'model again'
+        )
 
 
 def files_of(folder: Path) -> list[str]:

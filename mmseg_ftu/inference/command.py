@@ -17,6 +17,7 @@ from mmseg_ftu.engine.config_thresholds import thresholds_of
 from mmseg_ftu.engine.model_folder import (
     NO_UNIT,
     find_model_folder,
+    images_of_model,
     is_model_folder,
     own_weights,
     read_facts,
@@ -67,8 +68,9 @@ def predict(
         overwrite: Replace results that were made with other settings, or of another
             image of the same name: the files that predict listed, and no others.
         strict: Raise at the first image that fails.
-        organ: Organ of images that no table tells it of.
-        data_source: Data source of images that no table tells it of.
+        organ: Organ of images that no table tells it of. A model folder's own where
+            neither this nor ``data_source`` is given.
+        data_source: Data source of images that no table tells it of, likewise.
         pixel_size: Pixel size of images that no table tells it of, um/px.
         fold: Fold of a prepared folder to predict; None predicts all.
         allow_other_fold: Accept a fold that a checkpoint was trained on.
@@ -85,6 +87,9 @@ def predict(
         OSError: If a file cannot be opened.
     """
     checkpoints = checkpoints or [str(name) for name in own_weights(config)]
+    of_model = images_of_model(config)
+    if organ is None and data_source is None:
+        organ, data_source = of_model
     known = organ, data_source, pixel_size
     jobs, folders = _jobs(input, slides, known, fold)
     if options.get('class_name') is None:

@@ -17,7 +17,7 @@ from mmengine.device import get_device
 from tqdm import tqdm
 
 from mmseg_ftu.engine.config_thresholds import fill_in_thresholds, thresholds_of
-from mmseg_ftu.engine.model_folder import own_weights
+from mmseg_ftu.engine.model_folder import images_of_model, own_weights
 from mmseg_ftu.engine.override_config import override_config
 from mmseg_ftu.engine.read_config import read_config
 from mmseg_ftu.inference.check_members import check_members
@@ -165,6 +165,7 @@ class FTUPredictor:
         fill_in_thresholds(cfg)
         override_config(cfg, self.cfg_options)
         self._config_hash = hash_config(cfg)
+        self._images_of_model = images_of_model(config)
         settings = cfg.get('inference', {})
         self.upsample = upsample or settings.get('upsample', UPSAMPLINGS[0])
         self.thresholds = thresholds_of(cfg) if thresholds is None else thresholds
@@ -242,13 +243,16 @@ class FTUPredictor:
         Args:
             image: Path, or RGB uint8 ``(H, W, 3)``.
             organ: Organ, e.g. ``kidney``; chooses the threshold, and the pixel size
-                that tiles are brought to.
+                that tiles are brought to. A model folder's own where neither this nor
+                ``data_source`` is given.
             data_source: Data source, e.g. ``HPA``; chooses the threshold.
             pixel_size: Pixel size, um/px; None asks the file.
 
         Raises:
             ValueError: If the image cannot be read or cut.
         """
+        if organ is None and data_source is None:
+            organ, data_source = self._images_of_model
         if isinstance(image, np.ndarray):
             job = Job('array', Path('array'), organ, data_source, pixel_size)
             loaded = self.load(job, ArraySource(check_rgb(image)))

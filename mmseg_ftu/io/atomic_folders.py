@@ -73,6 +73,8 @@ def _remove_if_left(hidden: Path, place: Path) -> None:
         except OSError:  # a disk without locks
             if time.time() - hidden.stat().st_mtime < A_DAY:
                 return
+        if {path.name for path in hidden.iterdir()} - {NEW, OLD}:
+            return  # it is none of ours
         kept = [path.name for path in (hidden / OLD).glob('*')]
         if kept and kept != [place.name]:
             return  # of another folder whose name begins alike

@@ -148,6 +148,7 @@ def group_by_organ(table: pd.DataFrame, count: int) -> list[Group]:
     groups = []
     for organ, members in ranked.groupby(ranked.organ.replace('', UNKNOWN_ORGAN)):
         values, ids = members[figure], list(members.index)
+        in_order = values[table.index.intersection(values.index)]  # as evaluate has it
         low = min(count, (len(ids) + 1) // 2)
         high = min(count, len(ids) - low)
         groups.append(
@@ -155,7 +156,7 @@ def group_by_organ(table: pd.DataFrame, count: int) -> list[Group]:
                 organ=organ,
                 images=len(ids),
                 mean=float(values.mean()),
-                interval=mean_interval(values.to_numpy()),
+                interval=mean_interval(in_order.to_numpy()),
                 median=float(values.median()),
                 worst=float(values.iloc[0]),
                 values=values.tolist(),

@@ -24,14 +24,16 @@ from mmseg_ftu.engine import model_folder
 from mmseg_ftu.export import model_folder as exporter
 from mmseg_ftu.export.model_folder import export_model, require_free
 from mmseg_ftu.models.backbones import CoaT
+from mmseg_ftu.prepared_table import image_key
 from mmseg_ftu.recipe import Recipe
+from mmseg_ftu.thresholds import threshold_for
 from mmseg_ftu.view.image_row import read_rows
 
 RECIPE = Recipe(64, 0.5, None, dict(kidney=0.4)).to_dict()
 META = dict(
     stain='none',
     preparation=RECIPE,
-    train_images=['a', 'b', 'c'],
+    train_images=['a', 'b', image_key('seen', (64, 64), '')],
     fold=1,
     folds_id='f',
     classes=['background', 'FTU'],
@@ -120,7 +122,7 @@ def test_the_preparation_of_training_travels(exported):
     predictor = FTUPredictor(exported)
     assert predictor.recipe.size == 64
     assert predictor.recipe.pixel_size_of('kidney') == 0.4
-    assert predictor.network.metas[0]['train_images'] == ['a', 'b', 'c']
+    assert predictor.network.metas[0]['train_images'] == META['train_images']
 
 
 def test_model_json_says_what_is_known(exported):
@@ -290,6 +292,15 @@ def test_a_folder_is_exported_again(exported, tmp_path):
     assert [(tmp_path / 'again' / n).read_bytes() for n in names] == [
         (exported / n).read_bytes() for n in names
     ]
+    facts, before = map(model_folder.read_facts, (tmp_path / 'again', exported))
+    before['name'] = 'again'
+    before['digests']['README.md'] = facts['digests']['README.md']  # no picture
+    assert facts == before
+    with pytest.raises(ValueError, match='is the model itself'):
+        export_model(str(exported), str(exported), overwrite=True)
+    words = ['export', 'model', str(exported / 'model.safetensors')]
+    assert main([*words, str(tmp_path / 'third'), '--organ', 'lung']) == 0
+    assert model_folder.read_facts(tmp_path / 'third')['organ'] == 'lung'
 
 
 @pytest.mark.parametrize(
@@ -313,7 +324,8 @@ def test_units_are_called_as_the_model_says(exported, tmp_path, options, name):
     (row,) = read_rows(tmp_path / 'out')
     assert row.class_name == name
     (tmp_path / 'out' / 'prediction.json').write_text('damaged')
-    assert read_rows(tmp_path / 'out')[0].class_name == 'FTU'
+    # by the organ, which is that of the model
+    assert read_rows(tmp_path / 'out')[0].class_name == 'glomerulus'
 
 
 def test_other_commands_take_a_folder(exported, tmp_path, capsys):
@@ -323,6 +335,8 @@ def test_other_commands_take_a_folder(exported, tmp_path, capsys):
     assert out.is_file()
     assert main(['test', str(exported), str(exported)]) == 2
     assert 'has no data to test on' in capsys.readouterr().err
+    assert main(['train', str(exported)]) == 2
+    assert 'has no data to train on' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize('text', ['all rights reserved', 'proprietary'])
@@ -431,3 +445,112 @@ def test_what_a_folder_cannot_hold_is_named(trained, tmp_path):
     ):
         with pytest.raises(ValueError, match=said):
             export_model(str(trained), str(tmp_path / 'model'), cfg_options=options)
+
+
+def test_the_pixel_size_that_was_said_travels(trained, tmp_path):
+    out = tmp_path / 'm'
+    export_model(str(trained), str(out), organ='lung', training_pixel_size=0.7)
+    assert model_folder.read_facts(out)['pixel_size'] == 0.7
+    recipe = FTUPredictor(out).recipe
+    assert [recipe.pixel_size_of(organ) for organ in (None, 'kidney')] == [0.7, 0.7]
+    export_model(str(out), str(tmp_path / 'again'))
+    assert FTUPredictor(tmp_path / 'again').recipe.pixel_size_of('kidney') == 0.7
+
+
+def test_the_threshold_is_that_of_the_card(trained, tmp_path):
+    out = tmp_path / 'm'
+    export_model(str(trained), str(out), organ='lung', data_source='HPA')
+    table = model_folder.read_facts(out)['thresholds']
+    said = threshold_for(table, 'HPA', 'lung')
+    predictor, image = FTUPredictor(out), tmp_path / 'a.png'
+    cv2.imwrite(str(image), noise(64, 64))
+    assert predictor(image).map.threshold == said
+    assert predictor(image, 'kidney').map.threshold != said
+    words = ['predict', str(out), '--input', str(image), '--output']
+    assert main([*words, str(tmp_path / 'o')]) == 0
+    (row,) = pd.read_csv(tmp_path / 'o' / 'predictions.csv').itertuples()
+    assert (row.threshold, row.organ, row.data_source) == (said, 'lung', 'HPA')
+
+
+@pytest.mark.parametrize('name', ['README.md', 'config.json'])
+def test_an_edited_file_is_not_replaced(trained, tmp_path, name):
+    out = tmp_path / 'm'
+    export_model(str(trained), str(out))
+    export_model(str(trained), str(out), overwrite=True)
+    (out / name).write_text((out / name).read_text() + ' ')
+    with pytest.raises(ValueError, match=f'{name} was changed since it was exported'):
+        export_model(str(trained), str(out), overwrite=True)
+    (out / name).unlink()
+    export_model(str(trained), str(out), overwrite=True)
+    (out / name).unlink()
+    (out / name).symlink_to(trained)
+    with pytest.raises(ValueError, match='was changed since'):
+        export_model(str(trained), str(out), overwrite=True)
+
+
+@pytest.mark.parametrize(
+    ('row', 'said'),
+    [
+        ('all,all,3,1.5,0.1,0.2', 'dice_mean is 1.5'),
+        ('all,all,3,abc,0.1,0.2', "dice_mean is 'abc'"),
+        ('all,all,3,0.5,-1,0.2', 'dice_low is -1'),
+        ('all,all,2.5,0.5,0.1,0.2', 'images is 2.5'),
+        ('all,<b>,3,0.5,0.1,0.2', "group is '<b>'"),
+    ],
+)
+def test_scores_that_cannot_be(tmp_path, row, said):
+    path = tmp_path / 'groups.csv'
+    path.write_text('by,group,images,dice_mean,dice_low,dice_high\n' + row + '\n')
+    with pytest.raises(ValueError, match=rf'groups.csv, row 1: {said}'):
+        exporter.read_scores(path)
+
+
+def test_no_model_lands_in_a_model_or_in_data(trained, exported, make_prepared):
+    data = make_prepared(2, 64)
+    for place in (exported / 'inside', data / 'images' / 'm'):
+        with pytest.raises(ValueError, match='a model folder or prepared images'):
+            export_model(str(trained), str(place))
+
+
+def test_a_folder_that_only_looks_like_a_leftover_stays(trained, tmp_path):
+    mine = tmp_path / '.m.12345678.tmp'
+    mine.mkdir()
+    (mine / 'own.txt').write_text('mine')
+    export_model(str(trained), str(tmp_path / 'm'))
+    assert (mine / 'own.txt').read_text() == 'mine'
+
+
+def test_a_picture_of_a_training_image_says_so(trained, tmp_path):
+    for name in ('seen', 'x'):
+        cv2.imwrite(str(tmp_path / f'{name}.png'), noise(64, 64))
+        out = tmp_path / f'model-{name}'
+        export_model(str(trained), str(out), images=[tmp_path / f'{name}.png'])
+        card = (out / 'README.md').read_text()
+        assert ('An image that was trained on' in card) == (name == 'seen')
+    with pytest.raises(ValueError, match=r'--image .*none\.png: can not be read'):
+        export_model(str(trained), str(tmp_path / 'y'), images=[tmp_path / 'none.png'])
+
+
+def test_what_is_no_model_is_named(exported, tmp_path, capsys):
+    words = ['--input', 'x', '--output', str(tmp_path / 'o')]
+    assert main(['predict', str(tmp_path / 'typo'), *words]) == 2
+    assert 'typo: there is no such config or model folder' in capsys.readouterr().err
+    bare = copy(exported, tmp_path / 'bare')
+    (bare / 'config.json').unlink()
+    assert main(['predict', str(bare), *words]) == 2
+    assert 'lacks config.json' in capsys.readouterr().err
+    assert main(['export', 'model', str(bare), str(tmp_path / 'p')]) == 2
+    assert 'lacks config.json' in capsys.readouterr().err
+
+
+def test_a_setting_that_the_model_lacks_is_named(trained, tmp_path, capsys):
+    words = ['export', 'model', str(trained), str(tmp_path / 'm')]
+    assert main([*words, '--cfg-options', 'model.nonesuch.x=3']) == 2
+    assert "the config's model can not be built" in capsys.readouterr().err
+
+
+def test_weights_without_their_hash_are_refused(exported, tmp_path):
+    bare = copy(exported, tmp_path / 'bare')
+    (bare / 'model.json').write_text('{"made_by": "mmseg_ftu", "format": 1}')
+    with pytest.raises(ValueError, match='its SHA-256 is not that in'):
+        FTUPredictor(bare)

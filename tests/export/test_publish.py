@@ -239,3 +239,75 @@ def test_addresses():
     for bad in ('ada/x', 'hf://ada', 'hf://ada/x/file', 'hf://ada/x@', 'hf:///x'):
         with pytest.raises(ValueError, match='expected hf://OWNER/REPO'):
             parse_address(bad)
+
+
+@pytest.mark.parametrize(
+    'address', ['hf://../b', 'hf://ada/b..c', 'hf://-a/b', 'hf://a/b.git', 'hf://ä/b']
+)
+def test_names_that_the_hub_does_not_take(folder, address):
+    with pytest.raises(ValueError, match='no name of a repository'):
+        publish(folder, address, dry_run=True)
+
+
+@pytest.mark.parametrize('branch', ['-x', '/x'])
+def test_names_that_are_no_branch(folder, branch):
+    with pytest.raises(ValueError, match='name a branch'):
+        publish(folder, f'hf://ada/b@{branch}', dry_run=True)
+
+
+@pytest.mark.parametrize(
+    ('text', 'said'),
+    [
+        ('', 'does not begin with the block'),
+        ('# My model\n', 'does not begin with the block'),
+        ('---\ntags: [a]\n---\n', 'does not begin with the block'),
+        ('---\nlicense: [mit\n---\n', 'can not be read'),
+        ('---\nlicense: mit\n---\n![x](images/7.png)\n', r'shows images/7\.png'),
+    ],
+)
+def test_cards_that_the_hub_could_not_show(folder, tmp_path, text, said):
+    other = copy(folder, tmp_path / 'm')
+    (other / 'README.md').write_text(text)
+    with pytest.raises(ValueError, match=said):
+        check_publishable(other)
+
+
+def test_a_card_of_ones_own_is_sent(folder, tmp_path):
+    other = copy(folder, tmp_path / 'm')
+    (other / 'README.md').write_text('---\nlicense: mit\n---\n# My words\n')
+    check_publishable(other)
+
+
+@pytest.mark.parametrize(
+    ('path', 'value'),
+    [
+        ('model.backbone', None),
+        ('model.backbone.out_indices', [99]),
+        ('inference.views', []),
+        ('thresholds', {'default': 7}),
+        ('model.data_preprocessor.std', [0, 0, 0]),
+    ],
+)
+def test_a_model_that_cannot_be_used_is_not_sent(folder, tmp_path, path, value):
+    other = copy(folder, tmp_path / 'm')
+    config = json.loads((other / 'config.json').read_text())
+    place, (*parents, last) = config, path.split('.')
+    for key in parents:
+        place = place.setdefault(key, {})
+    if path == 'thresholds':
+        config['test_evaluator'] = dict(config['test_evaluator'], thresholds=value)
+    elif value is None:
+        del place[last]
+    else:
+        place[last] = value
+    (other / 'config.json').write_text(json.dumps(config))
+    with pytest.raises(ValueError, match='the model cannot be used'):
+        check_publishable(other)
+
+
+@pytest.mark.parametrize(
+    'changes', [dict(made_by='x'), dict(name=['x']), dict(name='')]
+)
+def test_facts_that_were_changed(folder, tmp_path, changes):
+    with pytest.raises(ValueError, match='was changed: export it again'):
+        check_publishable(copy(folder, tmp_path / 'm', **changes))
