@@ -74,7 +74,7 @@ def weights_path(name: str | Path) -> Path:
     """
     folder = find_model_folder(name)
     if not (folder / WEIGHTS).is_file():
-        raise ValueError(f'{folder / WEIGHTS}: is no file: fetch the model again')
+        raise ValueError(f'{folder / WEIGHTS}: it is not a file: fetch the model again')
     with open(folder / WEIGHTS, 'rb') as file:
         found = hashlib.file_digest(file, 'sha256').hexdigest()
     if found != read_facts(folder).get('sha256'):

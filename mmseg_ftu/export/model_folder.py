@@ -409,7 +409,7 @@ def check_scores(rows: Any, place: str) -> list[dict[str, Any]]:
         ValueError: If one cannot be a score.
     """
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise ValueError(f'{place}: is no table of scores')
+        raise ValueError(f'{place}: it is not a table of scores')
     for number, row in enumerate(rows, 1):
         for column in SCORES:
             if not _is_score(column, row.get(column)):

@@ -109,7 +109,7 @@ def units_of_table(path: Path, name: str, unnamed: str) -> UnitList:
         raise ValueError(f'{path}: is not a table of units, it lacks {absent[0]}')
     places = rows[['area_px', *SIDES]].apply(pd.to_numeric, errors='coerce')
     if not np.isfinite(places.to_numpy(np.float64)).all():
-        raise ValueError(f'{path}: an area or a box of {name} is no finite number')
+        raise ValueError(f'{path}: an area or a box of {name} is not a finite number')
     numbers = rows['id'].str.rsplit('_', n=1).str[-1]
     classes, names = pd.factorize(rows['class'].fillna(unnamed))
     mean = rows.get('mean_probability', pd.Series(np.nan, rows.index))

@@ -289,8 +289,9 @@ def test_an_organ_without_its_data_source_does_not_choose_a_threshold(monkeypatc
         facts = facts_of(model, small_config(), data_source=source, **said)
         assert facts.threshold == threshold
         assert facts.pixel_sizes == dict(kidney=0.4)
-        assert len(told) == bool(doubt)
+        assert len(told) == bool(doubt) + 1
         assert doubt is None or doubt in told[0]
+        assert told[-1] == '--organ lung: the training images are of kidney'
     said_size = facts_of(model, small_config(), training_pixel_size=1.0, **said)
     assert (said_size.pixel_size, dict(said_size.pixel_sizes)) == (1, {})
     with pytest.raises(ValueError, match='--training-pixel-size 0: give'):

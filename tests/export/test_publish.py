@@ -97,7 +97,8 @@ def test_a_model_goes_to_the_hub_and_comes_back(folder, tmp_path):
 
 @pytest.fixture
 def hub(monkeypatch):
-    """Give a hub that this process publishes to."""
+    """Give a hub that this process publishes to, without waiting between tries."""
+    monkeypatch.setattr('huggingface_hub.utils._http.time.sleep', lambda seconds: None)
     monkeypatch.setenv('HF_TOKEN', 'hf_of_the_test')
     with fake_hub() as hub:
         there = partial(HubRepository, endpoint=hub.address)
