@@ -90,7 +90,8 @@ def _add_images(parser: argparse.ArgumentParser) -> None:
     )
     add(
         '--data-source',
-        help='source of all images, such as HPA or Hubmap; chooses the threshold',
+        help='source of all images, such as HPA or Hubmap; chooses the threshold '
+        "(default for the threshold alone: the model folder's own)",
     )
     add(
         '--pixel-size',

@@ -17,7 +17,7 @@ import hashlib
 import json
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mmengine.config import Config
 
@@ -155,20 +155,43 @@ def read_facts(folder: Path) -> dict[str, Any]:
     return facts
 
 
-def images_of_model(name: str | Path | Config) -> tuple[str | None, str | None]:
-    """Return organ and data source of the images that a model folder is for.
+class ImagesOfModel(NamedTuple):
+    """The images that a model is for, as far as its folder says it.
+
+    Attributes:
+        organ: Their organ.
+        data_source: Where they are from; with the organ it chooses the threshold.
+    """
+
+    organ: str | None = None
+    data_source: str | None = None
+
+    def source_of(self, data_source: str | None, organ: str | None) -> str | None:
+        """Return the data source that chooses the threshold of an image.
+
+        Args:
+            data_source: That of the image, if it is known.
+            organ: Organ of the image, if it is known.
+        """
+        if data_source is None and organ == self.organ:
+            return self.data_source
+        return data_source
+
+
+ANY_IMAGES = ImagesOfModel()
+
+
+def images_of_model(name: str | Path | Config) -> ImagesOfModel:
+    """Return which images a model folder is for.
 
     Args:
         name: A model folder or its address; anything else is for any images.
     """
     if isinstance(name, Config) or not is_model_folder(name):
-        return None, None
+        return ANY_IMAGES
     facts = read_facts(find_model_folder(name))
-    organ, source = (facts.get(key) for key in ('organ', 'data_source'))
-    return (
-        organ if isinstance(organ, str) and organ else None,
-        source if isinstance(source, str) and source else None,
-    )
+    said = (facts.get(key) for key in ImagesOfModel._fields)
+    return ImagesOfModel(*(x if isinstance(x, str) and x else None for x in said))
 
 
 def read_model_config(name: str | Path) -> Config:

@@ -15,7 +15,9 @@ from mmengine.logging import print_log
 
 from mmseg_ftu.engine.config_thresholds import thresholds_of
 from mmseg_ftu.engine.model_folder import (
+    ANY_IMAGES,
     NO_UNIT,
+    ImagesOfModel,
     find_model_folder,
     images_of_model,
     is_model_folder,
@@ -70,7 +72,7 @@ def predict(
         strict: Raise at the first image that fails.
         organ: Organ of images that no table tells it of. A model folder's own where
             neither this nor ``data_source`` is given.
-        data_source: Data source of images that no table tells it of, likewise.
+        data_source: Data source of images that no table tells it of.
         pixel_size: Pixel size of images that no table tells it of, um/px.
         fold: Fold of a prepared folder to predict; None predicts all.
         allow_other_fold: Accept a fold that a checkpoint was trained on.
@@ -87,9 +89,9 @@ def predict(
         OSError: If a file cannot be opened.
     """
     checkpoints = checkpoints or [str(name) for name in own_weights(config)]
-    of_model = images_of_model(config)
+    images = images_of_model(config)
     if organ is None and data_source is None:
-        organ, data_source = of_model
+        organ = images.organ
     known = organ, data_source, pixel_size
     jobs, folders = _jobs(input, slides, known, fold)
     if options.get('class_name') is None:
@@ -115,7 +117,7 @@ def predict(
     )
     if rank == 0:
         for text in threshold_doubts(
-            jobs, predictor.thresholds, thresholds is not None
+            jobs, predictor.thresholds, thresholds is not None, images
         ):
             print_log(text, level=logging.WARNING)
     metas = predictor.network.metas
@@ -172,7 +174,10 @@ def _jobs(
 
 
 def threshold_doubts(
-    jobs: Sequence[Job], thresholds: Mapping[str, Any], from_file: bool
+    jobs: Sequence[Job],
+    thresholds: Mapping[str, Any],
+    from_file: bool,
+    of_model: ImagesOfModel = ANY_IMAGES,
 ) -> list[str]:
     """Say for which images the threshold may be another than the user expects.
 
@@ -181,8 +186,10 @@ def threshold_doubts(
         thresholds: The table that is used.
         from_file: Whether the user gave the table, so that it should hold each data
             source.
+        of_model: The images that the model is for.
     """
-    organs = {job.organ for job in jobs if job.data_source is None and job.organ}
+    unsaid = [job for job in jobs if not of_model.source_of(job.data_source, job.organ)]
+    organs = {job.organ for job in unsaid if job.organ}
     said = [organ_alone(thresholds, name) for name in sorted(organs)]
     if from_file:
         sources = {job.data_source for job in jobs if job.data_source}

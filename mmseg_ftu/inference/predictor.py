@@ -211,6 +211,7 @@ class FTUPredictor:
 
     def settings(self) -> dict[str, Any]:
         """Return everything that changes a result, fit for JSON."""
+        said = self._images_of_model
         return dict(
             views=list(self.network.views),
             scales=list(self.network.scales),
@@ -228,6 +229,8 @@ class FTUPredictor:
             overlap=self.overlap,
             min_tissue=self.min_tissue,
             config_sha256=self._config_hash,
+            # absent in folders of earlier versions, too
+            **({'images_of_model': [*said]} if any(said) else {}),
             stains_of_preprocessor=self._stains_of_preprocessor,
         )
 
@@ -252,7 +255,7 @@ class FTUPredictor:
             ValueError: If the image cannot be read or cut.
         """
         if organ is None and data_source is None:
-            organ, data_source = self._images_of_model
+            organ = self._images_of_model.organ
         if isinstance(image, np.ndarray):
             job = Job('array', Path('array'), organ, data_source, pixel_size)
             loaded = self.load(job, ArraySource(check_rgb(image)))
@@ -329,10 +332,11 @@ class FTUPredictor:
         self, loaded: LoadedImage, probability: RowSource | np.ndarray
     ) -> ProbabilityMap:
         job = loaded.job
+        source = self._images_of_model.source_of(job.data_source, job.organ)
         return ProbabilityMap(
             probability,
             loaded.shape,
-            threshold_for(self.thresholds, job.data_source, job.organ),
+            threshold_for(self.thresholds, source, job.organ),
             loaded.pixel_size,
             self.upsample,
         )
