@@ -5,11 +5,12 @@ Images that are seen whole and slides that are seen in tiles both end as a
 """
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from mmengine.config import Config
@@ -43,7 +44,6 @@ from mmseg_ftu.thresholds import check_thresholds, threshold_for
 
 DEFAULT_TILE = 768  # px, the size of the paper's images
 AHEAD = 8  # tiles that wait in memory for the network
-T = TypeVar('T')
 
 
 @dataclass
@@ -302,24 +302,24 @@ class FTUPredictor:
     ) -> Iterator[tuple[list[Tile], list[np.ndarray | None]]]:
         """Yield rows of tiles with their probabilities; counts into ``seen``."""
         cut = loaded.working.shape, self.tile, self.overlap
-        bar = tqdm(
+        rows = list(tile_rows(*cut))
+        tiles = (tile for row in rows for tile in row)
+        size = self.network.batch_size
+        read = partial(self._tile_image, loaded)
+        images = tqdm(
+            ordered_map(read, tiles, 1, max(AHEAD, 2 * size)),
             total=count_tiles(*cut),
             desc=loaded.job.id,
             unit='tile',
             leave=False,
             disable=not self.progress,
         )
-        for row in tile_rows(*cut):
-            images = ordered_map(partial(self._tile_image, loaded), row, 1, AHEAD)
-            values: list[np.ndarray | None] = [None] * len(row)
-            for chunk in _chunks(_not_empty(images, bar), self.network.batch_size):
-                results = self.network([image for _, image in chunk])
-                for (place, _), result in zip(chunk, results, strict=True):
-                    values[place] = result
-                seen[0] += len(chunk)
+        probabilities = _in_batches(self.network, images, size)
+        for row in rows:
+            values = list(islice(probabilities, len(row)))
+            seen[0] += sum(value is not None for value in values)
             seen[1] += len(row)
             yield row, values
-        bar.close()
 
     def _tile_image(self, loaded: TiledImage, tile: Tile) -> np.ndarray | None:
         """Return what the network sees of a tile, None if it is empty."""
@@ -342,25 +342,33 @@ class FTUPredictor:
         )
 
 
-def _not_empty(
-    images: Iterator[np.ndarray | None], bar: 'tqdm[Any]'
-) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield the tiles of a row that the network sees, with their places in it."""
-    for place, image in enumerate(images):
-        bar.update()
-        if image is not None:
-            yield place, image
+def _in_batches(
+    network: Network, images: Iterable[np.ndarray | None], size: int
+) -> Iterator[np.ndarray | None]:
+    """Yield the probability of each image in their order, None for None.
+
+    Args:
+        network: The network.
+        images: Images of one size, or None.
+        size: How many images pass the network together; None is not counted.
+    """
+    passed: list[np.ndarray | None] = []
+    count = 0
+    for image in images:
+        passed.append(image)
+        count += image is not None
+        if count == size:
+            yield from _probabilities(network, passed)
+            passed, count = [], 0
+    yield from _probabilities(network, passed)
 
 
-def _chunks(items: Iterator[T], size: int) -> Iterator[list[T]]:
-    chunk: list[T] = []
-    for item in items:
-        chunk.append(item)
-        if len(chunk) == size:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk
+def _probabilities(
+    network: Network, images: Sequence[np.ndarray | None]
+) -> list[np.ndarray | None]:
+    shown = [image for image in images if image is not None]
+    results = iter(network(shown) if shown else ())
+    return [None if image is None else next(results) for image in images]
 
 
 def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:

@@ -272,6 +272,31 @@ def test_batches_are_full_although_tiles_between_are_empty(predictor, monkeypatc
         assert np.abs(shown[place] - expected).max() < 0.01
 
 
+def test_batches_go_on_over_rows(predictor, monkeypatch):
+    """Rows of a slide have few tiles with tissue, and a small batch costs as much."""
+    image = np.full((96 * 5, 96 * 3, 3), 245, np.uint8)
+    shown = [(0, 1), (1, 0), (1, 2), (3, 0), (4, 1)]
+    for row, column in shown:
+        image[96 * row : 96 * row + 96, 96 * column : 96 * column + 96] = 150, 90, 150
+    options = dict(size=96, pixel_size=1, mode='tiles', tile=96, overlap=0)
+    predict = predictor(constant(small_config(), 0.9), batch_size=2, **options)
+    sizes, network = [], predict.network
+
+    def remember(images):
+        sizes.append(len(images))
+        return network(images)
+
+    remember.batch_size = 2
+    monkeypatch.setattr(predict, 'network', remember)
+    found = predict(image, pixel_size=1)
+    assert sizes == [2, 2, 1]
+    assert found.tiles == (5, 15)
+    means = found.probability.reshape(5, 96, 3, 96).mean((1, 3))
+    expected = np.zeros((5, 3))
+    expected[tuple(zip(*shown, strict=True))] = 0.9
+    assert np.abs(means - expected).max() < 0.01
+
+
 @pytest.mark.parametrize(
     ('pixel_size', 'shape'), [(1, (300, 420)), (0.5, (150, 210)), (2, (600, 840))]
 )
