@@ -59,7 +59,7 @@ from mmseg_ftu.io.own_files import (
 )
 from mmseg_ftu.io.resizing import resize_image, target_shape
 from mmseg_ftu.masks.draw_outlines import PREDICTION_COLOUR, draw_outlines
-from mmseg_ftu.prepared_folder import FolderPaths
+from mmseg_ftu.prepared_folder import TABLE
 from mmseg_ftu.prepared_table import image_key
 from mmseg_ftu.sample_tissue import draw_sample
 
@@ -270,7 +270,9 @@ def require_free(folder: Path, overwrite: bool) -> None:
     if Path.cwd().is_relative_to(folder.absolute()):
         raise ValueError(f'{folder} is or holds the folder you are in: name another')
     for parent in folder.parents:
-        if is_model_folder(parent) or FolderPaths(parent).table_path.is_file():
+        is_model = all((parent / name).is_file() for name in (WEIGHTS, CONFIG, FACTS))
+        is_data = (parent / TABLE).is_file() and (parent / 'images').is_dir()
+        if is_model or is_data:
             raise ValueError(
                 f'{folder} lies in {parent}, a model folder or prepared images: name '
                 'another'

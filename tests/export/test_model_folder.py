@@ -513,6 +513,13 @@ def test_no_model_lands_in_a_model_or_in_data(trained, exported, make_prepared):
             export_model(str(trained), str(place))
 
 
+def test_a_model_may_lie_beside_other_config_json(trained, tmp_path):
+    for name in ('config.json', 'folds.csv'):
+        (tmp_path / name).write_text('{}')
+    export_model(str(trained), str(tmp_path / 'models' / 'm'))
+    assert (tmp_path / 'models' / 'm' / 'README.md').is_file()
+
+
 def test_a_folder_that_only_looks_like_a_leftover_stays(trained, tmp_path):
     mine = tmp_path / '.m.12345678.tmp'
     mine.mkdir()
