@@ -259,3 +259,12 @@ def test_each_extra_is_described():
     rows = re.findall(r'^\| (`.+?) \|', page, re.M)
     described = [name for row in rows for name in re.findall(r'`([\w-]+)`', row)]
     assert sorted(described) == sorted(metadata['optional-dependencies'])
+
+
+def test_the_quickstart_leaves_an_earlier_run_on_own_tissue():
+    """It is refused instead: `make -n` prints the commands and runs none."""
+    command = ['make', '-n', 'quickstart', 'DATA=folder', 'PY=true']
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    lines = done.stdout.splitlines()
+    assert any('quickstart_own holds an earlier run' in line for line in lines)
+    assert not any('rm -rf' in line for line in lines)

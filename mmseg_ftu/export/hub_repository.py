@@ -13,7 +13,7 @@ from huggingface_hub.errors import (
 )
 
 from mmseg_ftu.engine.model_folder import FACTS, PICTURES
-from mmseg_ftu.export.model_folder import MADE_BY, is_own_name
+from mmseg_ftu.export.model_place import MADE_BY, is_own_name
 from mmseg_ftu.io.listing import some_of
 from mmseg_ftu.io.own_files import is_own_json
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import safetensors.torch
 import torch
 from mmengine.config import Config
@@ -40,6 +39,8 @@ from mmseg_ftu.engine.runner import load_config
 from mmseg_ftu.engine.safe_checkpoints import DATA_ENTRY, load_local, weights_of
 from mmseg_ftu.export.licences import OPTIONS, doubt_of_sharing, spdx_of
 from mmseg_ftu.export.model_card import card_of
+from mmseg_ftu.export.model_place import EDITABLE, MADE_BY, require_free
+from mmseg_ftu.export.model_scores import check_scores, read_scores
 from mmseg_ftu.export.package_facts import PackageFacts, facts_of
 from mmseg_ftu.export.probability import load_for_export
 from mmseg_ftu.inference.checkpoint_recipe import recipe_of
@@ -52,25 +53,18 @@ from mmseg_ftu.io.images import read_image
 from mmseg_ftu.io.listing import some_of
 from mmseg_ftu.io.own_files import (
     digest_of,
-    is_empty,
-    is_own_picture,
     make_parent,
     mark_picture,
 )
 from mmseg_ftu.io.resizing import resize_image, target_shape
 from mmseg_ftu.masks.draw_outlines import PREDICTION_COLOUR, draw_outlines
-from mmseg_ftu.prepared_folder import TABLE
 from mmseg_ftu.prepared_table import image_key
 from mmseg_ftu.sample_tissue import draw_sample
 
-MADE_BY = 'mmseg_ftu'
 PICTURE_SIDE = 768  # px, the longer side of a picture
 #: The largest change of a probability that float16 weights may cause.
 TOLERANCE = {False: 1e-5, True: 0.02}
-#: Files that people may edit, whose SHA-256 is noted: an edited one is not replaced.
-EDITABLE = CARD, CONFIG
 OF_FACTS = 'unit', 'organ', 'data_source', 'training_pixel_size'
-SCORES = ('by', 'group', 'images', 'dice_mean', 'dice_low', 'dice_high')
 
 
 def export_model(
@@ -261,71 +255,6 @@ def _plain(value: Any, path: str) -> Any:
     raise ValueError(f'the config holds {path}={value!r}, which JSON cannot hold')
 
 
-def require_free(folder: Path, overwrite: bool) -> None:
-    """Raise ValueError unless a model folder may be written there."""
-    if folder.is_symlink():
-        raise ValueError(f'{folder} is a link: name the folder itself')
-    if folder.is_file():
-        raise ValueError(f'{folder} is a file: name a folder')
-    if Path.cwd().is_relative_to(folder.absolute()):
-        raise ValueError(f'{folder} is or holds the folder you are in: name another')
-    for parent in folder.parents:
-        is_model = all((parent / name).is_file() for name in (WEIGHTS, CONFIG, FACTS))
-        is_data = (parent / TABLE).is_file() and (parent / 'images').is_dir()
-        if is_model or is_data:
-            raise ValueError(
-                f'{folder} lies in {parent}, a model folder or prepared images: name '
-                'another'
-            )
-    if is_empty(folder):
-        return
-    try:
-        own = json.loads((folder / FACTS).read_text('utf-8'))['made_by'] == MADE_BY
-    except (OSError, ValueError, KeyError, TypeError):
-        own = False
-    if not own:
-        raise ValueError(f'{folder} is not empty and no model folder: name another')
-    known = {WEIGHTS, CONFIG, FACTS, CARD, PICTURES}
-    added = sorted(path.name for path in folder.iterdir() if path.name not in known)
-    added += sorted(p.name for p in folder.glob(f'{PICTURES}/*') if not is_of_export(p))
-    if added:
-        raise ValueError(
-            f'{folder} holds files that were added to it: {some_of(added)}; move them '
-            'away'
-        )
-    if not overwrite:
-        raise ValueError(f'{folder} is there already: name another, or --overwrite')
-    edited = [name for name in sorted(known) if _is_edited(folder, name)]
-    if edited:
-        raise ValueError(
-            f'{folder}: {some_of(edited)} was changed since it was exported: keep it '
-            'elsewhere and remove it here, or name another folder'
-        )
-
-
-def _is_edited(folder: Path, name: str) -> bool:
-    """Tell whether a file of a model folder is another than was exported."""
-    path = folder / name
-    if path.is_symlink():
-        return True
-    digests = read_facts(folder).get('digests')
-    said = digests.get(name) if isinstance(digests, dict) else None
-    return path.is_file() and said is not None and digest_of(path) != said
-
-
-def is_own_name(picture: Path) -> bool:
-    """Tell whether a picture is named as `export_model` does."""
-    return picture.suffix == '.png' and picture.stem.isdigit()
-
-
-def is_of_export(picture: Path) -> bool:
-    """Tell whether `export_model` wrote a picture: by its name and the mark in it."""
-    if not is_own_name(picture) or picture.is_symlink():
-        return False
-    with open(picture, 'rb') as file:
-        return is_own_picture(file.read(200))
-
-
 def _write_weights(
     path: Path, checkpoint: str, meta: Mapping[str, Any], half: bool
 ) -> None:
@@ -376,60 +305,6 @@ def _training(meta: Mapping[str, Any]) -> dict[str, Any]:
         fold=meta.get('fold'),
         folds_id=meta.get('folds_id'),
     )
-
-
-def read_scores(path: Path | None) -> list[dict[str, Any]]:
-    """Read the scores of ``evaluation_groups.csv``.
-
-    Raises:
-        ValueError: If it is another table.
-    """
-    if path is None:
-        return []
-    try:
-        table = pd.read_csv(path, dtype={'group': str})
-    except (OSError, ValueError) as error:
-        raise ValueError(f'--scores {path}: can not be read ({error})') from error
-    missing = [column for column in SCORES if column not in table]
-    if missing:
-        raise ValueError(
-            f'--scores {path}: give evaluation_groups.csv of `mmseg-ftu evaluate`; '
-            f'this has no {", ".join(missing)}'
-        )
-    rows = json.loads(table[[*SCORES]].round(4).to_json(orient='records'))
-    return check_scores(rows, f'--scores {path}')
-
-
-def check_scores(rows: Any, place: str) -> list[dict[str, Any]]:
-    """Return rows of scores, fit for a card.
-
-    Args:
-        rows: The rows, with the columns `SCORES`.
-        place: Where they stand, for messages.
-
-    Raises:
-        ValueError: If one cannot be a score.
-    """
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise ValueError(f'{place}: it is not a table of scores')
-    for number, row in enumerate(rows, 1):
-        for column in SCORES:
-            if not _is_score(column, row.get(column)):
-                raise ValueError(
-                    f'{place}, row {number}: {column} is {row.get(column)!r}; give the '
-                    'table that `mmseg-ftu evaluate` wrote'
-                )
-    return [{column: row[column] for column in SCORES} for row in rows]
-
-
-def _is_score(column: str, value: Any) -> bool:
-    """Tell whether a value can stand in a column of `SCORES`."""
-    if column in ('by', 'group'):
-        return isinstance(value, str) and value.isprintable() and not {*value} & {*'<>'}
-    if column == 'images':
-        return type(value) in (int, float) and value >= 0 and value == int(value)
-    # no mean of groups where nothing counts, no interval of one image
-    return value is None or (type(value) in (int, float) and 0 <= value <= 1)
 
 
 def _read_shown(path: Path) -> np.ndarray:

@@ -1,6 +1,5 @@
 """Send a model folder to the Hugging Face Hub."""
 
-import hashlib
 import logging
 import re
 from pathlib import Path
@@ -20,11 +19,12 @@ from mmseg_ftu.engine.model_folder import (
     find_model_folder,
     read_facts,
     read_model_config,
+    weights_path,
 )
 from mmseg_ftu.engine.model_hub import HUB, parse_address
 from mmseg_ftu.export.hub_repository import HubRepository
 from mmseg_ftu.export.licences import OPTIONS, doubt_of_sharing, spdx_of
-from mmseg_ftu.export.model_folder import MADE_BY, is_of_export
+from mmseg_ftu.export.model_place import MADE_BY, is_of_export
 from mmseg_ftu.inference.predictor import FTUPredictor
 from mmseg_ftu.io.listing import some_of
 from mmseg_ftu.sample_tissue import draw_sample
@@ -109,12 +109,7 @@ def check_publishable(folder: Path) -> dict[str, Any]:
     if not (folder / CARD).is_file():
         raise ValueError(f'{folder}: {CARD}, the model card, is missing')
     check_card(folder)
-    digest = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
-    if digest != facts.get('sha256'):
-        raise ValueError(
-            f'{folder}: {WEIGHTS} is not the file that was exported (its SHA-256 is '
-            f'not that in {FACTS}): export it again'
-        )
+    weights_path(folder)
     name = facts.get('name')
     if facts.get('made_by') != MADE_BY or not isinstance(name, str) or not name:
         raise ValueError(f'{folder}: {FACTS} was changed: export it again')

@@ -22,8 +22,11 @@ from mmseg_ftu import FTUPredictor
 from mmseg_ftu.cli import main
 from mmseg_ftu.engine import model_folder
 from mmseg_ftu.export import model_folder as exporter
-from mmseg_ftu.export.model_folder import export_model, require_free
+from mmseg_ftu.export.model_folder import export_model
+from mmseg_ftu.export.model_place import require_free
+from mmseg_ftu.export.model_scores import read_scores
 from mmseg_ftu.models.backbones import CoaT
+from mmseg_ftu.models.backbones.hub_weights import published_cfg
 from mmseg_ftu.prepared_table import image_key
 from mmseg_ftu.recipe import Recipe
 from mmseg_ftu.thresholds import threshold_for
@@ -503,7 +506,7 @@ def test_scores_that_cannot_be(tmp_path, row, said):
     path = tmp_path / 'groups.csv'
     path.write_text('by,group,images,dice_mean,dice_low,dice_high\n' + row + '\n')
     with pytest.raises(ValueError, match=rf'groups.csv, row 1: {said}'):
-        exporter.read_scores(path)
+        read_scores(path)
 
 
 def test_no_model_lands_in_a_model_or_in_data(trained, exported, make_prepared):
@@ -562,3 +565,11 @@ def test_weights_without_their_hash_are_refused(exported, tmp_path):
     (bare / 'model.json').write_text('{"made_by": "mmseg_ftu", "format": 1}')
     with pytest.raises(ValueError, match='its SHA-256 is not that in'):
         FTUPredictor(bare)
+
+
+def test_normalisation_of_a_folder_is_known_to_an_encoder(exported):
+    config = json.loads((exported / 'config.json').read_text())
+    expected = config['model']['data_preprocessor']
+    found = published_cfg(str(exported), exported / 'model.safetensors')
+    for key in ('mean', 'std'):
+        assert np.array(found[key]) * 255 == pytest.approx(expected[key])

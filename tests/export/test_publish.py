@@ -198,7 +198,10 @@ def test_a_dry_run_sends_nothing(folder, monkeypatch):
             dict(license=None, data_license=None),
             'the weights and the data: export it again with --license and --data-lic',
         ),
-        (dict(sha256='0'), r'model\.safetensors is not the file that was exported'),
+        (
+            dict(sha256='0'),
+            r'model\.safetensors: its SHA-256 is not that in',
+        ),
     ],
 )
 def test_what_may_not_be_published(folder, tmp_path, changes, said):

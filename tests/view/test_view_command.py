@@ -8,6 +8,8 @@ from urllib.request import urlopen
 
 import pytest
 
+from mmseg_ftu.cli import main
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -34,3 +36,10 @@ def test_ctrl_c_ends_it_with_a_sentence(folder, tmp_path):
         assert process.returncode == 130
         assert error.startswith('stopped')
         assert len(error.splitlines()) == 1
+
+
+def test_labels_without_ground_truth_are_refused(folder, capsys):
+    path = str(folder.add().write())
+    for words in (['--ignore', '5'], ['--foreground', '2']):
+        assert main(['view', path, '--no-browser', *words]) == 2
+        assert f'{words[0]} says what labels of --gt mean' in capsys.readouterr().err
