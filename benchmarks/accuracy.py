@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -192,20 +193,23 @@ def train_ours(
 
 
 def train_config(
-    config: Path, tissue: TissueSet, fold: int, steps: int, folder: Path, threads: int
+    config: Path,
+    tissue: TissueSet,
+    fold: int,
+    steps: int,
+    folder: Path,
+    threads: int,
+    options: Sequence[str] = (),
 ) -> None:
     """Run ``tools/train.py`` for the whole epochs that fit into so many steps."""
-    from mmengine.config import Config
-
-    batch = Config.fromfile(config).train_dataloader.batch_size
-    an_epoch = -(-len(tissue.ids(fold, held_out=False)) // batch)
+    an_epoch = accuracy_calibration.steps_of_epoch(config, tissue, fold)
     epochs = max(2, steps // an_epoch)  # one is too few for the schedule
     if (folder / f'epoch_{epochs}.pth').is_file():
         return
     command = [sys.executable, 'tools/train.py', str(config.relative_to(ROOT))]
     command += ['--work-dir', str(folder), '--epochs', str(epochs)]
     command += ['--resume'] * folder.is_dir()
-    command += ['--cfg-options', f'train_cfg.val_interval={epochs}']
+    command += ['--cfg-options', f'train_cfg.val_interval={epochs}', *options]
     settings = dict(
         FTU_DATA=str(tissue.prepared), FOLD=str(fold), OMP_NUM_THREADS=str(threads)
     )
