@@ -7,17 +7,18 @@ from typing import Any
 import tifffile
 from stopwatch import Stopwatch
 
-from mmseg_ftu.inference import command, loader, outputs, predictor
+from mmseg_ftu.inference import command, outputs, predictor
 from mmseg_ftu.inference.network import Network
 from mmseg_ftu.inference.probability_file import ProbabilityFile
 from mmseg_ftu.inference.probability_map import ProbabilityMap
 from mmseg_ftu.io import sources, tiff_regions, working_image
+from mmseg_ftu.io.background_rows import BackgroundRows
 
 #: Step -> functions, as owner and name. A step counts without those inside of it.
 STEPS: dict[str, list[tuple[Any, str]]] = {
     'reading': [(tifffile.FileHandle, 'read')],
     'decoding': [(tiff_regions.TiffRegions, 'read'), (sources.SlideSource, 'read')],
-    'resizing': [(loader, 'read_scaled'), (working_image, 'read_scaled')],
+    'resizing': [(working_image, 'read_scaled')],
     'temporary files': [
         (working_image.WorkingImage, 'write'),
         (working_image.WorkingImage, 'read'),
@@ -31,7 +32,7 @@ STEPS: dict[str, list[tuple[Any, str]]] = {
     'up-sampling to a mask': [(ProbabilityMap, 'mask')],
     'objects': [(outputs, 'clean_objects')],
     'writing': [(outputs, 'write_mask')],
-    'waiting for another thread': [(Future, 'result')],
+    'waiting for another thread': [(Future, 'result'), (BackgroundRows, 'wait')],
 }
 
 

@@ -17,7 +17,7 @@ from mmseg_ftu.inference.writers import MAX_OVERLAY_SIDE
 from mmseg_ftu.io.pixel_budget import PixelBudget
 from mmseg_ftu.io.resizing import is_resized_copy, resize_image, target_shape
 from mmseg_ftu.io.sources import ArraySource, Source, plan_source, scanned_from
-from mmseg_ftu.io.working_image import WorkingImage, blocks, read_resized, read_scaled
+from mmseg_ftu.io.working_image import WorkingImage, read_resized
 from mmseg_ftu.painted_source import PaintedSource, count_colours
 from mmseg_ftu.recipe import ALIKE, Recipe, StainStep, prepare_image, stain_of
 from mmseg_ftu.stain import ColourHistogram
@@ -104,12 +104,10 @@ class Loader:
             stain = self._stain_left(job)
             if not self._cuts(original):
                 return self._load_whole(original, stain)
-            tiled = self._load_tiled(original, stain)
+            return self._load_tiled(original, stain)
         except BaseException:
             source.close()
             raise
-        source.close()
-        return tiled
 
     def _stain_left(self, job: Job) -> StainStep | None:
         """Return the normalisation that is left to do."""
@@ -189,32 +187,39 @@ class Loader:
             shape = original.source.shape
         about = original.job, original.shape, original.pixel_size
         corner = scanned_from(original.source)
+        behind = not isinstance(original.source, ArraySource)
         if stain is None:
-            working = self._working(original.source, shape)
+            working = self._working(original.source, shape, behind)
             return TiledImage(*about, working, scanned_from=corner)
         if stain.comes_first:
             painter = stain.fit(count_colours(original.source))
             painted = PaintedSource(original.source, painter)
-            working = self._working(painted, shape)
+            working = self._working(painted, shape, behind)
             return TiledImage(*about, working, None, painter.failure, corner)
         histogram = ColourHistogram()
-        working = self._working(original.source, shape, histogram)
+        working = WorkingImage(shape, self.temporary)
+        working.fill(original.source, histogram.update)
+        original.source.close()
         painter = stain.fit(histogram)
         return TiledImage(*about, working, painter, painter.failure, corner)
 
     def _working(
-        self,
-        source: Source,
-        shape: tuple[int, int],
-        histogram: ColourHistogram | None = None,
+        self, source: Source, shape: tuple[int, int], behind: bool
     ) -> WorkingImage:
-        """Return an image at working resolution; its colours go into the histogram."""
+        """Return an image at working resolution, and close its source.
+
+        Args:
+            source: The image.
+            shape: Height and width at working resolution, px.
+            behind: Go on in a thread while tiles are predicted. It is not for an image
+                in memory, whose budget ends with loading.
+        """
         working = WorkingImage(shape, self.temporary)
-        for box in blocks(shape, by_rows=source.by_rows):
-            block = read_scaled(source, shape, box)
-            working.write(box[0], box[1], block)
-            if histogram is not None:
-                histogram.update(block)
+        if behind:
+            working.fill_behind(source)
+        else:
+            working.fill(source)
+            source.close()
         return working
 
     def _shape_of_training(self, original: _Original) -> tuple[int, int] | None:

@@ -1,8 +1,9 @@
 """The image as the network sees it: at working resolution, of any size, on disk.
 
 A slide is brought to working resolution once, block by block, and kept in a temporary
-file. Each working pixel averages the area that it covers, whatever the block, so that
-the result is that of resizing the whole image, which is what preparation does.
+file; its upper part can be read while the lower one is made. Each working pixel
+averages the area that it covers, whatever the block, so that the result is that of
+resizing the whole image, which is what preparation does.
 
 The file is read and written by system calls. ``np.memmap`` would be shorter and faster,
 but mapped pages count as memory of the process: 148 MiB instead of 23 for a working
@@ -11,13 +12,15 @@ image and its probabilities of 5120 px a side, 537 instead of 47 for 10240 px.
 
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import cv2
 import numpy as np
 from scipy.sparse import csr_array
 
+from mmseg_ftu.io.background_rows import BackgroundRows
 from mmseg_ftu.io.sources import Source
 
 BLOCK = 512  # working px a side that are made at once
@@ -44,6 +47,37 @@ class WorkingImage:
         )
         self._file.truncate(shape[0] * shape[1] * 3)
         self._lock = threading.Lock()
+        self._filling: BackgroundRows | None = None
+
+    def fill(
+        self, source: Source, note: Callable[[np.ndarray], object] = lambda block: None
+    ) -> None:
+        """Fill it with a source at this size; each block is shown to ``note``."""
+        for _ in self._fill(source, note):
+            pass
+
+    def fill_behind(self, source: Source) -> None:
+        """Fill it in a thread, which closes the source in the end.
+
+        Reading waits for the rows it needs, and raises what the source raised.
+        """
+
+        def steps() -> Generator[int, None, None]:
+            with closing(source):
+                yield from self._fill(source)
+
+        self._filling = BackgroundRows(steps())
+
+    def _fill(
+        self, source: Source, note: Callable[[np.ndarray], object] = lambda block: None
+    ) -> Iterator[int]:
+        """Fill it from the top; yield after each block how many rows are complete."""
+        width = self.shape[1]
+        for box in blocks(self.shape, by_rows=source.by_rows):
+            block = read_scaled(source, self.shape, box)
+            self.write(box[0], box[1], block)
+            note(block)
+            yield box[0] + (box[2] if box[1] + box[3] == width else 0)
 
     def write(self, top: int, left: int, block: np.ndarray) -> None:
         """Store a block ``(h, w, 3)`` uint8."""
@@ -56,6 +90,8 @@ class WorkingImage:
         self, level: int, top: int, left: int, height: int, width: int
     ) -> np.ndarray:
         """Read a part as ``(height, width, 3)`` uint8; there is level 0 only."""
+        if self._filling:
+            self._filling.wait(top + height)
         out = np.empty((height, width, 3), np.uint8)
         with self._lock:
             for y, row in enumerate(out, start=top):
@@ -64,7 +100,9 @@ class WorkingImage:
         return out
 
     def close(self) -> None:
-        """Remove the file."""
+        """Remove the file; where it is still being filled, that ends."""
+        if self._filling:
+            self._filling.stop()
         self._file.close()
 
 

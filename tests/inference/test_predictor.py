@@ -1,4 +1,5 @@
 import json
+import threading
 import warnings
 from pathlib import Path
 
@@ -355,6 +356,62 @@ def test_nothing_is_left_of_temporary_files(predictor, tmp_path):
     folder = tmp_path / 'temporary'
     folder.mkdir()
     in_tiles(predictor, dark(small_config(1)), temporary=folder)
+    assert [*folder.iterdir()] == []
+
+
+class Slide:
+    """A slide that waits before it reads below a row, or fails there."""
+
+    is_slide, by_rows, pixel_size, pixel_size_fault = True, False, 1.0, None
+
+    def __init__(self, image, row, fails=False):
+        self.image, self.shape = image, image.shape[:2]
+        self.levels = [self.shape]
+        self.row, self.fails, self.is_closed = row, fails, False
+        self.may_go_on = threading.Event()
+
+    def read(self, level, top, left, height, width):
+        if top + height > self.row:
+            if self.fails:
+                raise OSError('block 7 is damaged')
+            assert self.may_go_on.wait(60)
+        return self.image[top : top + height, left : left + width]
+
+    def close(self):
+        self.is_closed = True
+
+
+def test_a_slide_is_read_while_the_network_works(predictor, monkeypatch):
+    slide = Slide(np.concatenate([tissue()] * 5), 800)
+    predict = predictor(dark(small_config(1)), mode='tiles', size=96, pixel_size=1)
+    expected = predict(slide.image, pixel_size=1)
+    network, waited = predict.network, []
+
+    def look(images):
+        waited.append(not slide.may_go_on.is_set())
+        slide.may_go_on.set()
+        return network(images)
+
+    look.batch_size = 1
+    monkeypatch.setattr(predict, 'network', look)
+    [found] = predict.predict([predict.load(Job('a', Path('a')), slide)])
+    assert waited[0]
+    assert (found.probability == expected.probability).all()
+    found.loaded.close()
+    assert slide.is_closed
+
+
+def test_a_slide_that_is_damaged_below_is_named(predictor, tmp_path):
+    slide = Slide(np.concatenate([tissue()] * 5), 800, fails=True)
+    folder = tmp_path / 'temporary'
+    folder.mkdir()
+    model = dark(small_config(1))
+    predict = predictor(model, size=96, pixel_size=1, temporary=folder)
+    loaded = predict.load(Job('a', Path('a')), slide)
+    with pytest.raises(OSError, match='block 7 is damaged'):
+        predict.predict([loaded])
+    loaded.close()
+    assert slide.is_closed
     assert [*folder.iterdir()] == []
 
 

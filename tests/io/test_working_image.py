@@ -1,3 +1,5 @@
+import threading
+
 import cv2
 import numpy as np
 import pytest
@@ -129,3 +131,52 @@ def test_a_working_image_reads_back_and_leaves_nothing(tmp_path):
     assert (working.read(0, 650, 3, 50, 527) == image[650:, 3:]).all()
     assert [*tmp_path.iterdir()] == []  # also while it is open: a kill leaves none
     working.close()
+
+
+class SlowSource(ArraySource):
+    """A source that waits before it reads below a row."""
+
+    def __init__(self, image, row):
+        super().__init__(image)
+        self.row, self.may_go_on, self.is_closed = row, threading.Event(), False
+
+    def read(self, level, top, left, height, width):
+        if top + height > self.row:
+            assert self.may_go_on.wait(60)
+        return super().read(level, top, left, height, width)
+
+    def close(self):
+        self.is_closed = True
+
+
+@pytest.mark.parametrize('by_rows', [False, True])
+def test_the_upper_part_is_read_while_the_lower_one_is_made(tmp_path, by_rows):
+    image = noise(1600, 1100)
+    source = SlowSource(image, 600)
+    source.by_rows = by_rows
+    working = WorkingImage((1600, 1100), tmp_path)
+    working.fill_behind(source)
+    assert (working.read(0, 0, 0, 200, 1100) == image[:200]).all()
+    assert not source.is_closed
+    source.may_go_on.set()
+    assert (working.read(0, 0, 0, 1600, 1100) == image).all()
+    working.close()
+    assert source.is_closed
+
+
+def test_closing_ends_the_filling(tmp_path):
+    source = SlowSource(noise(3000, 520), 600)
+    working = WorkingImage((3000, 520), tmp_path)
+    working.fill_behind(source)
+    working.read(0, 0, 0, 512, 520)
+    source.may_go_on.set()
+    working.close()
+    assert source.is_closed
+
+
+def test_a_block_is_noted_when_it_is_filled(tmp_path):
+    image, seen = noise(600, 700), []
+    working = WorkingImage((600, 700), tmp_path)
+    working.fill(ArraySource(image), lambda block: seen.append(block.shape))
+    assert seen == [(512, 512, 3), (512, 188, 3), (88, 512, 3), (88, 188, 3)]
+    assert (working.read(0, 0, 0, 600, 700) == image).all()
