@@ -2,6 +2,7 @@
 
     python benchmarks/accuracy.py --calibrate
     python benchmarks/accuracy.py --minutes 3 --folds 0 --rates 5e-4 1e-3 2e-3
+    python benchmarks/accuracy.py --folds 0 --variant "lr 4e-3" OPTION=VALUE
     python benchmarks/accuracy.py --minutes 10 [--sets glas] [--folds 1 2 3 4]
     python benchmarks/accuracy.py --table
 
@@ -9,12 +10,14 @@ Each contestant is trained on the other folds of a set and scored on one, with t
 weights of its last step, so nothing is chosen on the images that are scored. Recipes
 and the peers' learning rates are chosen on fold 0, which the table leaves out. A
 budget of minutes becomes a number of steps by seconds a step that ``--calibrate``
-measured on idle cores, so that a busy machine decides nothing. Runs that the records
-hold are not repeated; processes that work on different folds may run side by side.
+measured on idle cores, so that a busy machine decides nothing; a variant has the steps
+of the recipe that it varies. Runs that the records hold are not repeated; processes
+that work on different folds may run side by side.
 """
 
 import argparse
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -27,7 +30,7 @@ import accuracy_calibration
 import numpy as np
 import tissue_peers
 import torch
-from accuracy_records import RECORDS, Records
+from accuracy_records import RECORDS, TUNED, Records
 from tissue_peers import PEERS
 from tissue_sets import SETS, TissueSet, prepare
 
@@ -76,6 +79,12 @@ def parse_args() -> argparse.Namespace:
     add('--folds', nargs='+', type=int, default=[1, 2, 3, 4])
     add('--contestants', nargs='+', default=everybody, choices=everybody)
     add('--rates', nargs='+', type=float, help='try these learning rates on each peer')
+    add(
+        '--variant',
+        nargs='+',
+        metavar=('NAME', 'OPTION'),
+        help='vary our recipes on fold 0: a name, then settings of the config',
+    )
     add('--minutes', type=float, default=10.0, help='of two idle cores')
     add('--threads', type=int, default=torch.get_num_threads())
     add('--records', type=Path, default=RECORDS, help='folder of results')
@@ -84,12 +93,20 @@ def parse_args() -> argparse.Namespace:
     add('--rounds', type=int, default=5, help='of the calibration')
     add('--table', action='store_true', help='print the table of the records and end')
     args = parser.parse_args()
+    if (args.variant or args.rates) and args.folds != [TUNED]:
+        parser.error(f'what is tried is tried on --folds {TUNED}')
     torch.set_num_threads(args.threads)
     return args
 
 
 def contestants(args: argparse.Namespace) -> list[str]:
-    """Return the names to run: ``NAME``, or ``NAME @ RATE`` of peers to be tuned."""
+    """Return the names to run.
+
+    They are ``NAME``, ``NAME @ RATE`` of peers, or ``NAME | VARIANT`` of ours.
+    """
+    if args.variant:
+        ours = [name for name in args.contestants if name in OURS]
+        return [f'{name} | {args.variant[0]}' for name in ours]
     if not args.rates:
         return args.contestants
     peers = [name for name in args.contestants if name in PEERS]
@@ -120,7 +137,7 @@ def run(
 ) -> None:
     """Train and score a contestant on a fold, unless that is done."""
     seconds = accuracy_calibration.read(records.folder)
-    name = contestant.partition(' @ ')[0]
+    name = contestant.partition(' @ ')[0].partition(' | ')[0]
     if name not in seconds:
         raise SystemExit(f'run --calibrate --contestants "{name}" on an idle machine')
     steps = round(60 * args.minutes / seconds[name])
@@ -134,8 +151,11 @@ def run(
             )
         return
     started = time.time()
-    train = train_ours if contestant in OURS else train_peer
-    rows = train(contestant, tissue, fold, steps, work, args.threads)
+    if name in OURS:
+        options = args.variant[1:] if args.variant else []
+        rows = train_ours(contestant, tissue, fold, steps, work, args.threads, options)
+    else:
+        rows = train_peer(contestant, tissue, fold, steps)
     frame = records.add(key | dict(steps=steps), rows)
     print(
         f'{tissue.name}, fold {fold}, {contestant}: {frame.dice.mean():.4f}, '
@@ -145,14 +165,7 @@ def run(
     )
 
 
-def train_peer(
-    contestant: str,
-    tissue: TissueSet,
-    fold: int,
-    steps: int,
-    work: Path,
-    threads: int,
-) -> list[dict]:
+def train_peer(contestant: str, tissue: TissueSet, fold: int, steps: int) -> list[dict]:
     name, _, rate = contestant.partition(' @ ')
     peer = replace(PEERS[name], rate=float(rate or PEERS[name].rate))
     ids = tissue.ids(fold, held_out=False)
@@ -173,12 +186,16 @@ def train_ours(
     steps: int,
     work: Path,
     threads: int,
+    options: Sequence[str] = (),
 ) -> list[dict]:
     from mmseg_ftu.inference.predictor import FTUPredictor
 
-    config = ROOT / OURS[contestant]
-    folder = work / f'{tissue.name}_{config.stem}_{fold}_{steps}'
-    train_config(config, tissue, fold, steps, folder, threads)
+    name, _, variant = contestant.partition(' | ')
+    recipe = ROOT / OURS[name]
+    kind = '_'.join([recipe.stem, *re.findall(r'[\w.-]+', variant)])
+    folder = work / f'{tissue.name}_{kind}_{fold}_{steps}'
+    train_config(recipe, tissue, fold, steps, folder, threads, options)
+    config = folder / recipe.name
     checkpoint = max(folder.glob('epoch_*.pth'), key=lambda p: int(p.stem[6:]))
     views = ('identity',), ('identity', 'hflip', 'vflip')
     predictors = [
@@ -202,7 +219,7 @@ def train_config(
     options: Sequence[str] = (),
 ) -> None:
     """Run ``tools/train.py`` for the whole epochs that fit into so many steps."""
-    an_epoch = accuracy_calibration.steps_of_epoch(config, tissue, fold)
+    an_epoch = accuracy_calibration.steps_of_epoch(config, tissue, fold, options)
     epochs = max(2, steps // an_epoch)  # one is too few for the schedule
     if (folder / f'epoch_{epochs}.pth').is_file():
         return

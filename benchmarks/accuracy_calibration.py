@@ -3,7 +3,7 @@
 import json
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 
@@ -20,10 +20,15 @@ EACH_STEP = ('default_hooks.logger.interval=1', 'log_processor.window_size=1')
 Timer = Callable[[int], float]
 
 
-def steps_of_epoch(config: Path, tissue: TissueSet, fold: int) -> int:
+def steps_of_epoch(
+    config: Path, tissue: TissueSet, fold: int, options: Sequence[str] = ()
+) -> int:
     """Return the steps of one pass over the images a config trains on."""
-    batch = Config.fromfile(config).train_dataloader.batch_size
-    return -(-len(tissue.ids(fold, held_out=False)) // batch)
+    size = Config.fromfile(config).train_dataloader.batch_size
+    for option in options:
+        if option.startswith('train_dataloader.batch_size='):
+            size = int(option.partition('=')[2])
+    return -(-len(tissue.ids(fold, held_out=False)) // size)
 
 
 def file_of(folder: Path) -> Path:

@@ -32,7 +32,8 @@ class Peer:
 
     Attributes:
         build: Makes the network; images (N, 3, H, W) to logits (N, 1, H, W).
-        rate: Largest learning rate, not tuned yet: see benchmarks/README.md.
+        rate: Largest learning rate, the best of three on fold 0 of GlaS; see
+            benchmarks/README.md.
         colours: Mean and standard deviation of the input, of 0..255.
         bf16: Train in bfloat16 by ``torch.autocast``, as our recipes do.
     """
@@ -81,10 +82,12 @@ def smp_network(kind: str, encoder: str) -> Callable[[], nn.Module]:
 
 
 PEERS = {
-    'smp U-Net ResNet18': Peer(smp_network('Unet', 'resnet18')),
-    'smp U-Net ResNet18, bfloat16': Peer(smp_network('Unet', 'resnet18'), bf16=True),
+    'smp U-Net ResNet18': Peer(smp_network('Unet', 'resnet18'), 5e-4),
+    'smp U-Net ResNet18, bfloat16': Peer(
+        smp_network('Unet', 'resnet18'), 5e-4, bf16=True
+    ),
     'smp U-Net MiT-B0': Peer(smp_network('Unet', 'mit_b0'), 5e-4),
-    'smp SegFormer-B0': Peer(smp_network('Segformer', 'mit_b0'), 5e-4),
+    'smp SegFormer-B0': Peer(smp_network('Segformer', 'mit_b0'), 2e-3),
     'smp U-Net Lite0': Peer(lite0, colours=HALF),
     'smp U-Net Lite0, ImageNet': Peer(pretrained_lite0, colours=HALF),
     'torchvision DeepLabV3 MobileNetV3': Peer(deeplab),

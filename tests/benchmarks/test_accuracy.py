@@ -1,4 +1,6 @@
 import json
+from pathlib import Path
+from types import SimpleNamespace
 
 import accuracy_calibration
 import accuracy_records
@@ -59,6 +61,17 @@ def test_contestants_are_timed_by_turns(tmp_path, capsys):
     assert kept == dict(a=[3.0, 1.0, 1.5], b=[2.0, 2.5, 9.0])
     accuracy_calibration.calibrate(dict(a=timer('a', (4.0,))), 1, 2, tmp_path)
     assert accuracy_calibration.read(tmp_path) == dict(a=4.0, b=2.5)
+
+
+@pytest.mark.parametrize(
+    ('options', 'steps'),
+    [((), 3), (('train_dataloader.batch_size=4', 'x.lr=1'), 5)],
+)
+def test_steps_of_an_epoch(options, steps):
+    root = Path(__file__).resolve().parents[2]
+    config = root / 'configs' / 'tissue' / 'resnet18_unet.py'
+    tissue = SimpleNamespace(ids=lambda fold, held_out: ['x'] * (9 if held_out else 17))
+    assert accuracy_calibration.steps_of_epoch(config, tissue, 1, options) == steps
 
 
 def test_without_a_calibration_nothing_runs(tmp_path):
