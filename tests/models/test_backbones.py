@@ -283,3 +283,16 @@ def test_resnet_takes_torchvisions_classifier():
     for a, b in zip(expected.values(), got, strict=True):
         assert a.std() > 0
         torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-5)
+
+
+def test_weights_of_a_resnet_lie_in_memory_as_maps_do(tmp_path):
+    """Also when they were loaded: else each step would turn them and gradients."""
+    source = build('FTUResNet')
+    torch.save(source.state_dict(), tmp_path / 'a.pth')
+    pretrained = dict(type='Pretrained', checkpoint=str(tmp_path / 'a.pth'))
+    model = build('FTUResNet', init_cfg=pretrained)
+    model.init_weights()
+    for name, weight in model.named_parameters():
+        if weight.dim() == 4:
+            assert weight.is_contiguous(memory_format=torch.channels_last), name
+            assert (weight == source.get_parameter(name)).all()

@@ -72,6 +72,8 @@ class FTUResNet(PretrainedBackbone, MMSegResNet):
         self.out_channels = [
             self.block.expansion * self.base_channels * 2**i for i in range(4)
         ]
+        # as the maps: their casts and gradients need not be turned
+        self.to(memory_format=torch.channels_last)
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Compute the maps of an image batch.

@@ -84,6 +84,8 @@ class UNetHead(BaseDecodeHead):
                 widths[:-1], skips, decoder_channels, strict=True
             )
         )
+        # as the maps: their casts and gradients need not be turned
+        self.to(memory_format=torch.channels_last)
 
     def _conv(self, in_channels: int, out_channels: int) -> ConvModule:
         return ConvModule(
