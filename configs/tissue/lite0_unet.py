@@ -2,3 +2,4 @@
 # on two CPU cores.
 _base_ = ['../_base_/models/unet_lite0.py', '../_base_/tissue_recipe.py']
 model = dict(decode_head=dict(loss_decode=_base_.bce_and_dice))
+optim_wrapper = dict(optimizer=dict(fused=True))  # a step of all weights at once
