@@ -82,10 +82,8 @@ def smp_network(kind: str, encoder: str) -> Callable[[], nn.Module]:
 
 
 PEERS = {
-    'smp U-Net ResNet18': Peer(smp_network('Unet', 'resnet18'), 5e-4),
-    'smp U-Net ResNet18, bfloat16': Peer(
-        smp_network('Unet', 'resnet18'), 5e-4, bf16=True
-    ),
+    'smp U-Net ResNet18': Peer(smp_network('Unet', 'resnet18')),
+    'smp U-Net ResNet18, bfloat16': Peer(smp_network('Unet', 'resnet18'), bf16=True),
     'smp U-Net MiT-B0': Peer(smp_network('Unet', 'mit_b0'), 5e-4),
     'smp SegFormer-B0': Peer(smp_network('Segformer', 'mit_b0'), 2e-3),
     'smp U-Net Lite0': Peer(lite0, colours=HALF),
