@@ -5,6 +5,7 @@ training, with one stain fit for all its tiles, and so is a file whose pixel siz
 that resized whole it would show tissue at another scale than training did.
 """
 
+import threading
 import warnings
 from dataclasses import dataclass
 from math import prod, sqrt
@@ -24,6 +25,7 @@ from mmseg_ftu.stain import ColourHistogram
 
 TILED_FROM = 8192  # px; a longer image is not one field of view
 MUCH_LARGER = 4  # times the size of training; the competition's images are 3.9
+AT_ONCE = 2  # slides that are read while tiles are predicted
 LARGEST_BLOW_UP = 4  # times; a coarser image has not the detail that training had
 
 
@@ -80,6 +82,7 @@ class Loader:
         self.allow_other_stain, self.temporary = allow_other_stain, temporary
         self.budget = budget or PixelBudget()
         self.tiled_from, self.by_pixel_size = tiled_from, by_pixel_size
+        self._turns = threading.Semaphore(AT_ONCE)
 
     def __call__(self, job: Job, source: Source | None = None) -> LoadedImage:
         """Read an image and bring it to what the network expects.
@@ -216,7 +219,8 @@ class Loader:
         """
         working = WorkingImage(shape, self.temporary)
         if behind:
-            working.fill_behind(source)
+            self._turns.acquire()  # the slide that is predicted now comes first
+            working.fill_behind(source, self._turns.release)
         else:
             working.fill(source)
             source.close()

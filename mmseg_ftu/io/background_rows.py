@@ -22,8 +22,10 @@ class BackgroundRows:
         self._error: BaseException | None = None
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name='rows', daemon=True)
-        atexit.register(self.stop)  # a reader of slides must not be cut off
         self._thread.start()
+        atexit.register(self.stop)  # a reader of slides must not be cut off
+        if self._is_over:  # already, and `_run` may have been first
+            atexit.unregister(self.stop)
 
     def wait(self, rows: int) -> None:
         """Wait until so many rows are there.
@@ -42,7 +44,6 @@ class BackgroundRows:
         """Let the thread end after the step that it is at, and wait for that."""
         self._is_to_stop = True
         self._thread.join()
-        atexit.unregister(self.stop)
 
     def _run(self) -> None:
         try:
@@ -59,3 +60,5 @@ class BackgroundRows:
             with self._changed:
                 self._is_over = True
                 self._changed.notify_all()
+            del self._steps  # with what it fills, which may be forgotten from here on
+            atexit.unregister(self.stop)

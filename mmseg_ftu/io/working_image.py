@@ -56,15 +56,18 @@ class WorkingImage:
         for _ in self._fill(source, note):
             pass
 
-    def fill_behind(self, source: Source) -> None:
-        """Fill it in a thread, which closes the source in the end.
+    def fill_behind(self, source: Source, at_end: Callable[[], object]) -> None:
+        """Fill it in a thread, which closes the source and calls ``at_end`` in the end.
 
         Reading waits for the rows it needs, and raises what the source raised.
         """
 
         def steps() -> Generator[int, None, None]:
-            with closing(source):
-                yield from self._fill(source)
+            try:
+                with closing(source):
+                    yield from self._fill(source)
+            finally:
+                at_end()
 
         self._filling = BackgroundRows(steps())
 

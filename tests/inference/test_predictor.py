@@ -1,6 +1,7 @@
 import json
 import threading
 import warnings
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import cv2
@@ -399,6 +400,24 @@ def test_a_slide_is_read_while_the_network_works(predictor, monkeypatch):
     assert (found.probability == expected.probability).all()
     found.loaded.close()
     assert slide.is_closed
+
+
+def test_slides_are_read_in_their_turn(predictor):
+    """Else many that wait would take the time of the one that is predicted."""
+    predict = predictor(dark(small_config(1)), mode='tiles', size=96, pixel_size=1)
+    slides = [Slide(np.concatenate([tissue()] * 3), 0) for _ in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        jobs = [Job('a', Path('a'))] * 4
+        loading = [
+            pool.submit(predict.load, *pair) for pair in zip(jobs, slides, strict=True)
+        ]
+        early = [f.result() for f in wait(loading, 3).done]
+        assert len(early) == 2
+        for slide in slides:
+            slide.may_go_on.set()
+        for found in predict.predict([future.result() for future in loading]):
+            found.loaded.close()
+    assert all(slide.is_closed for slide in slides)
 
 
 def test_a_slide_that_is_damaged_below_is_named(predictor, tmp_path):

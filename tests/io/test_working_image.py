@@ -1,4 +1,6 @@
+import gc
 import threading
+import weakref
 
 import cv2
 import numpy as np
@@ -155,7 +157,7 @@ def test_the_upper_part_is_read_while_the_lower_one_is_made(tmp_path, by_rows):
     source = SlowSource(image, 600)
     source.by_rows = by_rows
     working = WorkingImage((1600, 1100), tmp_path)
-    working.fill_behind(source)
+    working.fill_behind(source, lambda: None)
     assert (working.read(0, 0, 0, 200, 1100) == image[:200]).all()
     assert not source.is_closed
     source.may_go_on.set()
@@ -167,7 +169,7 @@ def test_the_upper_part_is_read_while_the_lower_one_is_made(tmp_path, by_rows):
 def test_closing_ends_the_filling(tmp_path):
     source = SlowSource(noise(3000, 520), 600)
     working = WorkingImage((3000, 520), tmp_path)
-    working.fill_behind(source)
+    working.fill_behind(source, lambda: None)
     working.read(0, 0, 0, 512, 520)
     source.may_go_on.set()
     working.close()
@@ -180,3 +182,17 @@ def test_a_block_is_noted_when_it_is_filled(tmp_path):
     working.fill(ArraySource(image), lambda block: seen.append(block.shape))
     assert seen == [(512, 512, 3), (512, 188, 3), (88, 512, 3), (88, 188, 3)]
     assert (working.read(0, 0, 0, 600, 700) == image).all()
+
+
+def test_an_image_that_is_forgotten_takes_its_file_along(tmp_path):
+    """Who predicts slides in a loop, and closes none, must not fill the disk."""
+    ended = threading.Event()
+    working = WorkingImage((600, 700), tmp_path)
+    working.fill_behind(ArraySource(noise(600, 700)), ended.set)
+    working.read(0, 0, 0, 600, 700)
+    assert ended.wait(60)
+    working._filling._thread.join()
+    forgotten = weakref.ref(working)
+    del working
+    gc.collect()
+    assert forgotten() is None
