@@ -2,7 +2,7 @@
 
     python benchmarks/accuracy.py --calibrate
     python benchmarks/accuracy.py --minutes 3 --folds 0 --rates 5e-4 1e-3 2e-3
-    python benchmarks/accuracy.py --folds 0 --variant "lr 4e-3" OPTION=VALUE
+    python benchmarks/accuracy.py --folds 0 --variant OPTION=VALUE [...]
     python benchmarks/accuracy.py --minutes 10 [--sets glas] [--folds 1 2 3 4]
     python benchmarks/accuracy.py --table
 
@@ -82,8 +82,8 @@ def parse_args() -> argparse.Namespace:
     add(
         '--variant',
         nargs='+',
-        metavar=('NAME', 'OPTION'),
-        help='vary our recipes on fold 0: a name, then settings of the config',
+        metavar='OPTION',
+        help='vary our recipes on fold 0: settings of the config, recorded as they are',
     )
     add('--minutes', type=float, default=10.0, help='of two idle cores')
     add('--threads', type=int, default=torch.get_num_threads())
@@ -102,11 +102,11 @@ def parse_args() -> argparse.Namespace:
 def contestants(args: argparse.Namespace) -> list[str]:
     """Return the names to run.
 
-    They are ``NAME``, ``NAME @ RATE`` of peers, or ``NAME | VARIANT`` of ours.
+    They are ``NAME``, ``NAME @ RATE`` of peers, or ``NAME with OPTIONS`` of ours.
     """
     if args.variant:
         ours = [name for name in args.contestants if name in OURS]
-        return [f'{name} | {args.variant[0]}' for name in ours]
+        return [f'{name} with {" ".join(args.variant)}' for name in ours]
     if not args.rates:
         return args.contestants
     peers = [name for name in args.contestants if name in PEERS]
@@ -137,7 +137,7 @@ def run(
 ) -> None:
     """Train and score a contestant on a fold, unless that is done."""
     seconds = accuracy_calibration.read(records.folder)
-    name = contestant.partition(' @ ')[0].partition(' | ')[0]
+    name = contestant.partition(' @ ')[0].partition(' with ')[0]
     if name not in seconds:
         raise SystemExit(f'run --calibrate --contestants "{name}" on an idle machine')
     steps = round(60 * args.minutes / seconds[name])
@@ -152,8 +152,8 @@ def run(
         return
     started = time.time()
     if name in OURS:
-        options = args.variant[1:] if args.variant else []
-        rows = train_ours(contestant, tissue, fold, steps, work, args.threads, options)
+        options = args.variant or ()
+        rows = train_ours(name, tissue, fold, steps, work, args.threads, options)
     else:
         rows = train_peer(contestant, tissue, fold, steps)
     frame = records.add(key | dict(steps=steps), rows)
@@ -180,7 +180,7 @@ def train_peer(contestant: str, tissue: TissueSet, fold: int, steps: int) -> lis
 
 
 def train_ours(
-    contestant: str,
+    name: str,
     tissue: TissueSet,
     fold: int,
     steps: int,
@@ -190,9 +190,8 @@ def train_ours(
 ) -> list[dict]:
     from mmseg_ftu.inference.predictor import FTUPredictor
 
-    name, _, variant = contestant.partition(' | ')
     recipe = ROOT / OURS[name]
-    kind = '_'.join([recipe.stem, *re.findall(r'[\w.-]+', variant)])
+    kind = re.sub(r'[^\w.=-]+', '_', '_'.join([recipe.stem, *options]))
     folder = work / f'{tissue.name}_{kind}_{fold}_{steps}'
     train_config(recipe, tissue, fold, steps, folder, threads, options)
     config = folder / recipe.name
