@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -169,7 +170,7 @@ def test_a_killed_share_goes_on(model, images, tmp_path, unbroken):
 
 def predicted(told):
     """Return how many images a process says it has predicted."""
-    return int(told.split(' images predicted')[0].split()[-1])
+    return int(re.search(r'(\d+) images? predicted', told).group(1))
 
 
 def test_processes_started_by_hand_share_the_images(model, images, tmp_path, unbroken):
