@@ -12,3 +12,4 @@ model = dict(
 )
 # the best of 1e-3, 2e-3 and 4e-3 (docs/results.md); a step of all weights at once
 optim_wrapper = dict(optimizer=dict(lr=4e-3, fused=True))
+default_hooks = dict(checkpoint=dict(interval=5))  # a pass over few images is short
