@@ -91,10 +91,17 @@ def parse_args() -> argparse.Namespace:
     add('--work', help='folder that keeps prepared data and runs')
     add('--calibrate', action='store_true', help='measure seconds a step')
     add('--rounds', type=int, default=5, help='of the calibration')
+    add(
+        '--reference',
+        choices=everybody,
+        help='calibrate the others in relation to this one, which keeps its seconds',
+    )
     add('--table', action='store_true', help='print the table of the records and end')
     args = parser.parse_args()
     if (args.variant or args.rates) and args.folds != [TUNED]:
         parser.error(f'what is tried is tried on --folds {TUNED}')
+    if args.reference and args.reference not in args.contestants:
+        parser.error(f'--reference {args.reference} is not among --contestants')
     torch.set_num_threads(args.threads)
     return args
 
@@ -124,7 +131,9 @@ def calibrate(args: argparse.Namespace, records: Records, work: Path) -> None:
             )
         else:
             timers[name] = accuracy_calibration.timer_of_peer(PEERS[name], tissue)
-    accuracy_calibration.calibrate(timers, args.rounds, args.threads, records.folder)
+    accuracy_calibration.calibrate(
+        timers, args.rounds, args.threads, records.folder, args.reference
+    )
 
 
 def run(

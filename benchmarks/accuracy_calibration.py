@@ -48,26 +48,43 @@ def read(folder: Path) -> dict[str, float]:
 
 
 def calibrate(
-    timers: dict[str, Timer], rounds: int, threads: int, folder: Path
+    timers: dict[str, Timer],
+    rounds: int,
+    threads: int,
+    folder: Path,
+    reference: str | None = None,
 ) -> None:
     """Time all contestants by turns and write the medians of the rounds.
 
     Contestants that are not among ``timers`` keep their seconds; give all of them on
-    another machine.
+    another machine. Where a ``reference`` is among them, it keeps its seconds, too, and
+    those of the others are their medians in relation to it, round by round: then it
+    does not matter that the machine has become slower or faster since.
+
+    Raises:
+        SystemExit: There are no seconds of the reference.
     """
     known = json.loads(file_of(folder).read_text()) if file_of(folder).is_file() else {}
+    if reference not in (None, *known.get('seconds', {})):
+        raise SystemExit(f'calibrate "{reference}" first: it has no seconds to keep')
     measured: dict[str, list[float]] = {name: [] for name in timers}
     for turn in range(rounds):
         for name, timer in timers.items():
             seconds = timer(threads)
             measured[name].append(round(seconds, 3))
             print(f'{turn + 1}/{rounds} {name}: {seconds:.3f} s a step', flush=True)
+    seconds = {name: median(times) for name, times in measured.items()}
+    if reference is not None:
+        before, now = known['seconds'][reference], measured[reference]
+        for name, times in measured.items():
+            ratios = [time / base for time, base in zip(times, now, strict=True)]
+            seconds[name] = before * median(ratios)
     text = json.dumps(
         dict(
             threads=threads,
             torch=torch.__version__,
             seconds=known.get('seconds', {})
-            | {name: round(median(times), 3) for name, times in measured.items()},
+            | {name: round(value, 3) for name, value in seconds.items()},
             rounds=known.get('rounds', {}) | measured,
         ),
         indent=2,

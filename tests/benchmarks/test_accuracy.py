@@ -63,6 +63,21 @@ def test_contestants_are_timed_by_turns(tmp_path, capsys):
     assert accuracy_calibration.read(tmp_path) == dict(a=4.0, b=2.5)
 
 
+def test_a_reference_keeps_its_seconds(tmp_path, capsys):
+    def timer(*seconds):
+        values = iter(seconds)
+        return lambda threads: next(values)
+
+    accuracy_calibration.calibrate(
+        dict(a=timer(1.0), b=timer(2.0), c=timer(4.0)), 1, 2, tmp_path
+    )
+    slower = dict(a=timer(3.0, 6.0, 2.0), b=timer(3.0, 2.0, 2.0))
+    accuracy_calibration.calibrate(slower, 3, 2, tmp_path, reference='b')
+    assert accuracy_calibration.read(tmp_path) == dict(a=2.0, b=2.0, c=4.0)
+    with pytest.raises(SystemExit, match='calibrate "d" first'):
+        accuracy_calibration.calibrate(slower, 3, 2, tmp_path, reference='d')
+
+
 @pytest.mark.parametrize(
     ('options', 'steps'),
     [((), 3), (('train_dataloader.batch_size=4', 'x.lr=1'), 5)],
