@@ -54,27 +54,47 @@ def table(frame: pd.DataFrame) -> str:
     """Return a Markdown table of the means over all images, best first.
 
     Dice is of one view, ``flips`` of the mean of three. The interval is for new
-    patients: images of one patient count as a cluster.
+    patients: images of one patient count as a cluster. ``ahead`` is the mean difference
+    of ours to the best peer on the images that both were scored on, with its interval.
     """
     lines = [
-        '| set | minutes | contestant | folds | images | steps | Dice | 95 % | flips |',
-        '|---|---|---|---|---|---|---|---|---|',
+        '| set | minutes | contestant | folds | images | steps | Dice | 95 % | flips '
+        '| ahead |',
+        '|---|---|---|---|---|---|---|---|---|---|',
     ]
     key = ['set', 'minutes', 'contestant']
     means = frame.groupby(key).dice.mean().sort_values(ascending=False)
     for name, minutes in frame[key[:2]].drop_duplicates().itertuples(index=False):
-        for who, mean in means[name, minutes].items():
+        of_set = means[name, minutes]
+        peer = next((who for who in of_set.index if not is_ours(who)), None)
+        for who, mean in of_set.items():
             part = frame[(frame[key] == [name, minutes, who]).all(axis=1)]
             folds = ', '.join(str(fold) for fold in sorted(part.fold.unique()))
             lines.append(
                 f'| {name} | {minutes:g} | {who} | {folds} | {len(part)} '
                 f'| {part.steps.iloc[0]} | {mean:.3f} | {interval(part)} '
-                f'| {part.dice_flips.mean():.3f} |'
+                f'| {part.dice_flips.mean():.3f} '
+                f'| {ahead(frame, part, peer) if is_ours(who) else ""} |'
             )
     return '\n'.join(lines)
 
 
+def is_ours(contestant: str) -> bool:
+    return contestant.startswith('ours')
+
+
+def ahead(frame: pd.DataFrame, ours: pd.DataFrame, peer: str | None) -> str:
+    """Return the mean difference to a peer on the images of both."""
+    theirs = frame[frame.contestant == peer]
+    both = ours.merge(theirs, on=['set', 'minutes', 'fold', 'image', 'group'])
+    if both.empty:
+        return ''
+    both['dice'] = both.dice_x - both.dice_y
+    return f'{both.dice.mean():+.3f} ({interval(both)})'
+
+
 def interval(part: pd.DataFrame) -> str:
+    """Return the interval of the mean of ``part.dice``, in words."""
     if part.group.nunique() < 2:
         return 'one group'
     images = part.dice.to_numpy()[:, None]

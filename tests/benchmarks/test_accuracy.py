@@ -46,6 +46,19 @@ def test_the_table_keeps_the_fold_of_tries_apart(tmp_path):
     assert '| 0 | 2 | 7 | 0.100 |' in tries
 
 
+def test_the_table_says_how_far_ours_is_ahead(tmp_path):
+    records = accuracy_records.Records(tmp_path)
+    records.add(key() | dict(steps=7), rows(0.5, 0.8, 0.6, 0.7))
+    records.add(key('peer') | dict(steps=7), rows(0.4, 0.8, 0.5))
+    records.add(key('weak') | dict(steps=7), rows(0.1, 0.1, 0.1, 0.9))
+    lines = records.table().splitlines()
+    (ours,) = (line for line in lines if '| ours |' in line)
+    assert '| +0.067 (' in ours  # to the better peer, on the three images of both
+    assert all(
+        line.endswith('|  |') for line in lines if 'peer' in line or 'weak' in line
+    )
+
+
 def test_contestants_are_timed_by_turns(tmp_path, capsys):
     order = []
 
