@@ -6,6 +6,7 @@ import accuracy_calibration
 import accuracy_records
 import pandas as pd
 import pytest
+from torch.utils.tensorboard import SummaryWriter
 
 
 def rows(*dices):
@@ -89,6 +90,15 @@ def test_a_reference_keeps_its_seconds(tmp_path, capsys):
     assert accuracy_calibration.read(tmp_path) == dict(a=2.0, b=2.0, c=4.0)
     with pytest.raises(SystemExit, match='calibrate "d" first'):
         accuracy_calibration.calibrate(slower, 3, 2, tmp_path, reference='d')
+
+
+def test_ends_of_steps_are_those_of_the_log(tmp_path):
+    with SummaryWriter(str(tmp_path / 'run' / 'vis_data')) as writer:
+        for step in range(12_000):  # more than TensorBoard shows by default
+            writer.add_scalar('loss', 1.0, step, walltime=100.0 + step)
+            writer.add_scalar('lr', 1.0, step, walltime=1.0)
+    ends = accuracy_calibration.ends_of_steps(tmp_path)
+    assert ends == [100.0 + step for step in range(12_000)]
 
 
 @pytest.mark.parametrize(
