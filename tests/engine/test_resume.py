@@ -96,6 +96,8 @@ EXTRAS = {
     'average of the weights': dict(ema=True),
     # two iterations an epoch, a step each third: every epoch but the third waits
     'accumulation': {'optim_wrapper.accumulative_counts': 3},
+    # as the U-Nets of configs/tissue do: what was not saved is trained again
+    'every second epoch is saved': {'default_hooks.checkpoint.interval': 2},
 }
 
 
