@@ -87,7 +87,7 @@ PEERS = {
     'smp U-Net MiT-B0': Peer(smp_network('Unet', 'mit_b0'), 5e-4),
     'smp SegFormer-B0': Peer(smp_network('Segformer', 'mit_b0'), 2e-3),
     'smp U-Net Lite0': Peer(lite0, colours=HALF),
-    'smp U-Net Lite0, ImageNet': Peer(pretrained_lite0, colours=HALF),
+    'smp U-Net Lite0, ImageNet': Peer(pretrained_lite0, 2e-3, colours=HALF),
     'torchvision DeepLabV3 MobileNetV3': Peer(deeplab),
 }
 
