@@ -23,7 +23,7 @@ from mmseg_ftu.io.atomic_files import write_bytes
 from mmseg_ftu.io.own_files import is_own_csv, require_own
 from mmseg_ftu.io.tables import read_table
 from mmseg_ftu.study.plan import COLUMNS as RUN_COLUMNS
-from mmseg_ftu.study.plan import Run
+from mmseg_ftu.study.plan import PLAN, Run, read_about
 
 KEY = ['study', 'model', 'arm', 'fold', 'seed', 'epochs']
 COLUMNS = [*KEY, 'image', 'patient', 'dice', 'dice_tta']
@@ -110,6 +110,18 @@ class Records:
             and read_note(self._folder / f'{run.id}.json').get('run') is not None
         ]
 
+    def dates_of_plans(self, study: str, now: Iterable[dict[str, Any]]) -> list[Any]:
+        """Return when runs were planned: what collected tables say, then ``now``.
+
+        A study that goes on elsewhere is planned again there, and its first date must
+        not be lost.
+        """
+        found: list[Any] = []
+        for folder in self._collected:
+            about = read_about(folder / f'{study}_{PLAN}')
+            found += [e for e in about.get('planned', []) if e not in found]
+        return found + [entry for entry in now if entry not in found]
+
     def _own(self, run: Run) -> Path:
         return self._folder / f'{run.id}.csv'
 
@@ -175,7 +187,8 @@ def collect(
         runs: The plan; its order is that of the rows.
         records: The records that count, those in ``folder`` among them.
         folder: Where to write; files of `collect` are replaced.
-        plan: The file of the plan, which is copied with the note beside it.
+        plan: The file of the plan, which is copied with the note beside it; the note
+            keeps when collected runs were planned.
 
     Returns:
         The files that were written.
@@ -212,8 +225,11 @@ def collect(
         require_own(folder / name, is_own_csv(*list(table.columns)[:3]))
     for name, table in tables.items():
         _write_csv(folder / name, table)
-    for path in (plan, plan.with_suffix('.json')):
-        write_bytes(folder / f'{study}_{path.name}', path.read_bytes())
+    about = read_about(plan)
+    about['planned'] = records.dates_of_plans(study, about.get('planned', []))
+    collected = folder / f'{study}_{PLAN}'
+    write_bytes(collected, plan.read_bytes())
+    write_bytes(collected.with_suffix('.json'), json.dumps(about, indent=2).encode())
     return [folder / name for name in tables]
 
 

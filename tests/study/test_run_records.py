@@ -1,9 +1,11 @@
+import json
 from dataclasses import replace
 
 import pandas as pd
 import pytest
 from toy_study import finish, plan, record, write_study
 
+from mmseg_ftu.study.plan import read_about
 from mmseg_ftu.study.run_records import COLUMNS, Records, collect, pack, unpack
 
 
@@ -87,6 +89,24 @@ def test_tables_grow_and_are_the_same_each_time(tmp_path, planned):
     collect(runs, Records(tmp_path / 'all' / 'records'), again, path)
     for name in ('toy_slim.csv', 'toy_runs.csv', 'toy_curves.csv'):
         assert (tables / name).read_bytes() == (again / name).read_bytes()
+
+
+def test_the_first_date_of_a_plan_stays(tmp_path, planned):
+    """A study that goes on elsewhere is planned once more there."""
+    _, runs, path = planned
+    finish(tmp_path, runs[:2])
+    tables = tmp_path / 'tables'
+    collect(runs, Records(tmp_path / 'records'), tables, path)
+    (first,) = read_about(path)['planned']
+    elsewhere = tmp_path / 'plan.csv'
+    elsewhere.write_bytes(path.read_bytes())
+    later = first | dict(date='2099-01-01 00:00 UTC', commit='abc')
+    note = read_about(path) | dict(planned=[later])
+    elsewhere.with_suffix('.json').write_text(json.dumps(note))
+    records = Records(tmp_path / 'records', [tables])
+    for into in (tmp_path / 'new', tables, tables):
+        collect(runs, records, into, elsewhere)
+        assert read_about(into / 'toy_plan.csv')['planned'] == [first, later]
 
 
 def test_collecting_never_loses_runs_of_another_plan(tmp_path, planned):
