@@ -62,6 +62,14 @@ class Paired:
         fold = np.unique(self.fold, return_inverse=True)[1]
         return member @ filled, member.sum(axis=1), fold[first]
 
+    def exists(self) -> Array:
+        """Return which runs there are, ``(folds, seeds)`` of bool."""
+        known = ~np.isnan(self.values)
+        found: Array = np.stack(
+            [known[self.fold == number].any(axis=0) for number in np.unique(self.fold)]
+        )
+        return found
+
 
 @dataclass(frozen=True)
 class Interval:
@@ -135,19 +143,25 @@ def mean_difference(paired: Paired, level: float = 0.95) -> Interval:
     share = counts / counts.sum()
     residual = sums.mean(axis=1) / counts.sum() - share * paired.estimate
     patients = float((residual**2 / (1 - share)).sum())
-    runs, both = _variance_of_runs(sums, counts, fold)
+    runs, both = _variance_of_runs(sums, counts, fold, paired.exists())
     variance = patients + max(0.0, runs - both)
     return Interval(paired.estimate, variance**0.5, _freedom(counts), level)
 
 
-def _variance_of_runs(sums: Array, counts: Array, fold: Array) -> tuple[float, float]:
-    """Return the variance of the mean by runs, and the part that patients count too."""
-    seeds, total = sums.shape[1], counts.sum()
-    if seeds < 2:
-        return 0.0, 0.0
+def _variance_of_runs(
+    sums: Array, counts: Array, fold: Array, exists: Array
+) -> tuple[float, float]:
+    """Return the variance of the mean by runs, and the part that patients count too.
+
+    A fold with a single run says nothing of it.
+    """
+    total = counts.sum()
     runs = both = 0.0
-    for number in np.unique(fold):
-        mine, size = sums[fold == number], counts[fold == number]
+    for number, there in enumerate(exists):
+        seeds = there.sum()
+        if seeds < 2:
+            continue
+        mine, size = sums[fold == number][:, there], counts[fold == number]
         of_run = mine.sum(axis=0)
         runs += of_run.var(ddof=1) / seeds / total**2
         share = size / size.sum()
@@ -202,9 +216,11 @@ def permutation_p(
     """
     sums, _, fold = paired.sums()
     runs = np.stack([sums[fold == number].sum(axis=0) for number in np.unique(fold)])
+    exists = paired.exists()  # what stands in for a missing run is no run
+    shares = (runs / exists.sum(axis=1, keepdims=True))[exists]
     return (
         sign_flip_p(sums.mean(axis=1), generator),
-        sign_flip_p(runs.ravel(), generator),
+        sign_flip_p(shares, generator),
     )
 
 

@@ -293,3 +293,15 @@ def test_a_part_that_is_not_there_is_zero():
     assert list(found) == ['patient', 'image', 'run', 'residual']
     assert min(found.values()) >= 0
     assert found['residual'] == pytest.approx(1, abs=0.2)
+
+
+def test_a_missing_run_is_no_evidence():
+    """Six runs, all of one sign: two of 2**6 flips are as far, whatever is missing."""
+    values = np.full((10, 3), np.nan)
+    values[:, 0] = 0.1
+    values[:2, 1] = 0.12
+    groups = np.repeat(np.arange(5), 2)
+    paired = Paired(values, np.arange(10), groups)
+    assert permutation_p(paired, np.random.default_rng(0))[1] == 2 / 2**6
+    alone = Paired(values[:, :1], np.arange(10), groups)
+    assert mean_difference(paired).error > mean_difference(alone).error
