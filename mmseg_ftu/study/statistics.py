@@ -185,21 +185,21 @@ def bootstrap_means(
     """Draw means by the two-level bootstrap: patients, then the runs of each fold.
 
     Patients are drawn with replacement, and so are the seeds, in each fold apart, since
-    a run is one fold with one seed.
+    a run is one fold with one seed. What stands in for a missing run is not drawn.
 
     Returns:
         ``(resamples,)`` means over images.
     """
     sums, counts, fold = paired.sums()
-    patients, seeds = sums.shape
+    patients, exists = len(counts), paired.exists()
     means = []
     for start in range(0, resamples, CHUNK):
         size = min(CHUNK, resamples - start)
         weight = generator.multinomial(patients, np.full(patients, 1 / patients), size)
-        runs = generator.multinomial(
-            seeds, np.full(seeds, 1 / seeds), (size, fold.max() + 1)
-        )
-        drawn = np.einsum('bps,ps->bp', runs[:, fold], sums) / seeds
+        runs = [
+            generator.multinomial(n.sum(), n / n.sum(), size) / n.sum() for n in exists
+        ]
+        drawn = np.einsum('pbs,ps->bp', np.stack(runs)[fold], sums)
         means.append((weight * drawn).sum(1) / (weight * counts).sum(1))
     return np.concatenate(means)
 

@@ -160,6 +160,14 @@ def test_bootstrap_is_that_of_a_plain_loop():
     assert found.std() == pytest.approx(np.std(means), rel=0.05)
 
 
+def test_bootstrap_draws_no_run_that_is_missing():
+    values = np.array([[0, 1, np.nan], [0, 1, np.nan]])  # two runs: means 0, .5, 1
+    found = bootstrap_means(Paired(values, np.arange(2), np.zeros(2)), 4000, rng())
+    means, times = np.unique(found, return_counts=True)
+    assert means.tolist() == [0, 0.5, 1]
+    assert times / 4000 == pytest.approx([0.25, 0.5, 0.25], abs=0.03)
+
+
 def test_sums_of_patients():
     paired = Paired(
         np.array([[1.0, 2], [3, np.nan], [5, 7]]),
