@@ -1,9 +1,12 @@
 """Small sets of real tissue, prepared with folds that keep patients together.
 
 They lie in ``MMSEG_FTU_DATA`` (default ``../shared/data``); each has a ``SOURCE.txt``
-with its origin and licence.
+with its origin and licence. To prepare one for a study::
+
+    python benchmarks/tissue_sets.py "kidney regions" data/kidney
 """
 
+import argparse
 import os
 import shutil
 from collections.abc import Callable
@@ -134,3 +137,18 @@ def size_of(raw: Path) -> int | None:
     """Return the longer side to prepare at, None to leave images as they are."""
     sides = [max(cv2.imread(str(p)).shape[:2]) for p in (raw / 'images').iterdir()]
     return LONGER_SIDE if max(sides) > LONGER_SIDE else None
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description='Prepare a set of real tissue in FOLDER/prepared.'
+    )
+    parser.add_argument('set', choices=list(SETS))
+    parser.add_argument('folder', type=Path)
+    args = parser.parse_args()
+    tissue = prepare(SETS[args.set], args.folder)
+    print(tissue.table.groupby('fold').group.agg(images='size', groups='nunique'))
+
+
+if __name__ == '__main__':
+    main()

@@ -21,9 +21,10 @@ def plan_study(
     there = read_study(study)
     refuse_nesting(out, [there.data])
     runs, new = write_plan(there, PreparedFolder.open(there.data), out, extend)
+    arms = {arm for model in there.models for arm in there.arms_of(model)}
     print(
         f'{out / "plan.csv"}: {len(runs)} runs, {new} of them new '
-        f'({len(there.models)} models, {len(there.arms)} arms, '
+        f'({len(there.models)} models, {len(arms)} arms, '
         f'{len(there.folds)} folds, {len(there.seeds)} seeds)'
     )
     return 0

@@ -2,6 +2,7 @@ import pytest
 from toy_study import ANALYSIS, SLIM, plan, write_study
 
 from mmseg_ftu.prepared_folder import PreparedFolder
+from mmseg_ftu.study.command import plan_study
 from mmseg_ftu.study.plan import find_plan, list_runs, read_plan, write_plan
 
 
@@ -38,6 +39,14 @@ def test_the_matrix_leaves_runs_out(tmp_path, data):
         'second_normal_f0_s0',
     ]
     assert len(runs) == 12
+
+
+def test_what_a_plan_holds_is_said(tmp_path, data, capsys):
+    study = write_study(tmp_path, data, matrix=dict(slim=['normal']))
+    plan_study(study.path, tmp_path / 'out', [])
+    assert '4 runs, 4 of them new (1 models, 1 arms, 2 folds, 2 seeds)' in (
+        capsys.readouterr().out
+    )
 
 
 def test_a_plan_is_extended_only_when_told(tmp_path, data):

@@ -3,7 +3,10 @@ from pathlib import Path
 import pytest
 from toy_study import ANALYSIS, study_keys, write_study
 
+from mmseg_ftu.study.run_config import run_config
 from mmseg_ftu.study.study_file import Contrast, read_study, study_of
+
+STUDIES = sorted((Path(__file__).parents[2] / 'docs' / 'study').glob('*.py'))
 
 
 def read(**changes):
@@ -34,6 +37,20 @@ def test_data_come_from_the_environment(tmp_path, monkeypatch):
     )
     study.path.write_text(text)
     assert read_study(study.path).data == tmp_path / 'here'
+
+
+@pytest.mark.parametrize('path', STUDIES, ids=lambda path: path.stem)
+def test_studies_of_the_repository_ask_with_the_same_bounds(path):
+    study = read_study(path)
+    assert study.name == path.stem.replace('_', '-')
+    assert study.analysis.margin == 0.01
+    assert study.analysis.contrasts[:2] == (
+        Contrast('switch', 'normal'),
+        Contrast('switch', 'fixed_1'),
+    )
+    for model in study.models:
+        for arm in study.arms_of(model):
+            run_config(study, model, arm, 0, 0, Path('data'))
 
 
 @pytest.mark.parametrize(
