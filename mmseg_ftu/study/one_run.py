@@ -22,12 +22,12 @@ from mmseg_ftu.inference.predictor import FTUPredictor
 from mmseg_ftu.inference.provenance import versions
 from mmseg_ftu.io.images import read_mask
 from mmseg_ftu.io.raster import IGNORE_LABEL
-from mmseg_ftu.io.tables import read_by_id
 from mmseg_ftu.prepared_folder import PreparedFolder
 from mmseg_ftu.study.code_version import describe_code
 from mmseg_ftu.study.learning_curves import read_run_curves
 from mmseg_ftu.study.plan import Run
 from mmseg_ftu.study.run_records import write_record
+from mmseg_ftu.study.study_data import patients_of
 from mmseg_ftu.study.study_folder import StudyFolder, now
 
 
@@ -110,13 +110,6 @@ def score_image(predictor: FTUPredictor, job: Job, truth: np.ndarray) -> float:
         loaded.close()
     counts = truth != IGNORE_LABEL
     return dice(mask & counts, (truth == 1) & counts)
-
-
-def patients_of(prepared: PreparedFolder) -> dict[str, str]:
-    """Return the group of each image, by id; an image without one is its own."""
-    table = read_by_id(prepared.table_path)
-    groups = table['group'] if 'group' in table else pd.Series('', table.index)
-    return {str(name): group or f'image-{name}' for name, group in groups.items()}
 
 
 def device_name() -> str:

@@ -5,7 +5,6 @@ hashes. A plan that no longer fits its study is refused, so that runs of two kin
 never counted together.
 """
 
-import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, fields
@@ -19,6 +18,7 @@ from mmseg_ftu.io.atomic_files import write_bytes
 from mmseg_ftu.io.tables import read_table
 from mmseg_ftu.prepared_folder import PreparedFolder
 from mmseg_ftu.study.code_version import describe_code
+from mmseg_ftu.study.study_data import data_id
 from mmseg_ftu.study.study_file import Study
 from mmseg_ftu.version import __version__
 
@@ -39,7 +39,7 @@ class Run:
         seed: Seed of the run.
         epochs: Length of the run.
         config: Name of the config without data, fold and seed (12 digits).
-        data: Name of the images, their folds and their preparation (12 digits).
+        data: Name of the pixels, patients, folds and preparation (12 digits).
         code: Version of the package.
     """
 
@@ -62,18 +62,6 @@ class Run:
 
 COLUMNS = [entry.name for entry in fields(Run)]
 NUMBERS = ('fold', 'seed', 'epochs')
-
-
-def data_id(folder: PreparedFolder) -> str:
-    """Name the images of a prepared folder, their folds and their preparation.
-
-    Returns:
-        12 hexadecimal digits, the same wherever the folder lies.
-    """
-    keys = sorted(image.key for image in folder.images)
-    stain = folder.settings.get('stain')
-    text = json.dumps([folder.folds_id, keys, folder.size, stain], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def list_runs(study: Study, folder: PreparedFolder) -> list[Run]:
