@@ -20,7 +20,7 @@ from mmseg_ftu.study.statistics import (
 from mmseg_ftu.study.study_file import Contrast, Study
 
 ENDS = [0.025, 0.975]  # quantiles of the bootstrap interval
-LEVEL = 0.05  # at most so large must p be
+LEVEL = 0.05  # p must be smaller
 FEWEST = 6  # with fewer signs to flip no p can be so small
 
 
@@ -40,10 +40,11 @@ class Difference:
         bootstrap: Ends of the plain two-level bootstrap interval, for comparison.
         p_patients: p-value of sign flips over patients.
         p_runs: p-value of sign flips over runs.
-        p_holm: The larger of both, adjusted for the planned contrasts of the model; NaN
-            where the contrast was not planned.
+        p_holm: The larger of both, adjusted for the planned contrasts of the model,
+            also those that wait for runs; NaN where the contrast was not planned.
         false_claim: Probability of a false claim, as arXiv 2505.04720 has it.
-        detectable: The least difference that the study would find with 80 % power.
+        detectable: The least true difference whose interval would lie beside 0 with 80
+            % power; NaN where patients or runs are too few for any verdict.
         margin: The least difference that matters.
     """
 
@@ -82,7 +83,7 @@ class Difference:
         if -margin < low and high < margin:
             return f'the same within {margin:g}'
         p = self.p_holm if self.planned else self.p
-        if p > LEVEL or low <= 0 <= high:
+        if p >= LEVEL or low <= 0 <= high:
             return 'open'
         word = 'better' if low > 0 else 'worse'
         size = max(low, -high)  # the end next to 0
@@ -190,28 +191,36 @@ def _compare(
         both = a.where(b.notna()), b.where(a.notna())
         means = [table.mean(axis=1).dropna().to_numpy() for table in both]
         interval = mean_difference(paired)
+        patients, runs = len(np.unique(paired.patient)), _count_runs(paired)
+        enough = min(patients, runs) >= FEWEST
         found.append(
             Difference(
                 *(model, endpoint, contrast, planned),
                 images=len(paired.values),
-                patients=len(np.unique(paired.patient)),
-                runs=_count_runs(paired),
+                patients=patients,
+                runs=runs,
                 interval=interval,
                 bootstrap=(float(low), float(high)),
                 p_patients=p_patients,
                 p_runs=p_runs,
                 p_holm=np.nan,
                 false_claim=probability_of_false_claim(*means),
-                detectable=minimum_detectable(interval),
+                detectable=minimum_detectable(interval) if enough else np.nan,
                 margin=study.analysis.margin,
             )
         )
-    return _adjust(found)
+    arms = study.arms_of(model)
+    return _adjust(found, sum(planned for _, planned in contrasts_of(study, arms)))
 
 
-def _adjust(found: list[Difference]) -> list[Difference]:
-    """Adjust the p-values of planned contrasts for their number."""
-    adjusted = iter(holm([d.p for d in found if d.planned]))
+def _adjust(found: list[Difference], number: int) -> list[Difference]:
+    """Adjust p-values for the number of contrasts that the model was planned with.
+
+    Those that wait for runs count as found by chance, so that an early look is not
+    easier to pass than the end.
+    """
+    known = [d.p for d in found if d.planned]
+    adjusted = iter(holm([*known, *[1.0] * (number - len(known))]))
     return [
         Difference(**{**vars(d), 'p_holm': next(adjusted)}) if d.planned else d
         for d in found
@@ -241,11 +250,19 @@ def _arm_mean(
 
 
 def deviations(paired: Paired) -> dict[str, float]:
-    """Return the standard deviation of scores by patient, image, fold, run and rest."""
-    images, seeds = paired.values.shape
+    """Return the standard deviation of scores by patient, image, fold, run and rest.
+
+    Seeds that are not finished are left out if others are: the method of moments finds
+    nonsense where seeds hold very different numbers of images.
+    """
+    values = paired.values
+    complete = ~np.isnan(values).any(axis=0)
+    if complete.any():
+        values = values[:, complete]
+    images, seeds = values.shape
     number = np.repeat(np.arange(images), seeds)
     seed = np.tile(np.arange(seeds), images)
-    there = ~np.isnan(paired.values.ravel())
+    there = ~np.isnan(values.ravel())
     fold = paired.fold[number]
     groups = dict(
         patient=paired.patient[number],
@@ -258,5 +275,5 @@ def deviations(paired: Paired) -> dict[str, float]:
         del kept['patient']  # nothing tells it from the image
     if seeds < 2:  # nor the image from the rest, nor the run from the fold
         del kept['image'], kept['run']
-    parts = variance_parts(paired.values.ravel()[there], kept)
+    parts = variance_parts(values.ravel()[there], kept)
     return {name: variance**0.5 for name, variance in parts.items()}

@@ -125,7 +125,9 @@ def mean_difference(paired: Paired, level: float = 0.95) -> Interval:
     for few and unequal clusters by Bell and McCaffrey (2002, Survey Methodology 28),
     which also gives the degrees of freedom. That of runs comes from the spread of seeds
     within each fold. What both count, the noise of single images in single runs, is
-    taken off once. With one seed the part of the runs is unknown, and left out.
+    taken off once. Where no fold has a second seed, the clusters are the folds: what
+    differs between them is the luck of a run as well as patients. (With a single fold,
+    too, nothing tells of the luck of runs, and it is left out.)
 
     Args:
         paired: The differences.
@@ -140,35 +142,42 @@ def mean_difference(paired: Paired, level: float = 0.95) -> Interval:
             'an interval needs images of at least two patients; the records hold '
             f'{len(counts)}'
         )
+    exists = paired.exists()
+    variance = _variance_of_runs(sums, counts, fold, exists)
+    if len(exists) > 1 and (exists.sum(axis=1) < 2).all():
+        member = np.eye(len(exists))[fold].T  # (folds, patients)
+        sums, counts = member @ sums, member @ counts
     share = counts / counts.sum()
     residual = sums.mean(axis=1) / counts.sum() - share * paired.estimate
-    patients = float((residual**2 / (1 - share)).sum())
-    runs, both = _variance_of_runs(sums, counts, fold, paired.exists())
-    variance = patients + max(0.0, runs - both)
+    variance += float((residual**2 / (1 - share)).sum())
     return Interval(paired.estimate, variance**0.5, _freedom(counts), level)
 
 
-def _variance_of_runs(
-    sums: Array, counts: Array, fold: Array, exists: Array
-) -> tuple[float, float]:
-    """Return the variance of the mean by runs, and the part that patients count too.
+def _variance_of_runs(sums: Array, counts: Array, fold: Array, exists: Array) -> float:
+    """Return the variance of the mean by runs, less the part that patients count too.
 
-    A fold with a single run says nothing of it.
+    A fold with a single run has that of the others, as a mean over images.
     """
     total = counts.sum()
-    runs = both = 0.0
+    variance, known, single = 0.0, [], 0.0
     for number, there in enumerate(exists):
         seeds = there.sum()
         if seeds < 2:
+            single += counts[fold == number].sum() ** 2
             continue
         mine, size = sums[fold == number][:, there], counts[fold == number]
         of_run = mine.sum(axis=0)
-        runs += of_run.var(ddof=1) / seeds / total**2
+        one = of_run.var(ddof=1)  # of the sum of one run
         share = size / size.sum()
         if len(size) > 1:
             rest = (mine - share[:, None] * of_run).var(axis=1, ddof=1)
-            both += (rest / (1 - share)).sum() / seeds / total**2
-    return float(runs), float(both)
+            one -= (rest / (1 - share)).sum()
+        variance += one / seeds
+        known.append((one / size.sum() ** 2, seeds - 1))
+    if known:
+        ones, freedom = np.transpose(known)
+        variance += single * max(0.0, float(np.average(ones, weights=freedom)))
+    return max(0.0, float(variance / total**2))
 
 
 def _freedom(counts: Array) -> float:
@@ -317,15 +326,13 @@ def variance_parts(values: Array, groups: Mapping[str, Array]) -> dict[str, floa
     Returns:
         Variance of each part, and of the rest, ``residual``.
     """
-    parts = dict(groups)
+    parts = {**groups, 'residual': np.arange(len(values))}
     while True:
         found = _moments(values, parts)
         negative = [name for name in parts if found[name] < 0]
         if not negative:
-            break
+            return {name: found.get(name, 0.0) for name in (*groups, 'residual')}
         del parts[min(negative, key=found.__getitem__)]
-    found['residual'] = max(0.0, found['residual'])
-    return {name: found.get(name, 0.0) for name in (*groups, 'residual')}
 
 
 def _moments(values: Array, groups: Mapping[str, Array]) -> dict[str, float]:
@@ -333,18 +340,15 @@ def _moments(values: Array, groups: Mapping[str, Array]) -> dict[str, float]:
     n = len(values)
     centred = values - values.mean()
     member = [np.eye(g.max() + 1)[g] for g in map(_codes, groups.values())]
-    size = len(member) + 1
-    matrix, right = np.empty((size, size)), np.empty(size)
+    matrix, right = np.empty((len(member),) * 2), np.empty(len(member))
     for i, one in enumerate(member):
         counts = one.sum(axis=0)
         for j, other in enumerate(member):
             cross = one.T @ other - np.outer(counts, other.sum(axis=0)) / n
             matrix[i, j] = (cross**2).sum()
-        matrix[i, -1] = matrix[-1, i] = n - (counts**2).sum() / n
         right[i] = ((one.T @ centred) ** 2).sum()
-    matrix[-1, -1], right[-1] = n - 1, (centred**2).sum()
     solved = np.linalg.lstsq(matrix, right, rcond=None)[0]
-    return dict(zip((*groups, 'residual'), solved.tolist(), strict=True))
+    return dict(zip(groups, solved.tolist(), strict=True))
 
 
 def _codes(group: Array) -> Array:

@@ -83,6 +83,31 @@ def test_planned_contrasts_are_adjusted_for_their_number(analysed):
     assert found['fixed', 'normal'].p_holm == 1
 
 
+def test_planned_contrasts_count_before_they_can_be_computed(analysed):
+    contrasts = [('switch', 'normal'), ('switch', 'fixed'), ('fixed', 'normal')]
+    without = [f'slim_fixed_f{f}_s{s}' for f in (0, 1) for s in (0, 1, 2)]
+    plan = ANALYSIS | dict(contrasts=contrasts)
+    found = by_name(analysed(without, plan, switch=0.05)[0])
+    assert list(found) == [('switch', 'normal')]
+    assert found['switch', 'normal'].p_holm == pytest.approx(3 * 2 / 2**6)
+
+
+def test_too_few_runs_promise_to_find_nothing(analysed):
+    without = ['slim_switch_f0_s1']
+    found = by_name(analysed(without, switch=0.05)[0])
+    assert np.isnan(found['switch', 'normal'].detectable)
+    assert not np.isnan(found['fixed', 'normal'].detectable)
+
+
+def test_parts_of_the_deviation_are_those_of_finished_seeds(analysed):
+    _, all_of_it = analysed()
+    _, without_a_run = analysed(['slim_switch_f0_s1'])
+    parts = {m.arm: m.parts for m in without_a_run if m.endpoint == 'dice'}
+    assert parts['normal'] == all_of_it[0].parts
+    assert set(parts['switch']) == set(parts['normal'])
+    assert parts['switch'] != parts['normal']
+
+
 def test_only_what_both_arms_have_is_compared(analysed):
     without = ['slim_switch_f0_s1', 'slim_normal_f1_s2']
     found = by_name(analysed(without, switch=0.05)[0])['switch', 'normal']

@@ -53,14 +53,23 @@ def simulate(
 
 
 def test_interval_of_one_seed_is_that_of_full_matrices():
-    """Bell and McCaffrey by the book: matrices of all images, none of it shortened."""
+    """Bell and McCaffrey by the book: matrices of all images, none of it shortened.
+
+    With one seed the clusters are the folds; with one fold, too, they are the patients.
+    """
     paired = simulate(rng(), s=1)
+    check_interval(paired, paired.fold)
+    paired = Paired(paired.values, paired.patient, np.zeros(len(paired.fold)))
+    check_interval(paired, paired.patient)
+
+
+def check_interval(paired, cluster):
     n = len(paired.patient)
     ones, hat = np.ones((n, 1)), np.full((n, n), 1 / n)
     residual = (np.eye(n) - hat) @ paired.values
     variance, rows = 0.0, []
-    for number in range(len(UNEQUAL)):
-        mine = paired.patient == number
+    for number in np.unique(cluster):
+        mine = cluster == number
         block = np.eye(mine.sum()) - hat[np.ix_(mine, mine)]
         root = linalg.fractional_matrix_power(block, -0.5).real
         vector = root @ ones[mine] / n
@@ -89,7 +98,7 @@ def test_the_part_of_runs_is_that_of_the_analysis_of_variance():
             mixed = y - y.mean(0) - y.mean(1)[:, None] + y.mean()
             rest = (mixed**2).sum() / ((patients - 1) * (seeds - 1))
         total += (patients / 11) ** 2 * (of_seed - rest) / (patients * seeds)
-    one = Paired(paired.by_image[:, None], paired.patient, paired.fold)
+    one = Paired(paired.by_image[:, None], paired.patient, 0 * paired.fold)
     found = mean_difference(paired).error ** 2 - mean_difference(one).error ** 2
     assert total > 0
     assert found == pytest.approx(total, rel=1e-9)
@@ -97,7 +106,7 @@ def test_the_part_of_runs_is_that_of_the_analysis_of_variance():
 
 def test_even_patients_of_one_image_give_the_t_interval():
     values = rng().normal(0.02, 0.1, (11, 1))
-    interval = mean_difference(Paired(values, np.arange(11), np.arange(11) % 5))
+    interval = mean_difference(Paired(values, np.arange(11), np.zeros(11)))
     expected = stats.ttest_1samp(values[:, 0], 0).confidence_interval()
     assert (interval.low, interval.high) == pytest.approx(tuple(expected))
     assert interval.freedom == pytest.approx(10)
@@ -122,6 +131,31 @@ def test_intervals_and_tests_keep_their_word(counts, chance):
         found += max(permutation_p(null, generator)) <= 0.05
     assert within / studies >= 0.925  # nominal less two standard errors
     assert 0.015 <= found / studies <= 0.075
+
+
+@pytest.mark.parametrize('chance', CHANCE)
+@pytest.mark.parametrize('seeds', [[1] * 5, [3, 1, 1, 1, 1], [2, 2, 2, 1, 1]])
+def test_intervals_of_unfinished_studies_keep_their_word(seeds, chance):
+    """One seed, a second one of the first fold, three folds: coverage is nominal."""
+    generator, studies, within = rng(1), 400, 0
+    for _ in range(studies):
+        paired = simulate(generator, UNEQUAL, CHANCE[chance], 0.01)
+        for fold, number in enumerate(seeds):
+            paired.values[paired.fold == fold, number:] = np.nan
+        interval = mean_difference(paired)
+        within += interval.low <= 0.01 <= interval.high
+    assert within / studies >= 0.925
+
+
+def test_a_fold_with_one_run_has_the_chance_of_the_others():
+    """Five folds of one image: the variance of a run is .02, and of 1/5 of two .01."""
+    values = np.tile([0.1, 0.3], (5, 1))
+    values[4, 1] = np.nan
+    values[4, 0] = 0.2
+    paired = Paired(values, np.arange(5), np.arange(5))
+    assert mean_difference(paired).error ** 2 == pytest.approx(
+        (4 * 0.02 / 2 + 0.02) / 25
+    )
 
 
 def test_a_test_over_patients_alone_takes_the_luck_of_runs_for_an_effect():
@@ -301,6 +335,16 @@ def test_a_part_that_is_not_there_is_zero():
     assert list(found) == ['patient', 'image', 'run', 'residual']
     assert min(found.values()) >= 0
     assert found['residual'] == pytest.approx(1, abs=0.2)
+
+
+def test_parts_add_up_to_the_variance_where_the_rest_would_be_negative():
+    """Scores that only images tell apart, one of them alone, in groups that cross."""
+    values = np.array([0.0, 0, 1, 1, 0.5, 0.1])
+    groups = dict(image=np.array([0, 0, 1, 1, 2, 3]), run=np.array([0, 1, 0, 1, 0, 1]))
+    found = variance_parts(values, groups)
+    assert list(found) == ['image', 'run', 'residual']
+    assert min(found.values()) >= 0
+    assert sum(found.values()) < 1.5 * values.var(ddof=1)
 
 
 def test_a_missing_run_is_no_evidence():
