@@ -74,6 +74,19 @@ def locked(path: Path) -> Iterator[None]:
         os.close(handle)
 
 
+@contextmanager
+def locked_folder(folder: Path) -> Iterator[None]:
+    """Hold the lock of a folder that nobody removes; waits for it."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    except OSError as error:
+        raise _without_locks(folder, error) from error
+    finally:
+        os.close(handle)
+
+
 def _without_locks(path: Path, error: OSError) -> OSError:
     return OSError(
         f'{path}: this disk supports no locks ({error}); write to another disk'

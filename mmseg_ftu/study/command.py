@@ -6,9 +6,10 @@ from typing import Any
 
 from mmseg_ftu.io.own_files import refuse_nesting
 from mmseg_ftu.prepared_folder import PreparedFolder
+from mmseg_ftu.study.collected_tables import collect
 from mmseg_ftu.study.plan import PLAN, find_plan, read_plan, write_plan
 from mmseg_ftu.study.progress import describe_study
-from mmseg_ftu.study.run_records import Records, collect
+from mmseg_ftu.study.run_records import Records
 from mmseg_ftu.study.run_study import run_study
 from mmseg_ftu.study.study_file import read_study
 from mmseg_ftu.study.submit import submit_workers

@@ -68,6 +68,7 @@ def train_and_score(
         seconds=round(max(seconds, trained - started) + time.time() - trained, 1),
         device=device_name(),
         threads=torch.get_num_threads(),
+        views=list(views),
         when=now(),
         versions=versions(),
         curves=curves,

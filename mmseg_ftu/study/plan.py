@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from mmseg_ftu.io.atomic_files import write_bytes
-from mmseg_ftu.io.tables import read_table
+from mmseg_ftu.io.tables import read_table, repeated_ids
 from mmseg_ftu.prepared_folder import PreparedFolder
 from mmseg_ftu.study.code_version import describe_code
 from mmseg_ftu.study.study_data import data_id
@@ -38,7 +38,8 @@ class Run:
         fold: The fold that is held out.
         seed: Seed of the run.
         epochs: Length of the run.
-        config: Name of the config without data, fold and seed (12 digits).
+        config: Name of the config without data, fold and seed, with the views that are
+            averaged (12 digits).
         data: Name of the pixels, patients, folds and preparation (12 digits).
         code: Version of the package.
     """
@@ -80,12 +81,12 @@ def list_runs(study: Study, folder: PreparedFolder) -> list[Run]:
         folder.in_fold(fold)
     data = data_id(folder)
     configs = {
-        (model, arm): config_hash(model_config(study, model, arm))
+        (model, arm): config_hash(model_config(study, model, arm), study.views)
         for model in study.models
         for arm in study.arms_of(model)
     }
     _refuse_equal_arms(configs)
-    return [
+    runs = [
         Run(
             f'{model}_{arm}_f{fold}_s{seed}',
             *(study.name, model, arm, fold, seed, study.epochs[model]),
@@ -95,6 +96,12 @@ def list_runs(study: Study, folder: PreparedFolder) -> list[Run]:
         for fold in study.folds
         for (model, arm), config in configs.items()
     ]
+    if repeated := sorted(repeated_ids(run.id for run in runs)):
+        raise ValueError(
+            f'the names of models and arms give {", ".join(repeated[:SHOWN])} twice: '
+            'rename one of them'
+        )
+    return runs
 
 
 def _refuse_equal_arms(configs: Mapping[tuple[str, str], str]) -> None:

@@ -45,7 +45,7 @@ def describe_study(runs: Sequence[Run], out: Path, elsewhere: Sequence[Path]) ->
         if state == DONE and (note := records.note(run)) is not None
     ]
     running = [run for run, state in states.items() if state == RUNNING]
-    left = len(runs) - len(seconds)
+    left = sum(state in (RUNNING, TO_DO) for state in states.values())
     eta = remaining_time(seconds, left, max(1, len(running)))
     parts.append(f'{len(seconds)} of {len(runs)} runs done{eta}')
     for run in running:

@@ -6,7 +6,7 @@ each run can be repeated by hand.
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from functools import cache
 from pathlib import Path
@@ -18,7 +18,7 @@ from mmseg_ftu.engine.override_config import override_config
 from mmseg_ftu.engine.read_config import OWN, find_config, read_config
 from mmseg_ftu.engine.scale_epochs import entries, scale_epochs
 from mmseg_ftu.engine.work_dir import dataset_configs
-from mmseg_ftu.study.study_file import Arm, Study
+from mmseg_ftu.study.study_file import TTA_VIEWS, Arm, Study
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 EPOCH_LISTS = ('custom_hooks', 'param_scheduler')  # where an arm counts epochs
@@ -205,8 +205,12 @@ def locate_config(study: Study, name: str) -> str:
     return str(beside)
 
 
-def config_hash(cfg: Config) -> str:
+def config_hash(cfg: Config, views: Sequence[str] = TTA_VIEWS) -> str:
     """Return a name for all that a config says but for its data, fold and seed.
+
+    Args:
+        cfg: The config of a run.
+        views: The views that its score averages over, unless they are the usual ones.
 
     Returns:
         12 hexadecimal digits, the same on every machine.
@@ -214,6 +218,8 @@ def config_hash(cfg: Config) -> str:
     same = Config(cfg._cfg_dict.to_dict())
     set_run(same, 0, 0, '')
     text = json.dumps(same._cfg_dict.to_dict(), sort_keys=True, default=_name_of)
+    if tuple(views) != TTA_VIEWS:
+        text += json.dumps(list(views))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 

@@ -9,11 +9,12 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
+from mmseg_ftu.io.launched_as import launched_as
 from mmseg_ftu.prepared_folder import PreparedFolder
 from mmseg_ftu.study.code_version import describe_code
 from mmseg_ftu.study.plan import (
@@ -75,16 +76,25 @@ def run_study(
         Records(out / 'records', records),
         jobs=jobs,
         keep=keep_checkpoints,
-        threads=threads or max(1, len(os.sched_getaffinity(0)) // jobs),
+        threads=threads or share_of_processors(jobs),
     )
     if retry:
         worker.forget_failures()
     limit = None if max_minutes is None else time.monotonic() + 60 * max_minutes
     with stopping_signals():
-        return worker.work(limit)
+        summary = worker.work(limit)
+        if summary.failed and launched_as()[1] > 1:
+            worker.wait_for_others()
+        return summary
 
 
-def choose_runs(runs: Sequence[Run], only: Iterable[str]) -> list[Run]:
+def share_of_processors(jobs: int) -> int:
+    """Return the threads of each run where all workers of the machine have ``jobs``."""
+    beside = int(os.environ.get('LOCAL_WORLD_SIZE', 1))  # of torchrun
+    return max(1, len(os.sched_getaffinity(0)) // (jobs * beside))
+
+
+def choose_runs(runs: Sequence[Run], only: Sequence[str]) -> list[Run]:
     """Return the runs that fit all filters.
 
     Raises:
@@ -106,6 +116,11 @@ def choose_runs(runs: Sequence[Run], only: Iterable[str]) -> list[Run]:
                 f'has {", ".join(sorted(known)[:10])}'
             )
         chosen = [run for run in chosen if str(getattr(run, key)) in wanted]
+    if not chosen:
+        raise ValueError(
+            f'--only {" ".join(only)}: no run of the plan fits all of it; a key has '
+            'several values as KEY=VALUE,VALUE'
+        )
     return chosen
 
 

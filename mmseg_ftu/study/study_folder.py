@@ -19,6 +19,7 @@ from typing import Any
 
 from mmseg_ftu.io.atomic_files import write_bytes
 from mmseg_ftu.io.locks import take_lock
+from mmseg_ftu.io.own_files import set_aside
 from mmseg_ftu.study.plan import Run
 
 DONE, RUNNING, FAILED, TO_DO = 'done', 'running', 'failed', 'to do'
@@ -77,6 +78,25 @@ class StudyFolder:
     def read_task(self, name: str) -> dict[str, Any]:
         """Read what `write_task` wrote."""
         return dict(json.loads((self.run(name) / 'run.json').read_text('utf-8')))
+
+    def set_aside_other(self, run: Run) -> Path | None:
+        """Rename the work dir of a run if another plan made it.
+
+        Its checkpoints are of another config, other data or another version, so the run
+        must neither go on from them nor be scored by them.
+
+        Returns:
+            Its new name; None if there was none of another plan.
+        """
+        work_dir = self.work_dir(run.id)
+        if not work_dir.is_dir():
+            return None
+        try:
+            if self.read_task(run.id)['run'] == run.identity:
+                return None
+        except (OSError, ValueError, KeyError, TypeError):
+            pass  # nothing says whose they are
+        return work_dir.with_name(set_aside(work_dir.parent, work_dir.name))
 
     def failure(self, name: str) -> dict[str, Any] | None:
         """Return why a run failed; None if it did not."""

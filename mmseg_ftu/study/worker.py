@@ -14,7 +14,8 @@ from mmseg_ftu.study.study_file import Study
 from mmseg_ftu.study.study_folder import Claim, StudyFolder, claim
 
 PAUSE = 0.2  # s between two looks at the processes
-ONE_RUN = (sys.executable, '-m', 'mmseg_ftu.study.one_run')
+# -P: what lies in the current folder must not stand in for modules
+ONE_RUN = (sys.executable, '-P', '-m', 'mmseg_ftu.study.one_run')
 
 
 @dataclass
@@ -24,17 +25,27 @@ class Summary:
     Attributes:
         done: Ids of the runs that it finished.
         failed: Ids of the runs that failed here.
-        left: Runs of its part of the plan that are not done: to do, failed before, or
-            with others.
+        failed_before: Ids of runs that had failed before and were not done again.
+        elsewhere: Ids of runs that others work on.
+        left: Runs of its part of the plan that are not done, all of these among them.
     """
 
     done: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
+    failed_before: list[str] = field(default_factory=list)
+    elsewhere: list[str] = field(default_factory=list)
     left: int = 0
 
     def __str__(self) -> str:
         done, failed = len(self.done), len(self.failed)
-        return f'{done} runs done, {failed} failed, {self.left} left'
+        parts = [f'{done} runs done, {failed} failed, {self.left} left']
+        if self.failed_before:
+            parts.append(
+                f'{len(self.failed_before)} had failed before (--retry does them again)'
+            )
+        if self.elsewhere:
+            parts.append(f'{len(self.elsewhere)} are with others')
+        return '; '.join(parts)
 
 
 class Worker:
@@ -87,8 +98,23 @@ class Worker:
                 time.sleep(PAUSE)
         finally:
             self.stop()
-        self.summary.left = sum(not self.is_done(run) for run in self.runs)
-        return self.summary
+        left = [run for run in self.runs if not self.is_done(run)]
+        summary = self.summary
+        summary.left = len(left)
+        summary.elsewhere = [run.id for run in left if self._is_held(run)]
+        other = {*summary.failed, *summary.elsewhere}
+        summary.failed_before = [
+            run.id for run in left if run.id not in other and self._has_failed(run)
+        ]
+        return summary
+
+    def wait_for_others(self) -> None:
+        """Wait until nobody works on a run of this part of the plan.
+
+        A launcher ends all its processes when one of them says that runs have failed.
+        """
+        while any(not self.is_done(r) and self._is_held(r) for r in self.runs):
+            time.sleep(PAUSE)
 
     def _step(self) -> bool:
         """Look after the processes and start new ones; tell whether work remains."""
@@ -125,7 +151,10 @@ class Worker:
         return run.id in self._done
 
     def _is_to_do(self, run: Run) -> bool:
-        return not self.is_done(run) and self.folder.failure(run.id) is None
+        return not self.is_done(run) and not self._has_failed(run)
+
+    def _has_failed(self, run: Run) -> bool:
+        return self.folder.failure(run.id) is not None
 
     def _claim_next(self) -> tuple[Run, Claim] | None:
         for run in self.runs:
@@ -147,6 +176,8 @@ class Worker:
             self.folder.run(run.id).mkdir(parents=True, exist_ok=True)
             data = self.study.data.resolve()
             cfg = run_config(self.study, run.model, run.arm, run.fold, run.seed, data)
+            if other := self.folder.set_aside_other(run):
+                print(f'{run.id}: another plan made its work, kept as {other}')
             cfg.dump(self.folder.config(run.id))
             self.folder.write_task(run, data, self.study.views, self.keep)
             slot = min({*range(self.jobs)} - {child.slot for child in self.children})
@@ -185,7 +216,8 @@ class Worker:
     def tell(self, run: Run | None = None) -> None:
         """Print how far the study is."""
         done = [note for r in self.runs if (note := self.records.note(r)) is not None]
-        left = len(self.runs) - len(done)
+        ended = [r for r in self.runs if self.is_done(r) or self._has_failed(r)]
+        left = len(self.runs) - len(ended)
         dice = '' if run is None or not self.is_done(run) else self._dice_of(run)
         eta = remaining_time([n['seconds'] for n in done], left, self._workers())
         print(f'{dice}{len(done)} of {len(self.runs)} runs done{eta}', flush=True)

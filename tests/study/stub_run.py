@@ -24,7 +24,9 @@ if behaviour == 'fail':
     sys.exit('CUDA out of memory')
 time.sleep(behaviour)
 (out / 'records').mkdir(exist_ok=True)
-header = 'study,model,arm,fold,seed,epochs,image,patient,dice,dice_tta\n'
-(out / 'records' / f'{name}.csv').write_text(header + 'a,b,c,0,0,1,i,p,0.5,0.6\n')
+keys = ('study', 'model', 'arm', 'fold', 'seed', 'epochs')
+header = ','.join(keys) + ',image,patient,dice,dice_tta\n'
+row = ','.join(str(task['run'][key]) for key in keys) + ',i,p,0.5,0.6\n'
+(out / 'records' / f'{name}.csv').write_text(header + row)
 note = dict(run=task['run'], images=1, dice=0.5, dice_tta=0.6, seconds=60.0)
 (out / 'records' / f'{name}.json').write_text(json.dumps(note))

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 from toy_study import ANALYSIS, SWITCH, finish, plan, write_study
 
-from mmseg_ftu.study.run_records import Records, collect
+from mmseg_ftu.study.collected_tables import collect
+from mmseg_ftu.study.run_records import Records
 from mmseg_ftu.study.study_charts import wrapped
 from mmseg_ftu.study.study_report import write_study_report
 

@@ -3,8 +3,11 @@
 import json
 import os
 import signal
+import subprocess
 import sys
+import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,9 +16,13 @@ from toy_study import notes, plan, record, write_study
 
 from mmseg_ftu.study.progress import describe_study, remaining_time
 from mmseg_ftu.study.run_records import Records
-from mmseg_ftu.study.run_study import choose_runs, stopping_signals
+from mmseg_ftu.study.run_study import (
+    choose_runs,
+    share_of_processors,
+    stopping_signals,
+)
 from mmseg_ftu.study.study_folder import StudyFolder, claim
-from mmseg_ftu.study.worker import Worker
+from mmseg_ftu.study.worker import ONE_RUN, Worker
 
 STUB = [sys.executable, str(Path(__file__).with_name('stub_run.py'))]
 FIRST, SECOND = 'slim_normal_f0_s0', 'slim_switch_f0_s0'
@@ -90,9 +97,12 @@ def test_a_failed_run_stops_no_other(tmp_path, make_worker, monkeypatch, capsys)
     assert 'exit code 1: begun | CUDA out of memory' in failure['reason']
     text = describe_study(worker.runs, tmp_path, [])
     assert f'failed: {SECOND}, exit code 1' in text
-    assert '7 of 8 runs done, 1.0 min a run, about 1 min left' in text
+    assert '7 of 8 runs done\n' in text  # nothing is left to wait for
     monkeypatch.delenv('BEHAVE')
-    assert make_worker().work().left == 1  # not by itself
+    again = make_worker().work()  # not by itself
+    assert str(again) == (
+        '0 runs done, 0 failed, 1 left; 1 had failed before (--retry does them again)'
+    )
     retry = make_worker()
     retry.forget_failures()
     assert retry.work().done == [SECOND]
@@ -107,7 +117,7 @@ def test_a_run_of_another_worker_is_left_to_it(tmp_path, make_worker):
     text = describe_study(worker.runs, tmp_path, [])
     assert f'running: {FIRST} on' in text
     assert f'process {os.getpid()}, since 2' in text
-    assert worker.work().left == 1
+    assert str(worker.work()) == '7 runs done, 0 failed, 1 left; 1 are with others'
     held.drop()
     assert make_worker().work().done == [FIRST]
 
@@ -187,8 +197,58 @@ def test_time_is_up(tmp_path, make_worker, monkeypatch):
     assert StudyFolder(tmp_path).holder(FIRST) is None
 
 
+def test_what_another_plan_began_is_set_aside(tmp_path, make_worker, capsys):
+    """Its weights are of another config: neither gone on from nor scored."""
+    worker = make_worker()
+    first, second = worker.runs[:2]
+    folder = StudyFolder(tmp_path)
+    for run in (replace(first, config='0' * 12), second):
+        folder.work_dir(run.id).mkdir(parents=True)
+        (folder.work_dir(run.id) / 'epoch_4.pth').write_text('weights')
+        folder.write_task(run, tmp_path, ['identity'], False)
+    make_worker(chosen=[first, second]).work()
+    kept = folder.run(first.id) / 'work.changed'
+    assert (kept / 'epoch_4.pth').is_file()
+    assert not folder.work_dir(first.id).exists()
+    assert f'{first.id}: another plan made its work, kept as {kept}' in (
+        capsys.readouterr().out
+    )
+    assert (folder.work_dir(second.id) / 'epoch_4.pth').is_file()
+
+
+def test_files_of_the_current_folder_do_not_stand_in_for_modules(tmp_path):
+    (tmp_path / 'statistics.py').write_text('raise SystemExit("the wrong one")')
+    done = subprocess.run(
+        [*ONE_RUN, '--help'], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0
+    assert 'the wrong one' not in done.stderr
+
+
+def test_processors_are_shared_with_the_workers_beside(monkeypatch):
+    monkeypatch.setattr(os, 'sched_getaffinity', lambda _: range(12), raising=False)
+    assert share_of_processors(2) == 6
+    monkeypatch.setenv('LOCAL_WORLD_SIZE', '3')
+    assert share_of_processors(2) == 2
+    assert share_of_processors(9) == 1
+
+
+def test_failures_are_told_when_nobody_works_any_more(tmp_path, make_worker):
+    """A launcher ends all its processes as soon as one says that runs have failed."""
+    held, waited = claim(StudyFolder(tmp_path), FIRST), []
+    thread = threading.Thread(
+        target=lambda: waited.append(make_worker().wait_for_others())
+    )
+    thread.start()
+    thread.join(1)
+    assert not waited
+    held.drop()
+    thread.join(20)
+    assert waited == [None]
+
+
 def test_what_is_recorded_elsewhere_is_done(tmp_path, study, make_worker):
-    from mmseg_ftu.study.run_records import collect
+    from mmseg_ftu.study.collected_tables import collect
 
     runs, other = make_worker().runs, tmp_path / 'other'
     for run in runs[:6]:
@@ -214,11 +274,12 @@ def test_a_part_of_the_plan(make_worker, only, count):
         ('arm', r'--only arm: write KEY=VALUE\[,VALUE\] with a key from id, model'),
         ('lr=1', '--only lr=1: write KEY=VALUE'),
         ('arm=normal,off', 'the plan has no arm off; it has normal, switch'),
+        ('fold=0 fold=1', '--only fold=0 fold=1: no run of the plan fits all of it'),
     ],
 )
 def test_filters_that_fit_nothing(make_worker, only, message):
     with pytest.raises(ValueError, match=message):
-        choose_runs(make_worker().runs, [only])
+        choose_runs(make_worker().runs, only.split())
 
 
 @pytest.mark.parametrize(
