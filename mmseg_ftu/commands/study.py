@@ -40,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action='store_true',
         help='report a study that is not finished, and say so',
     )
+    _add_only(report, 'report a part of the plan')
 
 
 def _add_action(actions: Any, name: str, text: str) -> argparse.ArgumentParser:
@@ -61,16 +62,20 @@ def _add_action(actions: Any, name: str, text: str) -> argparse.ArgumentParser:
     return parser
 
 
-def _add_run(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add('--jobs', type=int, default=1, help='runs that go on side by side (default: 1)')
-    add(
+def _add_only(parser: argparse.ArgumentParser, text: str) -> None:
+    parser.add_argument(
         '--only',
         nargs='+',
         default=[],
         metavar='KEY=VALUE[,VALUE]',
-        help='do a part of the plan; KEY is id, model, arm, fold or seed',
+        help=f'{text}; KEY is id, model, arm, fold or seed',
     )
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add('--jobs', type=int, default=1, help='runs that go on side by side (default: 1)')
+    _add_only(parser, 'do a part of the plan')
     add('--retry', action='store_true', help='do failed runs again')
     add(
         '--keep-checkpoints',

@@ -1,5 +1,6 @@
 """What ``mmseg-ftu study`` does: one function an action."""
 
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from mmseg_ftu.study.plan import PLAN, find_plan, read_plan, write_plan
 from mmseg_ftu.study.progress import describe_study
 from mmseg_ftu.study.run_records import Records
 from mmseg_ftu.study.run_study import run_study
-from mmseg_ftu.study.study_file import read_study
+from mmseg_ftu.study.study_file import Study, read_study
 from mmseg_ftu.study.submit import submit_workers
 
 
@@ -57,20 +58,25 @@ def run_plan(
         return 0
     if slurm:
         raise ValueError('--slurm is for --executor slurm')
-    summary = run_study(read_study(study), out, jobs=jobs, **options)
+    there = read_study(study)
+    require_records(there, options.get('records', ()))
+    summary = run_study(there, out, jobs=jobs, **options)
     print(summary)
     return 1 if summary.failed else 0
 
 
 def status_study(study: Path, out: Path, records: Sequence[Path]) -> int:
     """Print how far the study is."""
-    _, runs = find_plan(read_study(study), out, records)
+    there = read_study(study)
+    require_records(there, records)
+    _, runs = find_plan(there, out, records)
     print(describe_study(runs, out, records))
     return 0
 
 
 def collect_study(study: Path, out: Path, records: Sequence[Path], into: Path) -> int:
     """Merge the records into few tables."""
+    require_records(read_study(study), records)
     runs = read_plan(out)
     counted = Records(out / 'records', [into, *records])
     for path in collect(runs, counted, into, out / PLAN):
@@ -86,13 +92,29 @@ def report_study(
     records: Sequence[Path],
     figures: Path | None = None,
     partial: bool = False,
+    only: Sequence[str] = (),
 ) -> int:
     """Write the report."""
     from mmseg_ftu.study.study_report import write_study_report
 
-    for path in write_study_report(read_study(study), out, records, figures, partial):
+    there = read_study(study)
+    require_records(there, records)
+    for path in write_study_report(there, out, records, figures, partial, only):
         print(f'wrote {path}')
     return 0
+
+
+def require_records(study: Study, records: Sequence[Path]) -> None:
+    """Raise where a folder of collected records is missing; say where it has none.
+
+    Raises:
+        ValueError: If there is no such folder.
+    """
+    for folder in records:
+        if not folder.is_dir():
+            raise ValueError(f'--records {folder}: there is no such folder')
+        if not (folder / f'{study.name}_runs.csv').is_file():
+            print(f'note: {folder} holds no runs of {study.name}', file=sys.stderr)
 
 
 def _parameter(text: str) -> tuple[str, Any]:

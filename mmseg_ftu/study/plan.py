@@ -24,6 +24,7 @@ from mmseg_ftu.version import __version__
 
 PLAN = 'plan.csv'  # and plan.json, a note about it
 SHOWN = 5  # changed rows in a message
+FILTERS = ('id', 'model', 'arm', 'fold', 'seed')  # keys of --only
 
 
 @dataclass(frozen=True)
@@ -216,6 +217,36 @@ def read_rows(path: Path) -> list[Run]:
         raise ValueError(f'{path}: {error}; plan again into another --out') from error
     rows = frame[COLUMNS].to_dict('records')
     return [Run(**{str(key): value for key, value in row.items()}) for row in rows]
+
+
+def choose_runs(runs: Sequence[Run], only: Sequence[str]) -> list[Run]:
+    """Return the runs that fit all filters.
+
+    Raises:
+        ValueError: If a filter is not of the form ``KEY=VALUE[,VALUE]``, or none fits.
+    """
+    chosen = list(runs)
+    for text in only:
+        key, _, values = text.partition('=')
+        if key not in FILTERS or not values:
+            raise ValueError(
+                f'--only {text}: write KEY=VALUE[,VALUE] with a key from '
+                + ', '.join(FILTERS)
+            )
+        wanted = set(values.split(','))
+        known = {str(getattr(run, key)) for run in runs}
+        if wanted - known:
+            raise ValueError(
+                f'--only {text}: the plan has no {key} {", ".join(wanted - known)}; it '
+                f'has {", ".join(sorted(known)[:10])}'
+            )
+        chosen = [run for run in chosen if str(getattr(run, key)) in wanted]
+    if not chosen:
+        raise ValueError(
+            f'--only {" ".join(only)}: no run of the plan fits all of it; a key has '
+            'several values as KEY=VALUE,VALUE'
+        )
+    return chosen
 
 
 def find_plan(

@@ -19,7 +19,7 @@ from mmseg_ftu.prepared_folder import PreparedFolder
 from mmseg_ftu.study.code_version import describe_code
 from mmseg_ftu.study.plan import (
     PLAN,
-    Run,
+    choose_runs,
     list_runs,
     read_about,
     read_plan,
@@ -29,8 +29,6 @@ from mmseg_ftu.study.run_records import Records
 from mmseg_ftu.study.study_file import Study
 from mmseg_ftu.study.study_folder import StudyFolder
 from mmseg_ftu.study.worker import Summary, Worker
-
-FILTERS = ('id', 'model', 'arm', 'fold', 'seed')
 
 
 def run_study(
@@ -92,36 +90,6 @@ def share_of_processors(jobs: int) -> int:
     """Return the threads of each run where all workers of the machine have ``jobs``."""
     beside = int(os.environ.get('LOCAL_WORLD_SIZE', 1))  # of torchrun
     return max(1, len(os.sched_getaffinity(0)) // (jobs * beside))
-
-
-def choose_runs(runs: Sequence[Run], only: Sequence[str]) -> list[Run]:
-    """Return the runs that fit all filters.
-
-    Raises:
-        ValueError: If a filter is not of the form ``KEY=VALUE[,VALUE]``, or none fits.
-    """
-    chosen = list(runs)
-    for text in only:
-        key, _, values = text.partition('=')
-        if key not in FILTERS or not values:
-            raise ValueError(
-                f'--only {text}: write KEY=VALUE[,VALUE] with a key from '
-                + ', '.join(FILTERS)
-            )
-        wanted = set(values.split(','))
-        known = {str(getattr(run, key)) for run in runs}
-        if wanted - known:
-            raise ValueError(
-                f'--only {text}: the plan has no {key} {", ".join(wanted - known)}; it '
-                f'has {", ".join(sorted(known)[:10])}'
-            )
-        chosen = [run for run in chosen if str(getattr(run, key)) in wanted]
-    if not chosen:
-        raise ValueError(
-            f'--only {" ".join(only)}: no run of the plan fits all of it; a key has '
-            'several values as KEY=VALUE,VALUE'
-        )
-    return chosen
 
 
 def note_other_code(out: Path) -> None:

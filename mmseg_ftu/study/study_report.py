@@ -4,6 +4,7 @@ All of it is made from the plan and the records, so that the tables which ``coll
 wrote and somebody committed are enough to make it again.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,14 +15,19 @@ import pandas as pd
 from markupsafe import Markup
 
 from mmseg_ftu.io.atomic_files import write_bytes
-from mmseg_ftu.io.own_files import is_own_report, require_own
+from mmseg_ftu.io.own_files import (
+    is_own_csv,
+    is_own_report,
+    make_parent,
+    require_own,
+)
 from mmseg_ftu.report.charts import Panel
 from mmseg_ftu.report.page import content_hash
 from mmseg_ftu.study import study_charts
 from mmseg_ftu.study.analysis import ArmMean, Difference, analyse
 from mmseg_ftu.study.mean_curves import mean_curves
 from mmseg_ftu.study.phases import phases_of
-from mmseg_ftu.study.plan import Run, find_plan, read_about
+from mmseg_ftu.study.plan import Run, choose_runs, find_plan, read_about
 from mmseg_ftu.study.result_tables import arm_table, difference_table, markdown
 from mmseg_ftu.study.run_records import Records
 from mmseg_ftu.study.study_charts import Rows
@@ -30,6 +36,13 @@ from mmseg_ftu.study.study_file import Study
 from mmseg_ftu.study.study_templates import environment, page_style
 from mmseg_ftu.version import __version__
 
+#: What is written, and how our own is known.
+OWN = {
+    'report.html': is_own_report,
+    'report.md': lambda content: b'The analysis was planned on ' in content,
+    'results.csv': is_own_csv('model', 'endpoint', 'arm'),
+    'arms.csv': is_own_csv('model', 'endpoint', 'arm'),
+}
 NAMES = {'dice': 'Dice, one view', 'dice_tta': 'Dice, views averaged'}
 
 
@@ -46,6 +59,7 @@ class Results:
         curves: Model -> arm -> series -> points, averaged over runs.
         phases: Model -> arm -> epochs at which something changes.
         about: What was noted when the plan was written.
+        only: The part of the plan that is counted, as for ``--only``; empty for all.
     """
 
     study: Study
@@ -56,11 +70,45 @@ class Results:
     curves: Mapping[str, Mapping[str, Mapping[str, study_charts.Points]]]
     phases: Mapping[str, Mapping[str, Sequence[tuple[float, str]]]]
     about: Mapping[str, Any]
+    only: Sequence[str] = ()
 
     @property
     def is_complete(self) -> bool:
         """Whether all runs of the plan are done."""
         return len(self.notes) == len(self.runs)
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether the study file is another than the one that was planned."""
+        planned = self.about.get('study')
+        return planned is not None and planned != self.study.path.read_text('utf-8')
+
+    @property
+    def cautions(self) -> list[str]:
+        """What a reader has to know before the numbers, a sentence or two each."""
+        found = []
+        if self.only:
+            found.append(f'Only a part of the plan is counted: {" ".join(self.only)}.')
+        if not self.is_complete:
+            left = len(self.runs) - len(self.notes)
+            found.append(
+                f'{left} of {len(self.runs)} runs are not done. Differences count only '
+                'images and seeds that both arms have. The means of arms count all, '
+                'and may be of different runs. Numbers will move.'
+            )
+        if self.is_changed:
+            found.append(
+                'The study file was changed after it was planned. These are the arms, '
+                'contrasts and bounds of the changed one.'
+            )
+        done = [run for run in self.runs if run.id in self.notes]
+        cells = Counter((run.model, run.arm, run.fold) for run in done)
+        if cells and max(cells.values()) == 1:
+            found.append(
+                'No fold has a second seed. So intervals take the folds for clusters, '
+                'and are wide.'
+            )
+        return found
 
 
 def write_study_report(
@@ -69,6 +117,7 @@ def write_study_report(
     records: Sequence[Path] = (),
     figures: Path | None = None,
     partial: bool = False,
+    only: Sequence[str] = (),
 ) -> list[Path]:
     """Write ``report.html``, ``report.md``, ``results.csv`` and ``arms.csv``.
 
@@ -78,6 +127,7 @@ def write_study_report(
         records: Folders of collected records.
         figures: Folder for the pictures as SVG; None writes none.
         partial: Report a study of which some runs are not done.
+        only: Report a part of the plan, ``KEY=VALUE[,VALUE]`` as for ``run``.
 
     Returns:
         The files that were written.
@@ -87,20 +137,22 @@ def write_study_report(
             ``partial`` is not given, or a file is in the way.
     """
     page = out / 'report.html'
-    if page.exists():
-        require_own(page, is_own_report)
-    results = gather(study, out, records)
+    make_parent(page)
+    for name, is_own in OWN.items():
+        require_own(out / name, is_own)
+    results = gather(study, out, records, only)
     if not results.is_complete and not partial:
         raise ValueError(
             f'{len(results.notes)} of {len(results.runs)} runs are done: finish the '
             'study, or report what is there with --partial'
         )
-    out.mkdir(parents=True, exist_ok=True)
     differences = difference_table(results.differences, study)
     arms = arm_table(results.means, study)
     texts = {
         page: render_page(results),
-        out / 'report.md': markdown(results.differences, results.means, study),
+        out / 'report.md': markdown(
+            results.differences, results.means, study, results.cautions
+        ),
         out / 'results.csv': differences.to_csv(index=False, lineterminator='\n'),
         out / 'arms.csv': arms.to_csv(index=False, lineterminator='\n'),
     }
@@ -111,13 +163,16 @@ def write_study_report(
     return [*texts, *write_figures(figures, charts_of(results), panels_of(results))]
 
 
-def gather(study: Study, out: Path, records: Sequence[Path]) -> Results:
+def gather(
+    study: Study, out: Path, records: Sequence[Path], only: Sequence[str] = ()
+) -> Results:
     """Read plan and records, and analyse them.
 
     Raises:
         ValueError: If there is no plan, or no run is done.
     """
     place, runs = find_plan(study, out, records)
+    runs = choose_runs(runs, only)
     counted = Records(out / 'records', records)
     notes = {run: note for run in runs if (note := counted.note(run)) is not None}
     if not notes:
@@ -136,6 +191,7 @@ def gather(study: Study, out: Path, records: Sequence[Path]) -> Results:
             for m in study.models
         },
         read_about(place),
+        only,
     )
 
 
@@ -191,7 +247,6 @@ def render_page(results: Results) -> str:
             r=results,
             study=results.study,
             names=NAMES,
-            changed=_is_changed(results),
             charts=charts_of(results),
             panels=panels_of(results),
             g=study_charts,
@@ -201,10 +256,3 @@ def render_page(results: Results) -> str:
             version=__version__,
         )
     )
-
-
-def _is_changed(results: Results) -> bool:
-    """Tell whether the study file is another than the one that was planned."""
-    planned = results.about.get('study')
-    path = results.study.path
-    return planned is not None and planned != path.read_text(encoding='utf-8')

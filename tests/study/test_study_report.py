@@ -5,9 +5,11 @@ import pandas as pd
 import pytest
 from toy_study import ANALYSIS, SWITCH, finish, plan, write_study
 
+from mmseg_ftu.report.charts import Line, Panel
 from mmseg_ftu.study.collected_tables import collect
 from mmseg_ftu.study.run_records import Records
 from mmseg_ftu.study.study_charts import wrapped
+from mmseg_ftu.study.study_figures import head_of
 from mmseg_ftu.study.study_report import write_study_report
 
 
@@ -90,6 +92,33 @@ def test_an_unfinished_study_is_reported_only_when_told(copied):
     assert 'not done</td>' in page
 
 
+def test_a_part_of_the_plan_can_be_reported(copied):
+    """A study of which one seed is done has whole tables of that seed."""
+    study, out = copied
+    for path in (out / 'records').glob('*_s2.*'):
+        path.unlink()
+    write_study_report(study, out, only=['seed=0'])
+    results = pd.read_csv(out / 'results.csv')
+    assert results.runs.tolist() == [2, 2]
+    assert results.detectable.isna().all()
+    assert pd.read_csv(out / 'arms.csv').runs.tolist() == [2] * 4
+    for name in ('report.md', 'report.html'):
+        text = (out / name).read_text()
+        assert 'Only a part of the plan is counted: seed=0.' in text
+        assert 'No fold has a second seed.' in text
+        assert 'are not done' not in text
+    with pytest.raises(ValueError, match='8 of 12 runs are done'):
+        write_study_report(study, out)
+
+
+def test_nothing_to_compare_gives_a_table_with_a_header(copied):
+    study, out = copied
+    write_study_report(study, out, only=['arm=normal'])
+    results = pd.read_csv(out / 'results.csv')
+    assert len(results) == 0
+    assert 'verdict' in results
+
+
 def test_nothing_done_is_said(tmp_path, finished):
     study, _ = finished
     plan(study, tmp_path)
@@ -101,15 +130,34 @@ def test_a_study_file_that_was_changed_is_said(copied, tmp_path):
     study, out = copied
     changed = write_study(tmp_path, study.data, analysis=ANALYSIS | dict(margin=0.5))
     write_study_report(changed, out)
-    assert 'The study file was changed' in (out / 'report.html').read_text()
+    for name in ('report.html', 'report.md'):
+        text = (out / name).read_text()
+        assert 'The study file was changed after it was planned. These are' in text
 
 
-def test_a_page_of_others_is_left_alone(copied):
+@pytest.mark.parametrize(
+    'name',
+    ['report.html', 'report.md', 'results.csv', 'arms.csv', 'slim_dice_arms.svg'],
+)
+def test_files_of_others_are_left_alone(copied, name):
     study, out = copied
-    (out / 'report.html').write_text('mine')
-    with pytest.raises(ValueError, match='was not written by this tool'):
-        write_study_report(study, out)
-    assert (out / 'report.html').read_text() == 'mine'
+    (out / name).write_text('mine')
+    for _ in range(2):
+        with pytest.raises(ValueError, match=f'{name}.* was not written by this tool'):
+            write_study_report(study, out, figures=out)
+    assert (out / name).read_text() == 'mine'
+    (out / name).unlink()
+    for _ in range(2):  # our own are replaced
+        write_study_report(study, out, figures=out)
+
+
+def test_a_label_stays_in_its_cell(finished, tmp_path):
+    _, out = finished
+    shutil.copytree(out, tmp_path / 'out')
+    arms = dict(normal={}, switch=SWITCH | dict(label='1 | 0'))
+    study = write_study(tmp_path, finished[0].data, arms=arms, seeds=[0, 1, 2])
+    write_study_report(study, tmp_path / 'out')
+    assert r'| 1 \| 0 minus normal |' in (tmp_path / 'out' / 'report.md').read_text()
 
 
 def test_pictures_stand_alone(copied, tmp_path):
@@ -153,6 +201,19 @@ def test_the_page_opens_in_a_browser_without_a_complaint(copied):
     assert complaints == []
     assert wide <= 1280
     assert boxes == 4
+
+
+def test_titles_and_legends_keep_to_the_width_of_a_panel():
+    names = ['switch and warm restart (the authors)', 'no auxiliary loss', 'one more']
+    lines = [Line(name, 'line-0', '', []) for name in names]
+    title = 'switch and warm restart (the authors): gradient of the main loss'
+    head = head_of(Panel(title, lines, [], [], [], ''))
+    assert ' '.join(head.title) == title
+    assert max(map(len, head.title)) <= 52
+    places = [(x, y) for _, x, y in head.legend]
+    assert places[0][1] == places[1][1] < places[2][1]
+    assert places[1][0] > 25 + 6 * len(names[0])
+    assert head_of(Panel('short', lines[:1], [], [], [], '')).legend == []
 
 
 @pytest.mark.parametrize(

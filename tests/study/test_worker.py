@@ -14,13 +14,10 @@ import pytest
 from quick_and_slow import mostly_slow
 from toy_study import notes, plan, record, write_study
 
+from mmseg_ftu.study.plan import choose_runs
 from mmseg_ftu.study.progress import describe_study, remaining_time
 from mmseg_ftu.study.run_records import Records
-from mmseg_ftu.study.run_study import (
-    choose_runs,
-    share_of_processors,
-    stopping_signals,
-)
+from mmseg_ftu.study.run_study import share_of_processors, stopping_signals
 from mmseg_ftu.study.study_folder import StudyFolder, claim
 from mmseg_ftu.study.worker import ONE_RUN, Worker
 
