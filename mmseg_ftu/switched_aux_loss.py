@@ -286,9 +286,13 @@ class SwitchAuxHook(Hook):
                 f'{in_words(index)} (0-based) at epoch {runner.epoch + 1}'
             )
         head.supervise(index, weight)
-        runner.message_hub.update_scalar('train/aux_in_index', as_scalar(index))
-        total = sum(head.weights.values())
-        runner.message_hub.update_scalar('train/aux_weight', total)
+        hub = runner.message_hub
+        hub.update_scalar('train/aux_in_index', as_scalar(index))
+        hub.update_scalar('train/aux_weight', sum(head.weights.values()))
+        if not head.weights:  # else the log would repeat the last loss
+            losses = ('train/aux.', 'train/aux_0.')
+            for name in [n for n in hub.log_scalars if n.startswith(losses)]:
+                del hub.log_scalars[name]
 
 
 def supervision_at(

@@ -226,7 +226,7 @@ def hook_of(runner: Runner, kind: type):
 def gradient_norms(runner: Runner) -> dict[str, list[float]]:
     """Return what `GradientNormHook` logged, by name."""
     scalars = runner.message_hub.log_scalars.items()
-    return {k: v.data[0].tolist() for k, v in scalars if k.startswith('train/grad_')}
+    return {k: v.data[0].tolist() for k, v in scalars if k.startswith('grad_')}
 
 
 if __name__ == '__main__':

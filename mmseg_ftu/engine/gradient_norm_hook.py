@@ -32,6 +32,10 @@ class GradientNormHook(Hook):
     - ``grad_main_ratio/stage_0``, ``grad_aux_ratio/stage_0``, ...: both divided by the
       norm of the weights of the stage.
 
+    They are written as a line of their own into the log, with the epoch and iteration
+    in which they were measured, and stand in the message hub without ``train/``: among
+    the losses they would be repeated until the next measurement.
+
     Each is computed in a backward pass of its own through the graph of that iteration,
     before that of the training. Weights, statistics and random numbers of the training
     stay the same to the bit. Gradients are those of the batch over all processes, and a
@@ -52,6 +56,7 @@ class GradientNormHook(Hook):
         self.interval = interval
         self.stages: dict[str, list[nn.Parameter]] = {}
         self.watched: RemovableHandle | None = None
+        self.measured: dict[str, float] = {}
 
     def before_train(self, runner: Runner) -> None:
         """Check that the model has an encoder."""
@@ -91,8 +96,11 @@ class GradientNormHook(Hook):
         data_batch: object = None,
         outputs: object = None,
     ) -> None:
-        """Leave the model as it was, also if it adds up its losses in another way."""
+        """Log what was measured; leave the model as it was, measured or not."""
         self._stop_watching(_model(runner))
+        if self.measured:
+            log(runner, batch_idx, self.measured)
+            self.measured = {}
 
     def _stop_watching(self, model: Any) -> None:
         if self.watched is not None:
@@ -101,7 +109,7 @@ class GradientNormHook(Hook):
             del model.parse_losses
 
     def _measure(self, runner: Runner, losses: Mapping[str, Any]) -> None:
-        """Log the norms of the gradients of both kinds of losses."""
+        """Compute the norms of the gradients of both kinds of losses."""
         scaler = getattr(runner.optim_wrapper, 'loss_scaler', None)
         kinds = {'main': _total(losses, False)}
         if getattr(_model(runner), 'with_auxiliary_head', False):
@@ -112,10 +120,21 @@ class GradientNormHook(Hook):
             for stage, members in self.stages.items():
                 norm = norm_of([next(gradients) for _ in members])
                 ratio = norm / max(norm_of(members), 1e-12)
-                hub = runner.message_hub
                 if norm < float('inf'):
-                    hub.update_scalar(f'train/grad_{kind}/{stage}', norm)
-                    hub.update_scalar(f'train/grad_{kind}_ratio/{stage}', ratio)
+                    self.measured[f'grad_{kind}/{stage}'] = norm
+                    self.measured[f'grad_{kind}_ratio/{stage}'] = ratio
+
+
+def log(runner: Runner, batch_idx: int, measured: Mapping[str, float]) -> None:
+    """Write norms into log, curves and message hub, at this iteration."""
+    for name, value in measured.items():
+        runner.message_hub.update_scalar(name, value)
+    at = dict(epoch=runner.epoch + 1, iter=runner.iter + 1)
+    runner.visualizer.add_scalars(
+        {**measured, **at}, step=runner.iter + 1, file_path=f'{runner.timestamp}.json'
+    )
+    words = '  '.join(f'{name}: {value:.4g}' for name, value in measured.items())
+    runner.logger.info(f'Gradients [{at["epoch"]}][{batch_idx + 1}]  {words}')
 
 
 def gradients_of(

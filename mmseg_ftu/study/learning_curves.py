@@ -15,8 +15,9 @@ def read_run_curves(work_dir: Path) -> tuple[dict[str, list[list[float]]], float
     """Read and join the logs of a run and of its resumptions.
 
     Returns:
-        Series name -> points ``[epoch, mean of the epoch]``, and the seconds that were
-        spent in training, repeated epochs not counted.
+        Series name -> points ``[epoch, mean of the lines of the epoch]`` (mmengine
+        leaves out what follows its last full interval), and the seconds that were spent
+        in training, repeated epochs not counted.
     """
     sessions = []
     for path in sorted(work_dir.glob('*/vis_data/*.json')):

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from mmengine.logging import MessageHub
+from mmengine.logging import MessageHub, MMLogger
 from mmengine.model import BaseModel
 from quick_and_slow import mostly_slow
 from shipped_run import build, shipped_config
@@ -14,6 +14,7 @@ from tiny_run import build as build_tiny
 from torch import nn
 
 from mmseg_ftu.engine.gradient_norm_hook import GradientNormHook
+from mmseg_ftu.report.curves import read_lines
 
 
 class TwoWeights(nn.Module):
@@ -65,7 +66,14 @@ def measured(a, b, aux_weight=0.2, x=3.0, scaler=None, requires_grad=(True, True
     hub = MessageHub(f'by_hand_{id(model)}')
     wrapper = SimpleNamespace(loss_scaler=scaler)
     runner = SimpleNamespace(
-        model=model, message_hub=hub, iter=0, optim_wrapper=wrapper
+        model=model,
+        message_hub=hub,
+        visualizer=SimpleNamespace(add_scalars=lambda *_, **__: None),
+        logger=MMLogger.get_current_instance(),
+        timestamp='now',
+        epoch=0,
+        iter=0,
+        optim_wrapper=wrapper,
     )
     hook = GradientNormHook(interval=1)
     hook.before_train(runner)
@@ -73,10 +81,7 @@ def measured(a, b, aux_weight=0.2, x=3.0, scaler=None, requires_grad=(True, True
     total, _ = model.parse_losses(model(torch.tensor([x])))
     total.backward()
     hook.after_train_iter(runner, 0)
-    scalars = {
-        k.removeprefix('train/'): v.current() for k, v in hub.log_scalars.items()
-    }
-    return scalars, model
+    return {k: v.current() for k, v in hub.log_scalars.items()}, model
 
 
 @pytest.mark.parametrize('scaler', [None, Doubling()])
@@ -145,12 +150,31 @@ def test_which_iterations_are_measured(tmp_path, interval):
     names = {n for n in scalars if 'grad_' in n}
     stages = ('stage_0', 'stage_1', 'stage_2')
     kinds = ('main', 'main_ratio', 'aux', 'aux_ratio')
-    assert names == {f'train/grad_{kind}/{stage}' for kind in kinds for stage in stages}
+    assert names == {f'grad_{kind}/{stage}' for kind in kinds for stage in stages}
     norms = {n: scalars[n].data[0].tolist() for n in names}
     assert {len(values) for values in norms.values()} == {8 // interval}
-    assert all(value > 0 for value in norms['train/grad_main/stage_1'])
+    assert all(value > 0 for value in norms['grad_main/stage_1'])
     for name in ('grad_aux/stage_0', 'grad_main/stage_2'):
-        assert set(norms[f'train/{name}']) == {0}
+        assert set(norms[name]) == {0}
+
+
+def test_norms_are_logged_where_they_were_measured(tmp_path):
+    """The auxiliary loss is on in the first epoch: in its two iterations alone."""
+    phases = [dict(begin=0, in_index=1), dict(begin=1, in_index=None)]
+    hook = dict(type='GradientNormHook', interval=1)
+    options = {'custom_hooks.0.schedule': phases, 'default_hooks.gradient_norm': hook}
+    cfg = tiny_config(tmp_path, **options, **{NO_DROPOUT: 0.0})
+    cfg.default_hooks.logger = dict(type='LoggerHook', interval=1)
+    runner = build_tiny(cfg)
+    runner.train()
+    (path,) = tmp_path.glob(f'*/vis_data/{runner.timestamp}.json')
+    lines, _ = read_lines(path)
+    norms = {x['iter']: x['grad_aux/stage_0'] for x in lines if 'grad_aux/stage_0' in x}
+    assert list(norms) == [*range(1, 9)]
+    assert [number for number, norm in norms.items() if norm > 0] == [1, 2]
+    assert not any('loss' in x for x in lines if 'grad_aux/stage_0' in x)
+    losses = [x['iter'] for x in lines if 'aux.loss_bce' in x]
+    assert losses == [1, 2]  # and is not repeated when it is off
 
 
 @pytest.mark.parametrize('options', [dict(interval=0), dict(interval=-1)])
@@ -193,7 +217,7 @@ def test_the_training_is_the_same_to_the_bit(data, tmp_path, name):
         runner.train()
         path = tmp_path / str(len(states)) / 'epoch_3.pth'
         states.append(torch.load(path, weights_only=False))
-    logged = runner.message_hub.get_scalar('train/grad_aux/stage_0').data[0]
+    logged = runner.message_hub.get_scalar('grad_aux/stage_0').data[0]
     assert len(logged) == runner.iter
     assert (logged > 0).all()
     plain, watched = states
