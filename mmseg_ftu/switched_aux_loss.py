@@ -261,14 +261,7 @@ class SwitchAuxHook(Hook):
         check_reached(self.schedule, runner.max_epochs)
         head = find_auxiliary_head(runner.model)
         self.default = head.in_index, head.loss_weight
-        for i, phase in enumerate(self.schedule):
-            index = phase['in_index']
-            for stages in phase['stages'] if index == 'random' else [index]:
-                try:
-                    head.supervise(stages, phase.get('loss_weight', self.default[1]))
-                except ValueError as error:
-                    raise ValueError(f'SwitchAuxHook: schedule[{i}]: {error}') from None
-        head.supervise(*self.default)
+        check_phases(self.schedule, head)
         check_distributed(runner.model)
         seed = [runner.seed]
         broadcast_object_list(seed)  # it may differ between processes
@@ -293,6 +286,19 @@ class SwitchAuxHook(Hook):
             losses = ('train/aux.', 'train/aux_0.')
             for name in [n for n in hub.log_scalars if n.startswith(losses)]:
                 del hub.log_scalars[name]
+
+
+def check_phases(schedule: Sequence[Phase], head: AuxiliaryHead) -> None:
+    """Raise ValueError where a head has no stage or no weight for a phase."""
+    default = head.in_index, head.loss_weight
+    for i, phase in enumerate(schedule):
+        index = phase['in_index']
+        for stages in phase['stages'] if index == 'random' else [index]:
+            try:
+                head.supervise(stages, phase.get('loss_weight', default[1]))
+            except ValueError as error:
+                raise ValueError(f'SwitchAuxHook: schedule[{i}]: {error}') from None
+    head.supervise(*default)
 
 
 def supervision_at(

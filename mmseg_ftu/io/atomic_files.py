@@ -51,9 +51,18 @@ def encode_png(pixels: np.ndarray) -> bytes:
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file by way of a temporary one beside it."""
-    with replacing(path) as temporary:
-        temporary.write_bytes(data)
+    """Write a file by way of a temporary one beside it.
+
+    Raises:
+        OSError: If it cannot be written; it names the file.
+    """
+    try:
+        with replacing(path) as temporary:
+            temporary.write_bytes(data)
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise type(error)(error.errno, error.strerror, str(path)) from error
 
 
 @contextmanager

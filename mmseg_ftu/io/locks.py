@@ -42,6 +42,26 @@ def take_lock(path: Path, create: bool = True) -> int | None:
         os.close(handle)  # the holder removed the file in between
 
 
+def is_locked(path: Path) -> bool:
+    """Tell whether somebody holds the lock of a file; False if there is no file.
+
+    It needs no permission to write, and no place on the disk.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError as error:
+        raise _without_locks(path, error) from error
+    finally:
+        os.close(handle)
+    return False
+
+
 def wait_for_lock(path: Path, shared: bool = False) -> int:
     """Lock a file that nobody removes, as soon as its holders let go of it.
 

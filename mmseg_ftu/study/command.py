@@ -11,7 +11,7 @@ from mmseg_ftu.study.collected_tables import collect
 from mmseg_ftu.study.plan import PLAN, find_plan, read_plan, write_plan
 from mmseg_ftu.study.progress import describe_study
 from mmseg_ftu.study.run_records import Records
-from mmseg_ftu.study.run_study import run_study
+from mmseg_ftu.study.run_study import planned_runs, run_study
 from mmseg_ftu.study.study_file import Study, read_study
 from mmseg_ftu.study.submit import submit_workers
 
@@ -50,16 +50,16 @@ def run_plan(
         if numeric and value is not None and not value > 0:
             option = name.replace('_', '-')
             raise ValueError(f'--{option} {value}: give more than 0')
-    read_plan(out)  # before anything is submitted
+    there = read_study(study)
+    require_records(there, options.get('records', ()))
     if executor == 'slurm':
+        planned_runs(there, out, options.get('only', ()))  # before it waits in a queue
         parameters = dict(map(_parameter, slurm))
         tasks = submit_workers(study, out, jobs, options, parameters)
         print(f'submitted {", ".join(task.job_id for task in tasks)}')
         return 0
     if slurm:
         raise ValueError('--slurm is for --executor slurm')
-    there = read_study(study)
-    require_records(there, options.get('records', ()))
     summary = run_study(there, out, jobs=jobs, **options)
     print(summary)
     return 1 if summary.failed else 0

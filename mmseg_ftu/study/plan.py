@@ -76,16 +76,17 @@ def list_runs(study: Study, folder: PreparedFolder) -> list[Run]:
         FileNotFoundError: If a config is missing.
         ValueError: If a config cannot be used, or the data lack a fold.
     """
-    from mmseg_ftu.study.run_config import config_hash, model_config
+    from mmseg_ftu.study.run_config import check_hooks, config_hash, model_config
 
     for fold in study.folds:
         folder.in_fold(fold)
     data = data_id(folder)
-    configs = {
-        (model, arm): config_hash(model_config(study, model, arm), study.views)
-        for model in study.models
-        for arm in study.arms_of(model)
-    }
+    configs = {}
+    for model in study.models:
+        for arm in study.arms_of(model):
+            cfg = model_config(study, model, arm)
+            check_hooks(cfg, f'{model}, arm {arm}')
+            configs[model, arm] = config_hash(cfg, study.views)
     _refuse_equal_arms(configs)
     runs = [
         Run(

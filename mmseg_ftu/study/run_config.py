@@ -13,12 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
+from mmseg.registry import HOOKS, MODELS
 
+from mmseg_ftu.engine.aux_schedule import check_reached
 from mmseg_ftu.engine.override_config import override_config
 from mmseg_ftu.engine.read_config import OWN, find_config, read_config
 from mmseg_ftu.engine.scale_epochs import entries, scale_epochs
 from mmseg_ftu.engine.work_dir import dataset_configs
 from mmseg_ftu.study.study_file import TTA_VIEWS, Arm, Study
+from mmseg_ftu.switched_aux_loss import SwitchAuxHook, check_phases
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 EPOCH_LISTS = ('custom_hooks', 'param_scheduler')  # where an arm counts epochs
@@ -45,6 +48,11 @@ def model_config(study: Study, model: str, arm: str) -> Config:
     lay_over(cfg, study.arms[arm], study, epochs)
     if study.hooks:
         cfg.custom_hooks = [*cfg.get('custom_hooks', ()), *study.hooks]
+    if (length := cfg.train_cfg.get('max_epochs')) != epochs:
+        raise ValueError(
+            f'{model}, arm {arm}: a file or an option makes train_cfg.max_epochs '
+            f'{length}; the length of a run is `epochs` of the study, {epochs}'
+        )
     _set_pace(cfg, max(1, epochs // study.curve_points))
     for name in LEFT_OVER:
         cfg.pop(name, None)
@@ -104,6 +112,32 @@ def run_config(
     cfg = model_config(study, model, arm)
     set_run(cfg, fold, seed, str(data))
     return cfg
+
+
+def check_hooks(cfg: Config, whose: str) -> None:
+    """Make the hooks of a config, so that a mistake shows before the first run.
+
+    Args:
+        cfg: The config of a run.
+        whose: Its model and arm, for messages.
+
+    Raises:
+        ValueError: If a hook cannot be made, or phases of the auxiliary loss do not fit
+            the run or its model.
+    """
+    for entry in cfg.get('custom_hooks', ()):
+        try:
+            hook = HOOKS.build(deepcopy(dict(entry)))
+            if isinstance(hook, SwitchAuxHook):
+                head = cfg.model.get('auxiliary_head')
+                if head is None:
+                    raise ValueError('the model has no auxiliary_head')
+                check_phases(hook.schedule, MODELS.build(deepcopy(dict(head))))
+                check_reached(hook.schedule, cfg.train_cfg.max_epochs)
+        except Exception as error:  # hooks may raise anything
+            raise ValueError(
+                f'{whose}: the hook {entry.get("type")} cannot be used ({error})'
+            ) from error
 
 
 def set_run(cfg: Config, fold: int, seed: int, data: str) -> None:

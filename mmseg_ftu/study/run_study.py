@@ -19,6 +19,7 @@ from mmseg_ftu.prepared_folder import PreparedFolder
 from mmseg_ftu.study.code_version import describe_code
 from mmseg_ftu.study.plan import (
     PLAN,
+    Run,
     choose_runs,
     list_runs,
     read_about,
@@ -63,14 +64,12 @@ def run_study(
         ValueError: If there is no plan, or the study is not the one that was planned.
         KeyboardInterrupt: If it was told to stop (SIGINT, SIGTERM).
     """
-    prepared = PreparedFolder.open(study.data)
-    runs = read_plan(out)
-    refuse_changed(runs, list_runs(study, prepared), study, out)
+    chosen = planned_runs(study, out, only)
     note_other_code(out)
     worker = Worker(
         study,
         StudyFolder(out.resolve()),
-        choose_runs(runs, only),
+        chosen,
         Records(out / 'records', records),
         jobs=jobs,
         keep=keep_checkpoints,
@@ -84,6 +83,18 @@ def run_study(
         if summary.failed and launched_as()[1] > 1:
             worker.wait_for_others()
         return summary
+
+
+def planned_runs(study: Study, out: Path, only: Sequence[str] = ()) -> list[Run]:
+    """Return the runs of a plan that fit all filters of ``only``.
+
+    Raises:
+        ValueError: If there is no plan, the study is not the one that was planned, or
+            no run fits.
+    """
+    runs = read_plan(out)
+    refuse_changed(runs, list_runs(study, PreparedFolder.open(study.data)), study, out)
+    return choose_runs(runs, only)
 
 
 def share_of_processors(jobs: int) -> int:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from mmseg_ftu.io.atomic_files import write_bytes
-from mmseg_ftu.io.locks import take_lock
+from mmseg_ftu.io.locks import is_locked, take_lock
 from mmseg_ftu.io.own_files import set_aside
 from mmseg_ftu.study.plan import Run
 
@@ -118,12 +118,7 @@ class StudyFolder:
     def holder(self, name: str) -> Mapping[str, Any] | None:
         """Return who works on a run: host, process and since when; None if nobody."""
         path = self.claim_path(name)
-        try:
-            handle = take_lock(path, create=False)
-        except FileNotFoundError:
-            return None
-        if handle is not None:
-            os.close(handle)
+        if not is_locked(path):
             return None
         try:
             return dict(json.loads(path.read_text(encoding='utf-8')))

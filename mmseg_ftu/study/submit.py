@@ -10,8 +10,8 @@ from typing import Any
 from mmseg_ftu.study.run_study import run_study
 from mmseg_ftu.study.study_file import read_study
 
-#: Minutes before SLURM's limit at which a worker stops and is queued again.
-TIMEOUT = 60
+TIMEOUT = 60  # SLURM's limit, minutes, unless it is given
+MOST_TIMES = 1000  # that a worker is queued again after the limit; submitit's is 3
 
 
 class StudyWorker:
@@ -71,10 +71,13 @@ def submit_workers(
             "--executor slurm needs submitit: pip install 'mmseg_ftu[study]'"
         ) from error
     try:
-        executor = AutoExecutor(folder=out / 'slurm', cluster=cluster)
+        executor = AutoExecutor(
+            out / 'slurm', cluster, slurm_max_num_timeout=MOST_TIMES
+        )
         executor.update_parameters(**{'timeout_min': TIMEOUT, **parameters})
     except (RuntimeError, NameError, TypeError, ValueError) as error:
-        raise ValueError(f'--executor {cluster}: {error}') from error
+        given = ' '.join(f'{key}={value}' for key, value in parameters.items())
+        raise ValueError(f'--executor {cluster} --slurm {given}: {error}') from error
     worker = StudyWorker(study, out, options)
     with executor.batch():
         return [executor.submit(worker) for _ in range(workers)]

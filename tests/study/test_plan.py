@@ -1,5 +1,6 @@
 import pytest
-from toy_study import ANALYSIS, SLIM, plan, write_study
+from toy_study import ANALYSIS, SLIM, SWITCH, plan, write_study
+from toy_study import MODEL as SLIM_CONFIG
 
 from mmseg_ftu.prepared_folder import PreparedFolder
 from mmseg_ftu.study.command import plan_study
@@ -42,9 +43,11 @@ def test_the_matrix_leaves_runs_out(tmp_path, data):
 
 
 def test_what_a_plan_holds_is_said(tmp_path, data, capsys):
-    study = write_study(tmp_path, data, matrix=dict(slim=['normal']))
+    arms = dict(normal={}, switch=SWITCH, other=SWITCH)
+    matrix = dict(slim=['normal', 'switch'])
+    study = write_study(tmp_path, data, arms=arms, matrix=matrix)
     plan_study(study.path, tmp_path / 'out', [])
-    assert '4 runs, 4 of them new (1 models, 1 arms, 2 folds, 2 seeds)' in (
+    assert '8 runs, 8 of them new (1 models, 2 arms, 2 folds, 2 seeds)' in (
         capsys.readouterr().out
     )
 
@@ -105,6 +108,68 @@ def test_arms_that_do_not_differ_are_refused(tmp_path, data):
     study = write_study(tmp_path, data, arms=dict(normal={}, switch={}))
     with pytest.raises(ValueError, match='the arms normal and switch are the same'):
         plan(study, tmp_path / 'out')
+
+
+LATE = [dict(begin=0, in_index=1), dict(begin=9, in_index=0)]
+FIFTH = [dict(begin=0, in_index=4)]
+
+
+@pytest.mark.parametrize(
+    ('keys', 'message'),
+    [
+        (dict(custom_hooks=[dict(type='No')]), r'arm wrong: the hook No .*registry'),
+        (
+            dict(custom_hooks=[dict(type='SwitchAuxHook', schedule=LATE)]),
+            r'schedule\[1\] begins after the last epoch',
+        ),
+        (
+            dict(custom_hooks=[dict(type='SwitchAuxHook', schedule=FIFTH)]),
+            r'schedule\[0\]: .*4',
+        ),
+        (
+            {'train_cfg.max_epochs': 3},
+            r'makes train_cfg\.max_epochs 3; .*study, 4',
+        ),
+    ],
+)
+def test_runs_that_would_fail_are_not_planned(tmp_path, data, keys, message):
+    wrong = dict(base='mmseg_ftu::_base_/aux_loss.py', options=keys)
+    study = write_study(
+        *(tmp_path, data),
+        arms=dict(normal={}, wrong=wrong),
+        analysis=ANALYSIS | dict(contrasts=[('wrong', 'normal')]),
+    )
+    with pytest.raises(ValueError, match=message):
+        plan(study, tmp_path / 'out')
+    assert not (tmp_path / 'out').exists()
+
+
+def test_a_switch_without_an_auxiliary_head_is_not_planned(tmp_path, data):
+    study = write_study(
+        tmp_path, data, arms=dict(normal={}, switch=SWITCH | dict(base=()))
+    )
+    with pytest.raises(ValueError, match=r'SwitchAuxHook .*has no auxiliary_head'):
+        plan(study, tmp_path / 'out')
+
+
+def test_names_that_give_an_id_twice_are_refused(tmp_path, data):
+    models = dict.fromkeys(('slim', 'slim_x'), SLIM_CONFIG)
+    arms = dict(normal={}, x_normal=SWITCH)
+    contrasts = ANALYSIS | dict(contrasts=[('x_normal', 'normal')])
+    study = write_study(tmp_path, data, models=models, arms=arms, analysis=contrasts)
+    with pytest.raises(ValueError, match=r'give slim_x_normal_f0_s0.* twice: rename'):
+        plan(study, tmp_path / 'out')
+
+
+def test_other_views_are_another_plan(tmp_path, data):
+    plan(write_study(tmp_path, data), tmp_path / 'out')
+    for views, same in ((['identity', 'hflip', 'vflip'], True), (['identity'], False)):
+        study = write_study(tmp_path, data, views=views)
+        if same:
+            plan(study, tmp_path / 'out')
+        else:
+            with pytest.raises(ValueError, match='the config of slim_normal_f0_s0'):
+                plan(study, tmp_path / 'out')
 
 
 def test_a_fold_that_is_not_there(tmp_path, data):

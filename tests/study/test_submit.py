@@ -3,8 +3,9 @@
 import builtins
 
 import pytest
-from toy_study import finish, plan, write_study
+from toy_study import SLIM, finish, plan, write_study
 
+from mmseg_ftu.study.command import run_plan
 from mmseg_ftu.study.submit import StudyWorker, submit_workers
 
 
@@ -35,8 +36,29 @@ def test_a_worker_that_is_stopped_is_sent_again(tmp_path, study):
 
 def test_a_parameter_that_submitit_does_not_know(tmp_path, study):
     pytest.importorskip('submitit')
-    with pytest.raises(ValueError, match=r'--executor local: .*partitio'):
+    with pytest.raises(ValueError, match=r'--executor local --slurm .*partitio'):
         submit_workers(study.path, tmp_path, 1, {}, dict(partitio='a'), 'local')
+
+
+@pytest.mark.parametrize(
+    ('only', 'message'),
+    [(['arm=nope'], 'the plan has no arm nope'), ([], 'is not the study that was')],
+)
+def test_what_cannot_run_is_not_submitted(tmp_path, study, only, message):
+    if not only:
+        options = {'options': SLIM | {'optim_wrapper.optimizer.lr': 1.0}}
+        write_study(tmp_path, study.data, **options)
+    with pytest.raises(ValueError, match=message):
+        run_plan(study.path, tmp_path / 'out', executor='slurm', only=only)
+    assert not (tmp_path / 'out' / 'slurm').exists()
+
+
+def test_a_folder_of_records_that_is_not_there(tmp_path, study, capsys):
+    with pytest.raises(ValueError, match=r'--records .*none: there is no such folder'):
+        run_plan(study.path, tmp_path / 'out', records=[tmp_path / 'none'])
+    (tmp_path / 'empty').mkdir()
+    assert run_plan(study.path, tmp_path / 'out', records=[tmp_path / 'empty']) == 0
+    assert 'empty holds no runs of toy' in capsys.readouterr().err
 
 
 def test_without_submitit(tmp_path, study, monkeypatch):
