@@ -54,8 +54,9 @@ def table(frame: pd.DataFrame) -> str:
     """Return a Markdown table of the means over all images, best first.
 
     Dice is of one view, ``flips`` of the mean of three. The interval is for new
-    patients: images of one patient count as a cluster. ``ahead`` is the mean difference
-    of ours to the best peer on the images that both were scored on, with its interval.
+    patients and, with one seed, takes folds for clusters (`mean_difference`). ``ahead``
+    is the mean difference of ours to the best peer on the images that both were scored
+    on, with its interval.
     """
     lines = [
         '| set | minutes | contestant | folds | images | steps | Dice | 95 % | flips '

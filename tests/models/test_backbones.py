@@ -12,6 +12,8 @@ from mmengine.runner import save_checkpoint
 from mmseg.registry import MODELS
 from torchvision.models.feature_extraction import create_feature_extractor
 
+from mmseg_ftu.models.backbones import TimmEncoder
+from mmseg_ftu.models.backbones.checkpointing import recompute_in_place
 from mmseg_ftu.models.backbones.pretrained import load_complete
 
 LITE = dict(embed_dims=(16, 24, 32, 40), serial_depths=(1, 2, 1, 1))
@@ -101,6 +103,50 @@ def test_checkpointing_changes_nothing(name):
     # statistics of BatchNorm among them, which a second update would move on
     for key, value in plain.state_dict().items():
         torch.testing.assert_close(saving.state_dict()[key], value, msg=key)
+
+
+class Replaces(torch.nn.Module):
+    """As a stage of HRNet: replaces what stands in its list."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.tensor(2.0))
+
+    def forward(self, maps):
+        for i in range(len(maps)):
+            maps[i] = maps[i].square() * self.weight
+        return maps[0]
+
+
+def test_checkpointing_of_a_module_that_changes_its_list():
+    found = []
+    for saving in (False, True):
+        module = Replaces()
+        if saving:
+            recompute_in_place(module)
+        x = torch.tensor(3.0, requires_grad=True)
+        maps = [x * 1.0]
+        y = module(maps)
+        maps.append(y)  # as a block of DenseNet does, after the call
+        y.backward()
+        found.append((y.item(), x.grad.item(), module.weight.grad.item()))
+    assert found[0] == found[1] == (18.0, 12.0, 9.0)
+
+
+@pytest.mark.parametrize('name', ['hrnet_w18_small', 'densenet121'])
+def test_checkpointing_of_lists_changes_no_gradient(name):
+    plain, saving = TimmEncoder(name), TimmEncoder(name, with_cp=True)
+    saving.load_state_dict(plain.state_dict())
+    x = images(2, 3, 32, 32)
+    for model in (plain, saving):
+        model.train()
+        sum(m.square().mean() for m in model(x)).backward()
+    pairs = zip(plain.parameters(), saving.parameters(), strict=True)
+    gradients = [(a.grad, b.grad) for a, b in pairs if a.grad is not None]
+    whole = [
+        torch.cat([g.flatten() for g in side]) for side in zip(*gradients, strict=True)
+    ]
+    assert (whole[0] - whole[1]).norm() < 1e-4 * whole[0].norm()
 
 
 @pytest.mark.parametrize(

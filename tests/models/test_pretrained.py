@@ -250,6 +250,10 @@ def without(state: dict, name: str) -> dict:
             lambda s: s | {'cls_token1': torch.ones(1, 1, 8)},
             r'other shape: cls_token1: file \(1, 1, 8\), model \(1, 1, 16\)\. ',
         ),
+        (
+            lambda s: s | {'cls_token1': s['cls_token1'] * torch.nan},
+            r'not finite: cls_token1\. ',
+        ),
         (lambda s: {'conv1.weight': torch.ones(1)}, r'is not a CoaT.*conv1\.weight'),
     ],
 )

@@ -444,6 +444,12 @@ def test_a_file_of_efficientnet_pytorch_is_taken_whole_or_not_at_all(tmp_path):
     torch.save(state, tmp_path / 'lite.pth')
     own = initialised('tf_efficientnet_lite0', tmp_path / 'lite.pth').state_dict()
     assert all(torch.equal(v, timms[k.removeprefix('net.')]) for k, v in own.items())
+    leaf = [k.rpartition('.')[2] for k in timms]
+    blocks = [f'_blocks.{len(leaf) - i}.{k}' for i, k in enumerate(leaf)]  # backwards
+    other = dict(zip(['_conv_stem.weight', *blocks[1:]], timms.values(), strict=True))
+    torch.save(other, tmp_path / 'lite.pth')
+    with pytest.raises(ValueError, match='missing in the file'):
+        initialised('tf_efficientnet_lite0', tmp_path / 'lite.pth')
     del state[leaves[-1]]
     torch.save(state, tmp_path / 'lite.pth')
     with pytest.raises(ValueError, match='missing in the file'):
@@ -595,6 +601,18 @@ def test_frozen_batch_norms_keep_their_statistics():
         if k in before and not torch.equal(v, before[k])
     }
     assert changed == {'layer3', 'layer4'}
+
+
+@pytest.mark.parametrize('freeze', ['all', 3])
+def test_frozen_blocks_drop_nothing(freeze):
+    args = dict(depths=(1, 1, 2, 1), drop_path_rate=0.9)
+    model = encoder('convnext_atto', model_args=args, freeze=freeze).train()
+    first, second = (model(images(1, 3, 64, 64)) for _ in range(2))
+    frozen = 4 if freeze == 'all' else 3
+    same = [torch.equal(a, b) for a, b in zip(first, second, strict=True)]
+    assert same[:frozen] == [True] * frozen
+    drops = [m for m in model.net.modules() if type(m).__name__ == 'DropPath']
+    assert any(m.training for m in drops) == (freeze == 3)
 
 
 @each_model

@@ -42,6 +42,8 @@ def run_checkpointed(
     function = function or module
     if not torch.is_grad_enabled():
         return function(*args, **kwargs)
+    if any(isinstance(arg, list) for arg in args):  # see with_own_lists
+        args, function = tuple(map(own_list, args)), with_own_lists(function)
     if torch.compiler.is_compiling():  # takes no context, and needs none
         return checkpoint(function, *args, use_reentrant=False, **kwargs)
     return checkpoint(
@@ -51,6 +53,24 @@ def run_checkpointed(
         context_fn=lambda: (nullcontext(), FrozenStatistics(module)),
         **kwargs,
     )
+
+
+def with_own_lists(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that may change the lists it is given.
+
+    HRNet's stages replace the maps in their list, and DenseNet's grow after the call.
+    A recomputation has to begin with what the list was before.
+    """
+
+    def run(*args: Any, **kwargs: Any) -> Any:
+        return function(*map(own_list, args), **kwargs)
+
+    return run
+
+
+def own_list(value: Any) -> Any:
+    """Return a copy of a list, and all else as it is."""
+    return list(value) if isinstance(value, list) else value
 
 
 class Recomputed(nn.Module):

@@ -116,7 +116,8 @@ def load_complete(
         source: Origin of ``state``, for messages.
 
     Raises:
-        ValueError: Missing or unknown names, or shapes that differ.
+        ValueError: Missing or unknown names, shapes that differ, or values that are not
+            finite.
     """
     mapped = backbone.map_pretrained(state)
     own = backbone.state_dict(keep_vars=True)
@@ -128,12 +129,18 @@ def load_complete(
         for name, tensor in own.items()
         if name in mapped and mapped[name].shape != tensor.shape
     ]
+    broken = [
+        name
+        for name, tensor in mapped.items()
+        if tensor.is_floating_point() and not tensor.isfinite().all()
+    ]
     problems = [
         f'{what}: {some_of(names)}'
         for what, names in (
             ('other shape', shapes),
             ('missing in the file', missing),
             ('unknown to the model', unknown),
+            ('not finite', broken),
         )
         if names
     ]

@@ -21,7 +21,6 @@ import torch
 from mmengine.logging import print_log
 from mmseg.registry import MODELS
 from torch import Tensor
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmseg_ftu.models.backbones import lora as low_rank
 from mmseg_ftu.models.backbones.checkpointing import recompute_in_place
@@ -169,13 +168,8 @@ class TimmEncoder(PretrainedBackbone):
         frozen = frozen_names(self.net, self.model_name, freeze)
         for name in frozen:
             self.net.get_parameter(name).requires_grad_(False)
-        self._frozen_norms = [
-            name
-            for name, module in self.net.named_modules()
-            if isinstance(module, _BatchNorm) and f'{name}.weight' in frozen
-        ]
-        self.train()
         if lora is None:
+            self.train()
             return
         if freeze != 'all':
             raise ValueError(
@@ -186,12 +180,18 @@ class TimmEncoder(PretrainedBackbone):
             raise ValueError(
                 f'TimmEncoder {self.model_name}: lora found no attention to adapt'
             )
+        self.train()
 
     def train(self, mode: bool = True) -> 'TimmEncoder':
-        """Set the mode; frozen batch norms stay in that of evaluation."""
+        """Set the mode; what is frozen as a whole stays in that of evaluation.
+
+        So frozen batch norms keep their statistics, and frozen blocks drop nothing.
+        """
         super().train(mode)
-        for name in getattr(self, '_frozen_norms', ()):
-            self.net.get_submodule(name).eval()
+        for module in self.net.modules():
+            parameters = list(module.parameters())
+            if parameters and not any(p.requires_grad for p in parameters):
+                module.eval()
         return self
 
     def forward(self, x: Tensor) -> list[Tensor]:

@@ -1,5 +1,6 @@
 """Build networks of timm for images of any size, and bring weights to their names."""
 
+import re
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
@@ -195,6 +196,7 @@ def in_timms_order(
             state.items(), published.items(), strict=True
         )
     )
-    if not same or '_conv_stem.weight' not in state:
+    numbers = [int(n) for n in re.findall(r'\b_blocks\.(\d+)\.', ' '.join(state))]
+    if not same or '_conv_stem.weight' not in state or numbers != sorted(numbers):
         return None
     return dict(zip(published, state.values(), strict=True))
