@@ -30,6 +30,7 @@ $(VENV)/installed: setup.py pyproject.toml
 	@touch $@
 
 quickstart: export FTU_DATA := $(QS)/prepared
+quickstart: export FOLD := 0
 quickstart: env  ## the whole way, to a report: on synthetic tissue, or DATA=folder of pairs
 ifeq ($(DATA),)
 	rm -rf $(QS)/run
@@ -38,7 +39,7 @@ ifeq ($(DATA),)
 	$(PY) tools/prepare_hubmap.py $(QS)/raw $(QS)/prepared --size 256 --stain vahadane \
 	  --stain-target $(QS)/stain_target.json --overwrite
 else
-	@[ ! -e $(QS)/run ] || { echo '$(QS) holds an earlier run: move or remove it first'; exit 2; }
+	@[ ! -e $(QS)/run ] || { echo '$(QS) holds an earlier run: move or remove the whole folder first'; exit 2; }
 	mkdir -p $(QS)
 	$(PY) tools/make_stain_target.py "$(DATA)/images" $(QS)/stain_target --size 512
 	$(PY) tools/prepare_pairs.py "$(DATA)" $(QS)/prepared --organ "$(ORGAN)" --stain vahadane \

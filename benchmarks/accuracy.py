@@ -16,6 +16,7 @@ that work on different folds may run side by side.
 """
 
 import argparse
+import math
 import os
 import re
 import subprocess
@@ -57,12 +58,14 @@ def main() -> None:
         print(records.table())
         return
     with tempfile.TemporaryDirectory() as folder:
-        work = Path(args.work or folder)
+        work = Path(args.work or folder).resolve()
         if args.calibrate:
             calibrate(args, records, work)
             return
-        for name in args.sets:
-            tissue = prepare(SETS[name], work / name)
+        steps_of(args, records)  # of all, before hours of training
+        sets = [prepare(SETS[name], work / name) for name in args.sets]
+        check_folds(args.folds, sets)
+        for tissue in sets:
             for fold in args.folds:
                 for contestant in contestants(args):
                     run(args, records, tissue, fold, contestant, work)
@@ -100,6 +103,11 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     if (args.variant or args.rates) and args.folds != [TUNED]:
         parser.error(f'what is tried is tried on --folds {TUNED}')
+    numbers = [args.minutes, args.threads, args.rounds, *(args.rates or ())]
+    if not all(math.isfinite(number) and number > 0 for number in numbers):
+        parser.error('--minutes, --threads, --rounds and --rates: give more than 0')
+    if args.variant and not set(args.contestants) & set(OURS):
+        parser.error('--variant varies our recipes, and --contestants has none')
     if args.reference and args.reference not in args.contestants:
         parser.error(f'--reference {args.reference} is not among --contestants')
     torch.set_num_threads(args.threads)
@@ -136,6 +144,32 @@ def calibrate(args: argparse.Namespace, records: Records, work: Path) -> None:
     )
 
 
+def steps_of(args: argparse.Namespace, records: Records) -> dict[str, int]:
+    """Return the steps of each contestant in the time that it has."""
+    seconds = accuracy_calibration.read(records.folder)
+    if unknown := [name for name in args.contestants if name not in seconds]:
+        names = ' '.join(f'"{name}"' for name in unknown)
+        raise SystemExit(
+            f'run --calibrate --contestants {names} on an idle machine (with '
+            '--reference NAME if others are measured), or leave them out'
+        )
+    found = {n: round(60 * args.minutes / seconds[n]) for n in args.contestants}
+    if none := [name for name, steps in found.items() if steps < 1]:
+        raise SystemExit(f'--minutes {args.minutes:g} is no step of {none[0]}')
+    return found
+
+
+def check_folds(folds: Sequence[int], sets: Sequence[TissueSet]) -> None:
+    """End where a set lacks a fold."""
+    for tissue in sets:
+        there = sorted(tissue.table.fold.unique())
+        if missing := sorted(set(folds) - set(there)):
+            raise SystemExit(
+                f'{tissue.name} has no fold {missing[0]}; it has '
+                f'{", ".join(map(str, there))}'
+            )
+
+
 def run(
     args: argparse.Namespace,
     records: Records,
@@ -145,11 +179,8 @@ def run(
     work: Path,
 ) -> None:
     """Train and score a contestant on a fold, unless that is done."""
-    seconds = accuracy_calibration.read(records.folder)
     name = contestant.partition(' @ ')[0].partition(' with ')[0]
-    if name not in seconds:
-        raise SystemExit(f'run --calibrate --contestants "{name}" on an idle machine')
-    steps = round(60 * args.minutes / seconds[name])
+    steps = steps_of(args, records)[name]
     key = dict(set=tissue.name, contestant=contestant, minutes=args.minutes, fold=fold)
     known = records.steps_of(key)
     if known is not None:

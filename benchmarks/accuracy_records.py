@@ -4,12 +4,26 @@ from pathlib import Path
 
 import pandas as pd
 
+from mmseg_ftu.io.atomic_files import write_bytes
+from mmseg_ftu.io.locks import locked_folder
 from mmseg_ftu.study.statistics import Paired, mean_difference
 
 RECORDS = Path(__file__).with_name('accuracy')
 KEY = ['set', 'contestant', 'minutes', 'fold']
 COLUMNS = [*KEY, 'steps', 'image', 'group', 'dice', 'dice_flips']
 TUNED = 0  # the fold on which recipes and learning rates are chosen
+
+
+def read(file: Path) -> pd.DataFrame:
+    """Read a file of records.
+
+    Raises:
+        ValueError: If it is damaged.
+    """
+    try:
+        return pd.read_csv(file, dtype=dict(image=str, group=str))[COLUMNS]
+    except (ValueError, KeyError) as error:
+        raise ValueError(f'{file} is not a table of runs: {error}') from error
 
 
 class Records:
@@ -20,7 +34,7 @@ class Records:
 
     def read(self) -> pd.DataFrame:
         files = sorted(self.folder.glob('*_fold_*.csv'))
-        frames = [pd.read_csv(file, dtype=dict(image=str, group=str)) for file in files]
+        frames = [read(file) for file in files]
         return pd.concat(frames) if frames else pd.DataFrame(columns=COLUMNS)
 
     def steps_of(self, key: dict) -> int | None:
@@ -30,12 +44,15 @@ class Records:
         return None if found.empty else int(found.steps.iloc[0])
 
     def add(self, key: dict, rows: list[dict]) -> pd.DataFrame:
-        """Append a run; return its rows."""
+        """Add a run to its file, which is written anew; return its rows."""
         frame = pd.DataFrame([key | row for row in rows])[COLUMNS]
         name = f'{key["set"].replace(" ", "_")}_fold_{key["fold"]}.csv'
         self.folder.mkdir(parents=True, exist_ok=True)
         file = self.folder / name
-        frame.to_csv(file, mode='a', header=not file.is_file(), index=False)
+        with locked_folder(self.folder):
+            parts = [read(file), frame] if file.is_file() else [frame]
+            text = pd.concat(parts).to_csv(index=False, lineterminator='\n')
+            write_bytes(file, text.encode())
         return frame
 
     def table(self) -> str:

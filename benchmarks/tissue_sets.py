@@ -9,6 +9,7 @@ with its origin and licence. To prepare one for a study::
 import argparse
 import os
 import shutil
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -90,11 +91,26 @@ class TissueSet:
 
 
 def prepare(source: Source, folder: Path) -> TissueSet:
-    """Prepare a set once; five folds, seed 0."""
+    """Prepare a set once in ``folder/prepared``; five folds, seed 0.
+
+    Raises:
+        FileNotFoundError: If the set is not there.
+        ValueError: If another set was prepared in the folder.
+    """
     name = next(name for name, other in SETS.items() if other == source)
     prepared = folder / 'prepared'
-    if not (prepared / 'folds.csv').is_file():
-        raw = folder / 'raw'
+    if (prepared / 'folds.csv').is_file():
+        there = pd.read_csv(prepared / 'folds.csv', dtype=str).data_source.iloc[0]
+        if there != source.folder:
+            raise ValueError(f'{prepared} holds {there}, not {source.folder}')
+        return TissueSet(name, prepared)
+    if not (DATA / source.folder).is_dir():
+        raise FileNotFoundError(
+            f'{DATA / source.folder}: there is no such set; MMSEG_FTU_DATA names the '
+            'folder that holds it'
+        )
+    with tempfile.TemporaryDirectory() as temporary:
+        raw = Path(temporary) / source.folder
         copy_raw(DATA / source.folder, raw, source)
         prepare_pairs_of(
             raw,
@@ -112,7 +128,6 @@ def prepare(source: Source, folder: Path) -> TissueSet:
 
 def copy_raw(origin: Path, raw: Path, source: Source) -> None:
     """Copy images and masks, the masks as 0 and 1, with a table of groups."""
-    shutil.rmtree(raw, ignore_errors=True)
     for part in ('images', 'masks'):
         (raw / part).mkdir(parents=True)
     known = {}
@@ -146,7 +161,10 @@ def main() -> None:
     parser.add_argument('set', choices=list(SETS))
     parser.add_argument('folder', type=Path)
     args = parser.parse_args()
-    tissue = prepare(SETS[args.set], args.folder)
+    try:
+        tissue = prepare(SETS[args.set], args.folder)
+    except (FileNotFoundError, ValueError) as error:
+        raise SystemExit(f'error: {error}') from error
     print(tissue.table.groupby('fold').group.agg(images='size', groups='nunique'))
 
 

@@ -242,7 +242,26 @@ def build_runner(cfg: Config) -> Runner:
     """Build the runner, with distributed CPUs set up."""
     if cfg.get('launcher') == 'pytorch' and get_device() == 'cpu':
         distribute_over_cpus(cfg)
-    return Runner.from_cfg(cfg)
+    return TrackedRunner.from_cfg(cfg)
+
+
+class TrackedRunner(Runner):
+    """A runner whose config in the work dir is that of what was trained there.
+
+    mmengine writes the config when a runner is made. One that is to resume then
+    replaces the record of the run although its checkpoint is refused a moment later.
+    """
+
+    def dump_config(self) -> None:
+        """Write the config; where a run goes on, not before its checkpoint fits."""
+        if not self._resume:
+            super().dump_config()
+
+    def load_or_resume(self) -> None:
+        """Load the checkpoint, then write the config of a run that goes on."""
+        super().load_or_resume()
+        if self._resume:
+            super().dump_config()
 
 
 def distribute_over_cpus(cfg: Config) -> None:

@@ -144,8 +144,9 @@ def mean_difference(paired: Paired, level: float = 0.95) -> Interval:
         )
     exists = paired.exists()
     variance = _variance_of_runs(sums, counts, fold, exists)
-    if len(exists) > 1 and (exists.sum(axis=1) < 2).all():
-        member = np.eye(len(exists))[fold].T  # (folds, patients)
+    member = np.eye(len(exists))[fold].T  # (folds, patients)
+    if (member.sum(axis=1) > 0).sum() > 1 and (exists.sum(axis=1) < 2).all():
+        member = member[member.sum(axis=1) > 0]
         sums, counts = member @ sums, member @ counts
     share = counts / counts.sum()
     residual = sums.mean(axis=1) / counts.sum() - share * paired.estimate

@@ -1,7 +1,10 @@
 import json
+import os
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import accuracy
 import accuracy_calibration
 import accuracy_records
 import pandas as pd
@@ -45,6 +48,65 @@ def test_the_table_keeps_the_fold_of_tries_apart(tmp_path):
     assert '| 1, 2 | 4 | 7 | 0.750 |' in ours
     assert held_out.index('| peer |') < held_out.index('| ours |')
     assert '| 0 | 2 | 7 | 0.100 |' in tries
+
+
+def test_a_run_is_recorded_whole_or_not_at_all(tmp_path, monkeypatch):
+    records = accuracy_records.Records(tmp_path)
+    records.add(key() | dict(steps=7), rows(0.5, 0.7))
+
+    def fail(*_):
+        raise OSError(28, 'No space left on device')
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, 'replace', fail)
+        with pytest.raises(OSError, match=r'glas_fold_1\.csv'):
+            records.add(key('peer') | dict(steps=7), rows(0.9, 0.7))
+    assert records.steps_of(key('peer')) is None
+    assert len(records.read()) == 2
+
+
+def test_a_damaged_file_of_records_is_named(tmp_path):
+    (tmp_path / 'glas_fold_1.csv').write_text('set,minutes\nglas,1\nglas,1,2,3\n')
+    with pytest.raises(ValueError, match=r'glas_fold_1\.csv is not a table of runs'):
+        accuracy_records.Records(tmp_path).read()
+
+
+@pytest.mark.parametrize(
+    ('words', 'message'),
+    [
+        (['--minutes', '0'], 'give more than 0'),
+        (['--minutes', 'nan'], 'give more than 0'),
+        (['--folds', '0', '--rates', '0'], 'give more than 0'),
+        (
+            ['--folds', '0', '--variant', 'a=1', '--contestants', 'smp SegFormer-B0'],
+            '--contestants has none',
+        ),
+    ],
+)
+def test_numbers_and_names_that_make_no_run(monkeypatch, capsys, words, message):
+    monkeypatch.setattr(sys, 'argv', ['accuracy.py', *words])
+    with pytest.raises(SystemExit):
+        accuracy.parse_args()
+    assert message in capsys.readouterr().err
+
+
+def test_a_fold_that_a_set_lacks_is_said_before_any_training():
+    tissue = SimpleNamespace(name='glas', table=pd.DataFrame(dict(fold=[0, 1, 1])))
+    accuracy.check_folds([0, 1], [tissue])
+    with pytest.raises(SystemExit, match='glas has no fold 7; it has 0, 1'):
+        accuracy.check_folds([1, 7], [tissue])
+
+
+def test_who_was_not_calibrated_is_said_before_any_training(tmp_path):
+    calibration = dict(seconds=dict(a=2.0), threads=1)
+    (tmp_path / 'calibration.json').write_text(json.dumps(calibration))
+    records = accuracy_records.Records(tmp_path)
+    args = SimpleNamespace(minutes=1.0, contestants=['a'])
+    assert accuracy.steps_of(args, records) == {'a': 30}
+    with pytest.raises(SystemExit, match=r'--minutes 0\.01 is no step of a'):
+        accuracy.steps_of(SimpleNamespace(minutes=0.01, contestants=['a']), records)
+    with pytest.raises(SystemExit, match='--calibrate --contestants "b" on an idle'):
+        accuracy.steps_of(SimpleNamespace(minutes=1.0, contestants=['a', 'b']), records)
 
 
 def test_the_table_says_how_far_ours_is_ahead(tmp_path):

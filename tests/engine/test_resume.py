@@ -52,6 +52,24 @@ def test_an_epoch_is_saved_after_its_validation(tmp_path):
     assert (tmp_path / 'last_checkpoint').read_text().endswith('epoch_4.pth')
 
 
+def test_a_refused_run_leaves_the_config_of_what_was_trained(tmp_path):
+    """mmengine writes the config before it has looked at the checkpoint."""
+    cfg = tiny_config(tmp_path)
+    object.__setattr__(cfg, '_filename', 'tiny.py')
+    build(cfg).train()
+    before = (tmp_path / 'tiny.py').read_text()
+    other = tiny_config(tmp_path, **{'train_cfg.max_epochs': 6, 'resume': True})
+    object.__setattr__(other, '_filename', 'tiny.py')
+    other.model.decode_head.channels = 12  # weights of another shape
+    with pytest.raises((RuntimeError, ValueError)):
+        build(other).train()
+    assert (tmp_path / 'tiny.py').read_text() == before
+    longer = tiny_config(tmp_path, **{'train_cfg.max_epochs': 6, 'resume': True})
+    object.__setattr__(longer, '_filename', 'tiny.py')
+    build(longer).train()
+    assert 'max_epochs=6' in (tmp_path / 'tiny.py').read_text()
+
+
 @pytest.mark.parametrize(
     ('options', 'expected'),
     [

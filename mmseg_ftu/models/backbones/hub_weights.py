@@ -104,9 +104,10 @@ def _download(
             if isinstance(error, EntryNotFoundError) and file != files[-1]:
                 continue
             raise FileNotFoundError(
-                f'{checkpoint}: {file} of {repository} is not in the Hugging Face '
-                f'cache {constants.HF_HUB_CACHE} and could not be downloaded '
-                f'({type(error).__name__}: {error}). {_by_hand(repository, file)}'
+                f'{checkpoint}: {" or ".join(files)} of {repository} is not in the '
+                f'Hugging Face cache {constants.HF_HUB_CACHE} and could not be '
+                f'downloaded ({type(error).__name__}: {error}). '
+                f'{_by_hand(repository, files[0])}'
             ) from error
     raise AssertionError('at least one file')
 
