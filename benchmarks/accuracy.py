@@ -155,7 +155,9 @@ def steps_of(args: argparse.Namespace, records: Records) -> dict[str, int]:
         )
     found = {n: round(60 * args.minutes / seconds[n]) for n in args.contestants}
     if none := [name for name, steps in found.items() if steps < 1]:
-        raise SystemExit(f'--minutes {args.minutes:g} is no step of {none[0]}')
+        raise SystemExit(
+            f'--minutes {args.minutes:g} is too short for one step of {none[0]}'
+        )
     return found
 
 

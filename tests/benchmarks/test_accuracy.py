@@ -103,7 +103,9 @@ def test_who_was_not_calibrated_is_said_before_any_training(tmp_path):
     records = accuracy_records.Records(tmp_path)
     args = SimpleNamespace(minutes=1.0, contestants=['a'])
     assert accuracy.steps_of(args, records) == {'a': 30}
-    with pytest.raises(SystemExit, match=r'--minutes 0\.01 is no step of a'):
+    with pytest.raises(
+        SystemExit, match=r'--minutes 0\.01 is too short for one step of a'
+    ):
         accuracy.steps_of(SimpleNamespace(minutes=0.01, contestants=['a']), records)
     with pytest.raises(SystemExit, match='--calibrate --contestants "b" on an idle'):
         accuracy.steps_of(SimpleNamespace(minutes=1.0, contestants=['a', 'b']), records)
