@@ -47,6 +47,7 @@ PLAIN = {
     'eva02_tiny_patch14_224': VIT,
 }
 ALL = HIERARCHICAL | PLAIN
+TINY_VIT = 'vit_tiny_patch16_224'
 PATCH_14 = 'vit_small_patch14_reg4_dinov2'
 each_model = pytest.mark.parametrize('name', ALL)
 each_plain = pytest.mark.parametrize('name', PLAIN)
@@ -718,6 +719,33 @@ def test_chosen_maps():
             r'needs 4 blocks, got out_indices=\[3, 11\]; it has 12',
         ),
         (dict(model_name='caformer_s18', freeze=1), 'timm does not name the layers'),
+        (dict(model_name='resnet18.nope'), r'resnet18\.nope: .*tag'),
+        (dict(model_name='resnet18', out_indices=[9]), r'\[9\]: the model has 5 maps'),
+        (dict(model_name='resnet18', out_indices=[-1, -2]), 'from shallow to deep'),
+        (dict(model_name='resnet18', std=[0, 0, 0]), 'std=.*give 3 numbers above 0'),
+        (dict(model_name='resnet18', mean=[1.0]), r'mean=\[1\.0\]: give 3 numbers$'),
+        (
+            dict(model_name='resnet18', model_args=dict(pretrained=True)),
+            'model_args has pretrained, which loads weights unchecked',
+        ),
+        (
+            dict(model_name='resnet18', model_args=dict(nonsense=9)),
+            'model_args do not suit it .*nonsense',
+        ),
+        (
+            dict(model_name='convnext_atto', model_args=dict(mlp_layer='Nope')),
+            "has no mlp_layer 'Nope'",
+        ),
+        *(
+            (dict(model_name=TINY_VIT, freeze='all', lora=lora), 'lora=.*dict\\(rank=8')
+            for lora in (
+                dict(rank=0, alpha=1),
+                dict(rank=2.5, alpha=1),
+                dict(rank=2, alpha=float('nan')),
+                dict(r=8),
+                {},
+            )
+        ),
     ],
 )
 def test_wrong_arguments(kwargs, said):

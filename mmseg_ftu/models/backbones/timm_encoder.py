@@ -126,7 +126,18 @@ class TimmEncoder(PretrainedBackbone):
                 f'TimmEncoder {self.model_name}: no map to return; its maps have the '
                 f'strides {reductions}, choose by out_indices'
             )
-        self.out_indices = [range(len(stages))[i] for i in out_indices]
+        count = len(stages)
+        if any(type(i) is not int or not -count <= i < count for i in out_indices):
+            raise ValueError(
+                f'TimmEncoder {self.model_name}: out_indices={list(out_indices)}: the '
+                f'model has {count} maps, from 0'
+            )
+        self.out_indices = [range(count)[i] for i in out_indices]
+        if self.out_indices != sorted(self.out_indices):
+            raise ValueError(
+                f'TimmEncoder {self.model_name}: out_indices={list(out_indices)}: name '
+                'the maps from shallow to deep'
+            )
         self.pyramid = None
         if is_plain:
             if len(set(self.out_indices)) != len(STRIDES):
@@ -160,6 +171,15 @@ class TimmEncoder(PretrainedBackbone):
             return
         self.mean = to_levels(cfg['mean']) if mean is None else list(mean)
         self.std = to_levels(cfg['std']) if std is None else list(std)
+        for name, given, least in (('mean', mean, -math.inf), ('std', std, 0)):
+            if given is not None and not (
+                len(given) == in_channels
+                and all(math.isfinite(x) and x > least for x in given)
+            ):
+                raise ValueError(
+                    f'TimmEncoder {self.model_name}: {name}={list(given)}: give '
+                    f'{in_channels} numbers{" above 0" if name == "std" else ""}'
+                )
 
     def _layers(self, coarse: bool) -> dict[str, int]:
         return layer_numbers(self.net, self.model_name, coarse)
@@ -175,6 +195,18 @@ class TimmEncoder(PretrainedBackbone):
             raise ValueError(
                 f'TimmEncoder {self.model_name}: lora adapts a frozen network, set '
                 f"freeze='all' (got {freeze!r})"
+            )
+        rank, alpha = lora.get('rank'), lora.get('alpha')
+        if (
+            {*lora} != {'rank', 'alpha'}
+            or type(rank) is not int
+            or rank < 1
+            or not isinstance(alpha, int | float)
+            or not 0 < alpha < math.inf
+        ):
+            raise ValueError(
+                f'TimmEncoder {self.model_name}: lora={dict(lora)}: give '
+                'dict(rank=8, alpha=16), a whole number from 1 and a number above 0'
             )
         if not low_rank.adapt(self.net, **lora):
             raise ValueError(

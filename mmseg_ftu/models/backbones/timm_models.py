@@ -25,6 +25,9 @@ ANY_SIZE: tuple[dict[str, Any], ...] = (
 )
 
 
+LOADING = ('pretrained', 'checkpoint_path', 'pretrained_cfg', 'cache_dir')
+
+
 def create_net(model_name: str, **kwargs: Any) -> nn.Module:
     """Build a model of timm, for images of any size where it can.
 
@@ -34,7 +37,8 @@ def create_net(model_name: str, **kwargs: Any) -> nn.Module:
             in ``timm.layers``, as a config cannot hold the class.
 
     Raises:
-        ValueError: timm does not know the model.
+        ValueError: timm does not know the model, its tag or an argument, or an argument
+            would load weights.
     """
     if not timm.is_model(model_name.split('.')[0]):
         similar = get_close_matches(model_name, timm.list_models(), n=6)
@@ -42,14 +46,27 @@ def create_net(model_name: str, **kwargs: Any) -> nn.Module:
             f'TimmEncoder model_name={model_name!r}: timm {timm.__version__} has no '
             f'such model; similar: {some_of(similar)}'
         )
-    if isinstance(kwargs.get('mlp_layer'), str):
-        kwargs['mlp_layer'] = getattr(timm.layers, kwargs['mlp_layer'])
+    if loading := sorted({*kwargs} & {*LOADING}):
+        raise ValueError(
+            f'TimmEncoder {model_name}: model_args has {", ".join(loading)}, which '
+            "loads weights unchecked; take init_cfg=dict(type='Pretrained', ...)"
+        )
+    if isinstance(layer := kwargs.get('mlp_layer'), str):
+        if not hasattr(timm.layers, layer):
+            raise ValueError(
+                f'TimmEncoder {model_name}: timm.layers has no mlp_layer {layer!r}'
+            )
+        kwargs['mlp_layer'] = getattr(timm.layers, layer)
     for any_size in ANY_SIZE:
         try:
             return timm.create_model(model_name, **any_size, **kwargs)
+        except RuntimeError as error:  # of a tag that the model does not have
+            raise ValueError(f'TimmEncoder {model_name}: {error}') from error
         except TypeError as error:  # of a constructor that lacks the argument
             if not any_size or next(iter(any_size)) not in str(error):
-                raise
+                raise ValueError(
+                    f'TimmEncoder {model_name}: model_args do not suit it ({error})'
+                ) from error
     raise AssertionError('the last way passes no argument')
 
 
