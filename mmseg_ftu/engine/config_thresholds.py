@@ -73,8 +73,7 @@ def thresholds_of(
 
     Args:
         cfg: The config, with ``cfg_options`` merged; the paper's table counts where its
-            ``test_evaluator`` has none. Without ``FTUDiceMetric``, in a config of
-            another project, the ``threshold`` of its head counts, if it says one.
+            ``test_evaluator`` has none.
         file: Table to use instead, see ``load_thresholds``.
         cfg_options: Settings of the command line, dotted keys; those of
             ``test_evaluator.thresholds`` go over the table of the file too.
@@ -83,8 +82,7 @@ def thresholds_of(
         ValueError: If the file cannot be used or a threshold is not a number in 0..1.
     """
     if file is None:
-        metric = find_metric(cfg)
-        table = own_threshold(cfg) if metric is None else metric.get('thresholds')
+        table = (find_metric(cfg) or {}).get('thresholds')
         return read_thresholds(PAPER_THRESHOLDS if table is None else table)
     options = {k: v for k, v in (cfg_options or {}).items() if k.startswith(PLACE)}
     if PLACE in options:
@@ -97,14 +95,6 @@ def thresholds_of(
     merged = Config(dict(test_evaluator=dict(thresholds=table)))
     merged.merge_from_dict(options)
     return read_thresholds(merged.test_evaluator.thresholds)
-
-
-def own_threshold(cfg: Config) -> dict[str, Any] | None:
-    """Return the threshold that mmseg's heads of one channel have; None without one."""
-    head = cfg.get('model', {}).get('decode_head', {})
-    head = head[-1] if isinstance(head, list | tuple) else head
-    given = head.get('threshold')
-    return None if given is None else {'default': float(given)}
 
 
 def read_thresholds(thresholds: Thresholds | str | Path) -> dict[str, Any]:

@@ -26,21 +26,6 @@ def test_every_config_has_the_papers_table(path):
     assert cfg.val_evaluator.thresholds == cfg.test_evaluator.thresholds
 
 
-@pytest.mark.parametrize(
-    ('head', 'expected'),
-    [
-        (dict(threshold=0.3), {'default': 0.3}),
-        ([dict(), dict(threshold=0.3)], {'default': 0.3}),  # of a cascade
-        (dict(), PAPER_THRESHOLDS),
-    ],
-)
-def test_a_config_of_another_project_may_have_a_threshold_in_its_head(head, expected):
-    cfg = Config(dict(model=dict(decode_head=head)))
-    assert thresholds_of(cfg) == expected
-    cfg.test_evaluator = dict(type='FTUDiceMetric')
-    assert thresholds_of(cfg) == PAPER_THRESHOLDS
-
-
 def test_the_papers_table_stands_in_one_base_file():
     bases = (ROOT / 'configs' / '_base_').rglob('*.py')
     with_table = [p.name for p in bases if 'Hubmap=' in p.read_text()]
