@@ -1,12 +1,22 @@
 """submitit's executor of this machine in place of SLURM."""
 
 import builtins
+import importlib
+from contextlib import suppress
+from unittest.mock import patch
 
 import pytest
 from toy_study import SLIM, finish, plan, write_study
 
 from mmseg_ftu.study.command import run_plan
 from mmseg_ftu.study.submit import StudyWorker, submit_workers
+
+
+@pytest.fixture(scope='module', autouse=True)
+def _loggers_stay():
+    """Import submitit without its set-up of logging, which closes all log files."""
+    with patch('logging.config.dictConfig'), suppress(ImportError):
+        importlib.import_module('submitit')
 
 
 @pytest.fixture
