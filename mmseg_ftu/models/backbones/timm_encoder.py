@@ -40,6 +40,7 @@ from mmseg_ftu.models.backbones.timm_models import (
     load_by_timm,
     quarters,
     refuse_fixed_size,
+    refuse_loading,
 )
 from mmseg_ftu.models.backbones.token_pyramid import STRIDES, TokenPyramid
 from mmseg_ftu.models.backbones.weight_files import StateDict
@@ -105,6 +106,7 @@ class TimmEncoder(PretrainedBackbone):
         super().__init__(init_cfg)
         self.model_name = model_name
         self.model_args = dict(model_args or {}, in_chans=in_channels)
+        refuse_loading(model_name, self.model_args)
         self.net: Any = create_net(model_name, **self.model_args)
         self._published = {k: v.shape for k, v in self.net.state_dict().items()}
         self._choose_maps(out_indices, pyramid_channels)

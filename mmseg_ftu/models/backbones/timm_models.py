@@ -28,6 +28,15 @@ ANY_SIZE: tuple[dict[str, Any], ...] = (
 LOADING = ('pretrained', 'checkpoint_path', 'pretrained_cfg', 'cache_dir')
 
 
+def refuse_loading(model_name: str, model_args: Mapping[str, Any]) -> None:
+    """Raise ValueError where arguments of a model would load weights unchecked."""
+    if loading := sorted({*model_args} & {*LOADING}):
+        raise ValueError(
+            f'TimmEncoder {model_name}: model_args has {", ".join(loading)}, which '
+            "loads weights unchecked; take init_cfg=dict(type='Pretrained', ...)"
+        )
+
+
 def create_net(model_name: str, **kwargs: Any) -> nn.Module:
     """Build a model of timm, for images of any size where it can.
 
@@ -37,19 +46,13 @@ def create_net(model_name: str, **kwargs: Any) -> nn.Module:
             in ``timm.layers``, as a config cannot hold the class.
 
     Raises:
-        ValueError: timm does not know the model, its tag or an argument, or an argument
-            would load weights.
+        ValueError: timm does not know the model, its tag or an argument.
     """
     if not timm.is_model(model_name.split('.')[0]):
         similar = get_close_matches(model_name, timm.list_models(), n=6)
         raise ValueError(
             f'TimmEncoder model_name={model_name!r}: timm {timm.__version__} has no '
             f'such model; similar: {some_of(similar)}'
-        )
-    if loading := sorted({*kwargs} & {*LOADING}):
-        raise ValueError(
-            f'TimmEncoder {model_name}: model_args has {", ".join(loading)}, which '
-            "loads weights unchecked; take init_cfg=dict(type='Pretrained', ...)"
         )
     if isinstance(layer := kwargs.get('mlp_layer'), str):
         if not hasattr(timm.layers, layer):
