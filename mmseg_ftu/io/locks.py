@@ -99,10 +99,11 @@ def locked_folder(folder: Path) -> Iterator[None]:
     """Hold the lock of a folder that nobody removes; waits for it."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        except OSError as error:
+            raise _without_locks(folder, error) from error
         yield
-    except OSError as error:
-        raise _without_locks(folder, error) from error
     finally:
         os.close(handle)
 

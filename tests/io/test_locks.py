@@ -58,6 +58,13 @@ def test_a_folder_is_locked_without_a_file_in_it(tmp_path):
     os.close(other)
 
 
+def test_what_fails_in_a_locked_folder_is_not_taken_for_a_lack_of_locks(tmp_path):
+    full = OSError(28, 'No space left on device')
+    with pytest.raises(OSError, match='No space') as error, locked_folder(tmp_path):
+        raise full
+    assert error.value is full
+
+
 def test_a_disk_without_locks_is_named(tmp_path, monkeypatch):
     def refuse(*_):
         raise OSError(37, 'No locks available')
