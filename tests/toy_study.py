@@ -9,7 +9,8 @@ import pandas as pd
 from mmseg_ftu.prepared_folder import PreparedFolder
 from mmseg_ftu.study.plan import Run, write_plan
 from mmseg_ftu.study.run_records import write_record
-from mmseg_ftu.study.study_file import Study, read_study
+from mmseg_ftu.study.study_design import Study
+from mmseg_ftu.study.study_file import read_study
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 WIDTHS = [16, 16, 24, 24]

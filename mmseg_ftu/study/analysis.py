@@ -15,9 +15,9 @@ from mmseg_ftu.study.statistics import (
     minimum_detectable,
     permutation_p,
     probability_of_false_claim,
-    variance_parts,
 )
-from mmseg_ftu.study.study_file import Contrast, Study
+from mmseg_ftu.study.study_design import Contrast, Study
+from mmseg_ftu.study.variance_parts import variance_parts
 
 ENDS = [0.025, 0.975]  # quantiles of the bootstrap interval
 LEVEL = 0.05  # p must be smaller

@@ -12,7 +12,8 @@ from mmseg_ftu.study.plan import PLAN, find_plan, read_plan, write_plan
 from mmseg_ftu.study.progress import describe_study
 from mmseg_ftu.study.run_records import Records
 from mmseg_ftu.study.run_study import planned_runs, run_study
-from mmseg_ftu.study.study_file import Study, read_study
+from mmseg_ftu.study.study_design import Study
+from mmseg_ftu.study.study_file import read_study
 from mmseg_ftu.study.submit import submit_workers
 
 

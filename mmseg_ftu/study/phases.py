@@ -7,7 +7,7 @@ from mmengine.config import Config
 from mmseg_ftu.engine.epoch_numbers import epoch_of
 from mmseg_ftu.engine.scale_epochs import entries
 from mmseg_ftu.study.run_config import model_config
-from mmseg_ftu.study.study_file import Study
+from mmseg_ftu.study.study_design import Study
 
 
 def phases_of(study: Study, model: str, arm: str) -> list[tuple[float, str]]:

@@ -19,7 +19,7 @@ from mmseg_ftu.io.tables import read_table, repeated_ids
 from mmseg_ftu.prepared_folder import PreparedFolder
 from mmseg_ftu.study.code_version import describe_code
 from mmseg_ftu.study.study_data import data_id
-from mmseg_ftu.study.study_file import Study
+from mmseg_ftu.study.study_design import Study
 from mmseg_ftu.version import __version__
 
 PLAN = 'plan.csv'  # and plan.json, a note about it

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from mmseg_ftu.study.analysis import ArmMean, Difference
-from mmseg_ftu.study.study_file import Study
+from mmseg_ftu.study.study_design import Study
 
 DIFFERENCE_COLUMNS = [  # of results.csv, also where nothing can be compared yet
     *('model', 'endpoint', 'arm', 'against', 'planned', 'images', 'patients', 'runs'),

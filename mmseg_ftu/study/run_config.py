@@ -20,7 +20,7 @@ from mmseg_ftu.engine.override_config import override_config
 from mmseg_ftu.engine.read_config import OWN, find_config, read_config
 from mmseg_ftu.engine.scale_epochs import entries, scale_epochs
 from mmseg_ftu.engine.work_dir import dataset_configs
-from mmseg_ftu.study.study_file import TTA_VIEWS, Arm, Study
+from mmseg_ftu.study.study_design import TTA_VIEWS, Arm, Study
 from mmseg_ftu.switched_aux_loss import SwitchAuxHook, check_phases
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')

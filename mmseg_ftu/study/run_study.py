@@ -27,7 +27,7 @@ from mmseg_ftu.study.plan import (
     refuse_changed,
 )
 from mmseg_ftu.study.run_records import Records
-from mmseg_ftu.study.study_file import Study
+from mmseg_ftu.study.study_design import Study
 from mmseg_ftu.study.study_folder import StudyFolder
 from mmseg_ftu.study.worker import Summary, Worker
 

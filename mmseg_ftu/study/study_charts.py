@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from mmseg_ftu.report.charts import Line, Panel, round_ticks
 from mmseg_ftu.study.analysis import ArmMean, Difference
-from mmseg_ftu.study.study_file import Study
+from mmseg_ftu.study.study_design import Study
 
 WIDTH, ROW, TOP, BOTTOM = 860, 26, 30, 34  # view box of a chart of rows
 LEFT, RIGHT = 250, 220  # its margins: names on the left, numbers on the right

@@ -31,8 +31,8 @@ from mmseg_ftu.study.plan import Run, choose_runs, find_plan, read_about
 from mmseg_ftu.study.result_tables import arm_table, difference_table, markdown
 from mmseg_ftu.study.run_records import Records
 from mmseg_ftu.study.study_charts import Rows
+from mmseg_ftu.study.study_design import Study
 from mmseg_ftu.study.study_figures import write_figures
-from mmseg_ftu.study.study_file import Study
 from mmseg_ftu.study.study_templates import environment, page_style
 from mmseg_ftu.version import __version__
 

@@ -10,7 +10,7 @@ from mmseg_ftu.study.plan import Run
 from mmseg_ftu.study.progress import remaining_time
 from mmseg_ftu.study.run_process import Child, end, environment, last_lines, start
 from mmseg_ftu.study.run_records import Records
-from mmseg_ftu.study.study_file import Study
+from mmseg_ftu.study.study_design import Study
 from mmseg_ftu.study.study_folder import Claim, StudyFolder, claim
 
 PAUSE = 0.2  # s between two looks at the processes

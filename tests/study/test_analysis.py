@@ -6,7 +6,7 @@ from toy_study import ANALYSIS, finish, plan, write_study
 from mmseg_ftu.study.analysis import Difference, analyse
 from mmseg_ftu.study.run_records import Records
 from mmseg_ftu.study.statistics import Interval
-from mmseg_ftu.study.study_file import Contrast
+from mmseg_ftu.study.study_design import Contrast
 
 ARMS = dict(normal={}, switch={}, fixed={})
 

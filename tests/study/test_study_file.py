@@ -4,7 +4,8 @@ import pytest
 from toy_study import ANALYSIS, study_keys, write_study
 
 from mmseg_ftu.study.run_config import run_config
-from mmseg_ftu.study.study_file import Contrast, read_study, study_of
+from mmseg_ftu.study.study_design import Contrast
+from mmseg_ftu.study.study_file import read_study, study_of
 
 STUDIES = sorted((Path(__file__).parents[2] / 'docs' / 'study').glob('*.py'))
 
