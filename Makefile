@@ -39,7 +39,8 @@ ifeq ($(DATA),)
 	$(PY) tools/prepare_hubmap.py $(QS)/raw $(QS)/prepared --size 256 --stain vahadane \
 	  --stain-target $(QS)/stain_target.json --overwrite
 else
-	@[ ! -e $(QS)/run ] || { echo '$(QS) holds an earlier run: move or remove the whole folder first'; exit 2; }
+	@for made in run overlays result predictions report.html; do [ ! -e $(QS)/$$made ] || \
+	  { echo '$(QS) holds an earlier run: move or remove the whole folder first'; exit 2; }; done
 	mkdir -p $(QS)
 	$(PY) tools/make_stain_target.py "$(DATA)/images" $(QS)/stain_target --size 512
 	$(PY) tools/prepare_pairs.py "$(DATA)" $(QS)/prepared --organ "$(ORGAN)" --stain vahadane \
