@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[2]
 # run.py runs them; the others are shared modules
 SHARED = {
     *('accuracy_calibration', 'accuracy_records', 'contestants', 'guard', 'machine'),
-    *('peak_memory', 'ratios', 'result_tables'),
+    *('peak_memory', 'performance_page', 'ratios', 'result_tables'),
     *('run', 'side_by_side', 'slide_contestants', 'slide_inputs', 'slide_steps'),
     *('stopwatch', 'tissue_peers', 'tissue_sets'),
 }
@@ -49,10 +49,19 @@ def test_status_of_a_script(tmp_path, code, limit, status, output):
     assert found[1] in (output, '')  # a busy machine may not come to print
 
 
+def test_settings_reach_the_script_and_the_page(tmp_path):
+    script = tmp_path / 'script.py'
+    script.write_text('import os; print("KEEP is", os.environ["KEEP"])')
+    benchmark = run.Benchmark('one', 'script', 1, {'KEEP': '1'})
+    found = run.run_within(benchmark, [str(script)], time.monotonic() + 120)
+    assert (found.status, found.output) == ('done', 'KEEP is 1\n')
+    assert f'KEEP=1 python {script}' in '\n'.join(run.page({}, [found]))
+
+
 def test_page_and_numbers(tmp_path):
     output = 'said\n\n| a | times slower |\n|---|---|\n| b | 2.0 (1.5 to 3.0) |\n'
     runs = [
-        run.Run('one', ['benchmarks/one.py'], 'done', 3.2, output),
+        run.Run('one', ['benchmarks/one.py'], 'done', {}, 3.2, output),
         run.Run('two', ['benchmarks/two.py'], 'left out: x'),
     ]
     run.write(tmp_path, {'processor': 'Fast 9'}, runs)

@@ -1,0 +1,80 @@
+"""Put the tables of one run of all benchmarks into the page on performance.
+
+    python benchmarks/run.py --minutes 120 --out bench
+    python benchmarks/performance_page.py bench/bench.json
+
+What stands between ``<!-- bench: NAME -->`` and ``<!-- end -->`` of the page is
+replaced: by the command of that benchmark and what it printed, or by the machine where
+NAME is ``machine``. The numbers are kept beside the scripts, in ``performance.json``,
+so that a test finds a page that was edited by hand.
+"""
+
+import argparse
+import json
+import re
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from run import results
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / 'docs' / 'performance.md'
+NUMBERS = ROOT / 'benchmarks' / 'performance.json'
+BLOCK = re.compile(r'(<!-- bench: ([^\n]+?) -->\n).*?(<!-- end -->)', re.S)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('bench', type=Path, help='the bench.json of run.py')
+    args = parser.parse_args()
+    try:
+        page = fill(PAGE.read_text(), json.loads(args.bench.read_text()))
+    except (OSError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    PAGE.write_text(page)
+    shutil.copyfile(args.bench, NUMBERS)
+    print(f'written: {PAGE.relative_to(ROOT)} and {NUMBERS.relative_to(ROOT)}')
+    return 0
+
+
+def fill(page: str, bench: Mapping[str, Any]) -> str:
+    """Return the page with the results of a run in place of its earlier ones.
+
+    Raises:
+        ValueError: If the page has no such places, or a benchmark was not done.
+    """
+    if not BLOCK.search(page):
+        raise ValueError('the page has no <!-- bench: NAME --> ... <!-- end -->')
+    runs = {run['name']: run for run in bench['runs']}
+
+    def replace(found: re.Match[str]) -> str:
+        lines = '\n'.join(block(found[2], bench['machine'], runs)).strip('\n')
+        lines = re.sub(r'\n{3,}', '\n\n', lines)
+        return f'{found[1]}\n{lines}\n\n{found[3]}'
+
+    return BLOCK.sub(replace, page)
+
+
+def block(
+    name: str, machine: Mapping[str, str], runs: Mapping[str, Mapping[str, Any]]
+) -> Iterator[str]:
+    """Yield the lines of one place of the page."""
+    if name == 'machine':
+        yield from ('| machine | |', '|---|---|')
+        yield from (f'| {key} | {value} |' for key, value in machine.items())
+        return
+    status = runs[name]['status'] if name in runs else 'not among the runs'
+    if status != 'done':
+        raise ValueError(f'the page shows {name}, and it was not done: {status}')
+    run = runs[name]
+    yield from results(run['command'], run['environment'], run['output'])
+
+
+if __name__ == '__main__':
+    sys.exit(main())

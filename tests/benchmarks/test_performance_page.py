@@ -1,0 +1,78 @@
+import pytest
+from performance_page import fill
+
+PAGE = """# Page
+
+<!-- bench: machine -->
+<!-- end -->
+Between.
+
+<!-- bench: one, memory kept -->
+| old | table |
+<!-- end -->
+
+Below.
+"""
+BENCH = dict(
+    machine={'processor': 'Fast 9'},
+    runs=[
+        dict(
+            name='one, memory kept',
+            command=['benchmarks/one.py', '--rounds', '2'],
+            environment={'KEEP': '1'},
+            status='done',
+            output='said\n\n| a |\n|---|\n| b |\n',
+        ),
+        dict(name='two', command=[], environment={}, status='left out: x', output=''),
+    ],
+)
+EXPECTED = """# Page
+
+<!-- bench: machine -->
+
+| machine | |
+|---|---|
+| processor | Fast 9 |
+
+<!-- end -->
+Between.
+
+<!-- bench: one, memory kept -->
+
+```bash
+KEEP=1 python benchmarks/one.py --rounds 2
+```
+
+```text
+said
+```
+
+| a |
+|---|
+| b |
+
+<!-- end -->
+
+Below.
+"""
+
+
+def test_places_are_filled():
+    assert fill(PAGE, BENCH) == EXPECTED
+
+
+def test_a_filled_page_stays_as_it_is():
+    assert fill(EXPECTED, BENCH) == EXPECTED
+
+
+@pytest.mark.parametrize(
+    ('page', 'message'),
+    [
+        ('# Page\n', 'has no <!-- bench'),
+        ('<!-- bench: two -->\n<!-- end -->\n', 'two, and it was not done: left out'),
+        ('<!-- bench: no -->\n<!-- end -->\n', 'it was not done: not among the runs'),
+    ],
+)
+def test_what_cannot_be_filled_is_refused(page, message):
+    with pytest.raises(ValueError, match=message):
+        fill(page, BENCH)
