@@ -20,10 +20,11 @@ from mmseg_ftu.evaluation.dice import dice
 from mmseg_ftu.inference.jobs import Job, list_jobs
 from mmseg_ftu.inference.predictor import FTUPredictor
 from mmseg_ftu.inference.provenance import versions
+from mmseg_ftu.io.atomic_files import write_bytes
 from mmseg_ftu.io.images import read_mask
 from mmseg_ftu.io.raster import IGNORE_LABEL
 from mmseg_ftu.prepared_folder import PreparedFolder
-from mmseg_ftu.study.code_version import describe_code
+from mmseg_ftu.study.code_version import describe_code, source_digest
 from mmseg_ftu.study.learning_curves import read_run_curves
 from mmseg_ftu.study.plan import Run
 from mmseg_ftu.study.run_records import write_record
@@ -59,8 +60,10 @@ def train_and_score(
     config, work_dir = folder.config(run.id), folder.work_dir(run.id)
     last = work_dir / f'epoch_{run.epochs}.pth'
     started = time.time()
+    resumed = any(work_dir.glob('epoch_*.pth'))
+    sources = note_sources(work_dir / 'sources.txt', resumed)
     if not last.is_file():
-        train(str(config), str(work_dir), resume=any(work_dir.glob('epoch_*.pth')))
+        train(str(config), str(work_dir), resume=resumed)
     trained = time.time()
     images = score_fold(config, last, data, run.fold, views)
     curves, seconds = read_run_curves(work_dir)
@@ -72,12 +75,29 @@ def train_and_score(
         when=now(),
         versions=versions(),
         curves=curves,
-        **describe_code(),
+        **describe_code() | {'sources': sources},
     )
     write_record(folder.records, run, images, note)
     if not keep:
         for path in (*work_dir.glob('*.pth'), work_dir / 'last_checkpoint'):
             path.unlink(missing_ok=True)
+
+
+def note_sources(path: Path, resumed: bool) -> str:
+    """Note which sources a run is made with, beside those that it was begun with.
+
+    Args:
+        path: File for the note.
+        resumed: The run goes on from a checkpoint.
+
+    Returns:
+        Digests of the sources, the first ones first, with ``+`` between them.
+    """
+    begun = path.read_text('utf-8').split() if resumed and path.is_file() else []
+    names = dict.fromkeys([*begun, source_digest()])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(path, ' '.join(names).encode())
+    return '+'.join(names)
 
 
 def score_fold(
