@@ -88,8 +88,11 @@ def upsample_rows(
     height, width = original_shape
     _check(method, original_shape, y0, y1)
     upper, lower, weight = _linear(probability.shape[0], height, y0, y1)
-    first = int(upper[0])
-    source = probability.rows(first, int(lower[-1]) + 1)
+    first, last = int(upper[0]), int(lower[-1])
+    nearest_rows = _nearest(probability.shape[0], height, y0, y1)
+    if method == 'half_nearest':  # not between the neighbours where the map is larger
+        first, last = min(first, int(nearest_rows[0])), max(last, int(nearest_rows[-1]))
+    source = probability.rows(first, last + 1)
     source = np.multiply(
         source, 1 / 255 if source.dtype == np.uint8 else 1, dtype=np.float32
     )
@@ -99,8 +102,7 @@ def upsample_rows(
     if method == 'half_nearest':
         columns = _nearest(source.shape[1], width, 0, width)
         nearest = np.take(source, columns, axis=1) * np.float32(0.5)
-        rows = _nearest(probability.shape[0], height, y0, y1) - first
-        for i, a in enumerate(rows.tolist()):
+        for i, a in enumerate((nearest_rows - first).tolist()):
             cv2.add(result[i : i + 1], nearest[a : a + 1], dst=result[i : i + 1])
     return result
 
