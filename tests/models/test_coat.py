@@ -105,6 +105,24 @@ def test_maps_and_gradients_equal_timms(arch):
         torch.testing.assert_close(our_grads[name], grad, atol=1e-10, rtol=1e-7)
 
 
+@pytest.mark.parametrize('arch', [TINY, LITE], ids=['co', 'lite'])
+def test_autocast_on_a_cpu_is_as_exact_as_timms(arch):
+    """What blocks add up stays in float32, as timm's class token makes it."""
+    size = 64, 96
+    reference = randomize(timm_maps(arch, size)).eval()
+    ours = CoaT(arch).eval()
+    ours.load_state_dict(reference.state_dict())
+    exact = copy.deepcopy(ours).double()
+    x = images(2, 3, *size)
+    with torch.no_grad():
+        truth = exact(x.double())
+        with torch.autocast('cpu', torch.bfloat16):
+            got, expected = ours(x), list(reference(x).values())
+    assert {m.dtype for m in (*got, *expected)} == {torch.float32}
+    for a, b, t in zip(got, expected, truth, strict=True):
+        assert 0 < (a - t).norm() < 1.1 * (b - t).norm()
+
+
 def test_the_class_token_of_an_image_is_dropped_with_the_image():
     model = randomize(CoaT(dict(embed_dims=(16,), serial_depths=(1,))))
     block = model.serial_blocks1[0]

@@ -173,7 +173,8 @@ class CoaT(PretrainedBackbone):
         for k, size in enumerate(sizes, start=1):
             tokens = getattr(self, f'patch_embed{k}')(x)
             cls_token = getattr(self, f'cls_token{k}').expand(x.shape[0], -1, -1)
-            scale = Scale(tokens, cls_token)
+            # in autocast on a CPU norms give bfloat16: what blocks add up must not be
+            scale = Scale(tokens.to(cls_token.dtype), cls_token)
             for block in getattr(self, f'serial_blocks{k}'):
                 scale = self._run(block, scale, size)
             scales.append(scale)
