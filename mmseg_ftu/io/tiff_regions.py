@@ -70,6 +70,7 @@ class Level:
         # of strips that are not compressed, single rows can be read
         self.has_rows = page.compression == 1 and not page.is_tiled
         self.has_rows &= page.fillorder == 1 and page.predictor == 1
+        self.has_rows &= page.bitspersample == 8  # others are packed
         if self.has_rows and len(page.dataoffsets) == 1 and self.axes != 'SYX':
             self.segment = self.shape  # in one piece, whatever it says
         elif len(page.dataoffsets) < prod(page.chunked):
