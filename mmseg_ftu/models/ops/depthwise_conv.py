@@ -35,7 +35,7 @@ def conv2d(
     """Do what ``torch.nn.functional.conv2d`` does, in training on a CPU faster.
 
     Args:
-        x: ``(N, C, H, W)``.
+        x: ``(N, C, H, W)`` or ``(C, H, W)``.
         weight: ``(out_channels, C / groups, kh, kw)``.
         bias: ``(out_channels,)``.
         stride: Vertical, horizontal.
@@ -70,7 +70,9 @@ def _is_slow_in_torch(
     if torch.compiler.is_compiling() or is_traced():
         return False
     is_depthwise = weight.shape[1] == 1 < groups == len(weight)
-    if not is_depthwise or x.device.type != 'cpu' or not torch.is_grad_enabled():
+    if not is_depthwise or x.device.type != 'cpu' or x.ndim != 4:
+        return False
+    if not torch.is_grad_enabled():
         return False
     if max(stride) > 1:
         return dtype == torch.bfloat16

@@ -54,6 +54,15 @@ def test_equals_torch(kernel, stride, padding, dilation):
         torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-10)
 
 
+def test_an_image_without_a_batch():
+    x, weight, bias = tensors((5, 5))
+    given = [x[0], weight, bias]
+    ours = gradients(conv2d, given, (1, 1), (2, 2), groups=C)
+    theirs = gradients(F.conv2d, given, (1, 1), (2, 2), groups=C)
+    for a, b in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(a, b)
+
+
 def test_own_backward_runs_where_torchs_is_slow():
     x, weight, _ = (t.requires_grad_() for t in tensors((5, 5)))
 
