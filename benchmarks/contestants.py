@@ -134,7 +134,12 @@ def segformer_transformers() -> nn.Module:
 
 
 def from_smp(kind: str, encoder: str, **kwargs) -> nn.Module:
-    return Logits(getattr(smp, kind)(encoder, encoder_weights=None, **kwargs))
+    """Build a network of smp; its encoders drop no paths, as those of the others."""
+    network = getattr(smp, kind)(encoder, encoder_weights=None, **kwargs)
+    for module in network.modules():
+        if type(module).__name__ == 'DropPath':
+            module.drop_prob = 0.0
+    return Logits(network)
 
 
 def coat_lite_small(backbone: nn.Module) -> nn.Module:

@@ -100,9 +100,9 @@ def compare(
     peaks = {key: warm_up(args, step, model, x) for key, model in models.items()}
     times = {key: [] for key in models}
     repeats = 10 if args.device == 'cuda' else 1
-    for _ in range(args.rounds):
-        for key, model in models.items():
-            times[key].append(clock(args, partial(step, model, x), repeats))
+    for turn in range(args.rounds):
+        for key in list(models)[:: -1 if turn % 2 else 1]:  # none is always first
+            times[key].append(clock(args, partial(step, models[key], x), repeats))
     del models
     gc.collect()
     rows = []

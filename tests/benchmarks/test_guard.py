@@ -13,6 +13,8 @@ ROOT = Path(__file__).parents[2]
     [
         (Ratio(2.0, 1.9, 2.2), 1.6),  # the width of the range
         (Ratio(2.0, 2.0, 2.0), 1.9),  # 5 % at least
+        (Ratio(1.4, 1.3, 1.5), 1.2),  # half of its lead at most
+        (Ratio(0.9, 0.85, 0.95), 0.75),  # there is no lead
     ],
 )
 def test_a_row_may_fall_by_its_own_range(committed, expected):
@@ -32,7 +34,7 @@ def test_rows_below_their_floor_fall_behind():
 
 
 def test_the_committed_table_is_complete():
-    rows = json.loads(guard.TABLE.read_text())['rows']
+    rows = json.loads(guard.TABLE.read_text())
     assert len(rows) == 3
     for row in rows:
         assert (ROOT / row['command'][0]).is_file()
@@ -40,3 +42,37 @@ def test_the_committed_table_is_complete():
         ratio = Ratio(**row['ratio'])
         assert ratio.low <= ratio.median <= ratio.high
         assert guard.floor_of(ratio) > 1  # not slower than the peer
+        assert row['machine']
+    assert guard.too_wide(rows, [Ratio(**row['ratio']) for row in rows]) == []
+
+
+@pytest.fixture
+def update(monkeypatch, tmp_path):
+    """Return a function that updates a row of a copy of the table."""
+    table = tmp_path / 'guard.json'
+    table.write_text(guard.TABLE.read_text())
+    monkeypatch.setattr(guard, 'TABLE', table)
+    monkeypatch.setattr(guard, 'ROOT', tmp_path)
+    monkeypatch.setattr(guard, 'describe_machine', lambda: {'processor': 'Fast 9'})
+
+    def run(ratio):
+        monkeypatch.setattr(guard, 'measure', lambda row: ratio)
+        monkeypatch.setattr('sys.argv', ['guard.py', '--only', '2', '--update'])
+        return guard.main(), json.loads(table.read_text())
+
+    return run
+
+
+def test_an_update_of_one_row_leaves_the_others(update):
+    before = json.loads(guard.TABLE.read_text())
+    code, rows = update(Ratio(1.5, 1.45, 1.6))
+    assert code == 0
+    assert rows[1]['ratio'] == dict(median=1.5, low=1.45, high=1.6)
+    assert rows[1]['machine'] == {'processor': 'Fast 9'}
+    assert [rows[0], rows[2]] == [before[0], before[2]]
+
+
+def test_a_busy_machine_makes_no_table(update, capsys):
+    before = json.loads(guard.TABLE.read_text())
+    assert update(Ratio(1.31, 0.85, 1.9)) == (2, before)
+    assert 'CoaT-Lite-Small training against timm differ' in capsys.readouterr().err
