@@ -82,6 +82,7 @@ class PredictionFolder:
         self._about, self._records = about, path / 'records'
         self._claims = Claims(self._records)
         self._users = InUse(self._records / '.in_use')
+        self._taken: dict[str, str] = {}  # keys of images, before they were read
         read_settings(path)  # before anything is written into a folder of others
         refuse_links(path)
         path.mkdir(parents=True, exist_ok=True)
@@ -223,6 +224,7 @@ class PredictionFolder:
         changed = changed_since(self.path, record)
         self._set_aside(name for name in changed if name not in noted)
         self._claims.note(job.id, {*files, *noted, *names})
+        self._taken[job.id] = self._key(job)
         return MINE
 
     def _set_aside(self, names: Iterable[str]) -> None:
@@ -257,7 +259,7 @@ class PredictionFolder:
             there = ((name, size_of(self.path / name)) for name in own)
             files = {name: size for name, size in there if size is not None}
         record = dict(
-            of=self._key(job),
+            of=self._taken.pop(job.id, None) or self._key(job),
             id=job.id,
             path=str(followed(job.path)),
             organ=job.organ,

@@ -306,6 +306,27 @@ def test_a_changed_image_is_predicted_anew(run, images, tmp_path):
     assert run(list_jobs(str(images), pixel_size=0.3)).done == 5  # a limit may be in um
 
 
+def test_an_image_that_is_replaced_meanwhile_is_predicted_again(
+    run, predictor, images, tmp_path
+):
+    network, jobs = predictor.network, list_jobs(str(images))[:1]
+
+    class Replacing:
+        batch_size = 1
+
+        def __call__(self, shown):
+            write(images / '0.png', draw(77, (60, 50)))
+            return network(shown)
+
+    predictor.network = Replacing()
+    assert run(jobs, kinds=['masks']).done == 1
+    predictor.network = network
+    assert run(jobs, kinds=['masks']).done == 1
+    mask = cv2.imread(str(tmp_path / 'out' / 'masks' / '0.png'), -1)
+    assert mask.shape == (60, 50)
+    assert run(jobs, kinds=['masks']).kept == 1
+
+
 def test_a_repaired_image_is_tried_again(run, images, tmp_path):
     (images / '1.png').write_bytes(b'')
     assert [*run(list_jobs(str(images))).failed] == ['1']
