@@ -19,6 +19,7 @@ from mmseg_ftu.io.raster import MAX_PIXELS, Raster, RefusedError
 Page = tifffile.TiffPage | tifffile.TiffFrame
 
 JPEG_SCHEMES = ('JPEG', 'OJPEG')
+END_OF_JPEG = b'\xff\xd9'
 MAGIC = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')  # the latter two: BigTIFF
 # what scanners add to a slide
 ASIDE = re.compile('label|macro|overview|thumb|barcode', re.IGNORECASE)
@@ -49,9 +50,10 @@ def read_tiff(
         axes: Axes of the image, as `single_image` returns them.
 
     Raises:
-        RefusedError: If strips or tiles are missing.
+        RefusedError: If strips or tiles are missing, or JPEG data are cut off.
     """
     check_segments(series, file.filehandle.size)
+    _check_jpeg_ends(series, file)
     pixels = series.asarray(maxworkers=1)
     pixels = pixels.reshape([n for _, n in _kept_axes(series)])
     if axes in ('SYX', 'CYX'):
@@ -192,6 +194,30 @@ def check_segments(series: tifffile.TiffPageSeries, file_size: int) -> None:
                 )
             if count == 0:
                 raise RefusedError('lacks strips or tiles; export it again')
+
+
+def is_cut_off(page: tifffile.TiffPage, data: bytes) -> bool:
+    """Tell whether the JPEG data of a tile or strip lack their end.
+
+    Decoders fill the rest with grey and say nothing.
+
+    Args:
+        page: The page, or the first one of its kind.
+        data: All of the data, or the last bytes. Writers may pad them with zeros.
+    """
+    is_jpeg = _name(page.compression) == 'JPEG'
+    return is_jpeg and not data.rstrip(b'\0').endswith(END_OF_JPEG)
+
+
+def _check_jpeg_ends(series: tifffile.TiffPageSeries, file: tifffile.TiffFile) -> None:
+    if _name(series.keyframe.compression) != 'JPEG':
+        return
+    for page in pages_of(series):
+        for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True):
+            last = min(count, 64)
+            file.filehandle.seek(offset + count - last)
+            if is_cut_off(series.keyframe, file.filehandle.read(last)):
+                raise RefusedError('has JPEG data that are cut off; fetch it again')
 
 
 def pages_of(series: tifffile.TiffPageSeries) -> list[Page]:

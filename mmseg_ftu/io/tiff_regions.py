@@ -19,6 +19,7 @@ from mmseg_ftu.io.segment_cache import SegmentCache
 from mmseg_ftu.io.tiff import (
     axes_of,
     check_segments,
+    is_cut_off,
     kind_of_page,
     pages_of,
     size_of_series,
@@ -221,6 +222,8 @@ class TiffRegions:
         try:
             if level.has_rows:
                 return np.frombuffer(data, np.uint8).reshape(shape)
+            if is_cut_off(key, data):
+                raise ValueError('its JPEG data are cut off')
             tables = page.jpegtables or key.jpegtables
             tile = key.decode(data, plane.first + index, jpegtables=tables)[0]
             if tile is None:

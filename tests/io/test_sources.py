@@ -113,6 +113,23 @@ def test_a_truncated_large_tiff_is_named(tmp_path, layout):
         open_source(path, IN_PARTS)
 
 
+@pytest.mark.parametrize('limits', [Limits(), IN_PARTS], ids=['whole', 'in parts'])
+def test_a_tile_of_jpeg_that_is_cut_off_is_named(tmp_path, limits):
+    """As an interrupted copy leaves it; decoders fill it up with grey."""
+    path = tmp_path / 'large.tif'
+    options = dict(tile=(64, 64), compression='jpeg')
+    tifffile.imwrite(path, noise(*SHAPE), photometric='rgb', **options)
+    with tifffile.TiffFile(path) as file:
+        page = file.pages[0]
+        start, count = page.dataoffsets[3], page.databytecounts[3]
+    sound = path.read_bytes()
+    half, end = start + count // 2, start + count
+    open_source(path, limits).close()
+    path.write_bytes(sound[:half] + bytes(end - half) + sound[end:])
+    with pytest.raises(ValueError, match=r'large\.tif: .*JPEG data .*cut off'):
+        open_source(path, limits).read(0, 0, 0, *SHAPE)
+
+
 def test_a_damaged_tile_is_named_when_it_is_read(tmp_path):
     path, image = tmp_path / 'large.tif', noise(*SHAPE)
     options = dict(tile=(64, 64), compression='adobe_deflate')
