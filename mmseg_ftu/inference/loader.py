@@ -18,6 +18,7 @@ from mmseg_ftu.inference.writers import MAX_OVERLAY_SIDE
 from mmseg_ftu.io.pixel_budget import PixelBudget
 from mmseg_ftu.io.resizing import is_resized_copy, resize_image, target_shape
 from mmseg_ftu.io.sources import ArraySource, Source, plan_source, scanned_from
+from mmseg_ftu.io.stoppable import StoppableSource
 from mmseg_ftu.io.working_image import WorkingImage, read_resized
 from mmseg_ftu.painted_source import PaintedSource, count_colours
 from mmseg_ftu.recipe import ALIKE, Recipe, StainStep, prepare_image, stain_of
@@ -26,6 +27,7 @@ from mmseg_ftu.stain import ColourHistogram
 TILED_FROM = 8192  # px; a longer image is not one field of view
 MUCH_LARGER = 4  # times the size of training; the competition's images are 3.9
 AT_ONCE = 2  # slides that are read while tiles are predicted
+LOOK_AGAIN = 0.2  # s, whether reading was stopped
 LARGEST_BLOW_UP = 4  # times; a coarser image has not the detail that training had
 
 
@@ -83,6 +85,7 @@ class Loader:
         self.budget = budget or PixelBudget()
         self.tiled_from, self.by_pixel_size = tiled_from, by_pixel_size
         self._turns = threading.Semaphore(AT_ONCE)
+        self._stopped = threading.Event()
 
     def __call__(self, job: Job, source: Source | None = None) -> LoadedImage:
         """Read an image and bring it to what the network expects.
@@ -100,6 +103,11 @@ class Loader:
         plan = plan_source(job.path)
         with self.budget.hold(plan.pixels):
             return self._load(job, plan.open())
+
+    def stop(self) -> None:
+        """Let what is read now end at its next block, in whichever thread."""
+        stopped, self._stopped = self._stopped, threading.Event()
+        stopped.set()
 
     def _load(self, job: Job, source: Source) -> LoadedImage:
         try:
@@ -165,16 +173,16 @@ class Loader:
         shape = target_shape(source.shape, self.recipe.size)
         if self.recipe.size is None:
             shape = self._shape_of_training(original) or source.shape
-        preview = source
+        preview, reading = source, StoppableSource(source, self._stopped)
         if isinstance(source, ArraySource):
             image, failure = prepare_image(source.image, shape, stain)
             preview = _preview(source)
         elif stain and stain.comes_first:
-            painter = stain.fit(count_colours(source))
-            painted = PaintedSource(source, painter)
+            painter = stain.fit(count_colours(reading))
+            painted = PaintedSource(reading, painter)
             image, failure = read_resized(painted, shape), painter.failure
         else:
-            image, failure = prepare_image(read_resized(source, shape), shape, stain)
+            image, failure = prepare_image(read_resized(reading, shape), shape, stain)
         return WholeImage(
             *(job, original.shape, original.pixel_size, image, preview, failure),
             scanned_from(original.source),
@@ -191,35 +199,42 @@ class Loader:
         about = original.job, original.shape, original.pixel_size
         corner = scanned_from(original.source)
         behind = not isinstance(original.source, ArraySource)
+        reading = StoppableSource(original.source, self._stopped)
         if stain is None:
-            working = self._working(original.source, shape, behind)
+            working = self._working(reading, reading, shape, behind)
             return TiledImage(*about, working, scanned_from=corner)
         if stain.comes_first:
-            painter = stain.fit(count_colours(original.source))
-            painted = PaintedSource(original.source, painter)
-            working = self._working(painted, shape, behind)
+            painter = stain.fit(count_colours(reading))
+            painted = PaintedSource(reading, painter)
+            working = self._working(painted, reading, shape, behind)
             return TiledImage(*about, working, None, painter.failure, corner)
         histogram = ColourHistogram()
         working = WorkingImage(shape, self.temporary)
-        working.fill(original.source, histogram.update)
+        working.fill(reading, histogram.update)
         original.source.close()
         painter = stain.fit(histogram)
         return TiledImage(*about, working, painter, painter.failure, corner)
 
     def _working(
-        self, source: Source, shape: tuple[int, int], behind: bool
+        self,
+        source: Source,
+        reading: StoppableSource,
+        shape: tuple[int, int],
+        behind: bool,
     ) -> WorkingImage:
         """Return an image at working resolution, and close its source.
 
         Args:
             source: The image.
+            reading: The same before its stains are normalised.
             shape: Height and width at working resolution, px.
             behind: Go on in a thread while tiles are predicted. It is not for an image
                 in memory, whose budget ends with loading.
         """
         working = WorkingImage(shape, self.temporary)
         if behind:
-            self._turns.acquire()  # the slide that is predicted now comes first
+            while not self._turns.acquire(timeout=LOOK_AGAIN):
+                reading.check()  # the slide that is predicted now comes first
             working.fill_behind(source, self._turns.release)
         else:
             working.fill(source)

@@ -214,7 +214,7 @@ def _predictions(
 
     ahead = READERS + predictor.network.batch_size
     batch: list[LoadedImage] = []
-    for item in ordered_map(load, jobs, READERS, ahead):
+    for item in ordered_map(load, jobs, READERS, ahead, predictor.load.stop):
         if isinstance(item, Passed | Failure):
             yield item
             continue

@@ -31,12 +31,13 @@ class BackgroundRows:
         """Wait until so many rows are there.
 
         Raises:
-            BaseException: What making them raised.
+            BaseException: What making rows raised, also where these are there: the rest
+                will never be.
             RuntimeError: If they will never be there.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._rows >= rows or self._is_over)
-            if self._rows >= rows:
+            if self._rows >= rows and not self._error:
                 return
         raise self._error or RuntimeError(f'{self._rows} rows were made, not {rows}')
 

@@ -19,6 +19,7 @@ def ordered_map(
     items: Iterable[Item],
     workers: int = 1,
     ahead: int = 2,
+    stop: Callable[[], object] = lambda: None,
 ) -> Iterator[Result]:
     """Yield ``function(item)`` in the order of the items, computed in threads.
 
@@ -27,6 +28,8 @@ def ordered_map(
         items: What it is computed of; taken in the calling thread, as needed.
         workers: How many threads compute.
         ahead: How many results may wait, which bounds the memory.
+        stop: Called when the results are no longer wanted, after an error or Ctrl-C: it
+            may let the function end early, whose end is waited for.
     """
     waiting: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(workers) as pool:
@@ -37,9 +40,11 @@ def ordered_map(
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
-        finally:
+        except BaseException:
             for future in waiting:
                 future.cancel()
+            stop()
+            raise
 
 
 def unordered_map(

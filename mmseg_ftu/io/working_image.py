@@ -13,7 +13,7 @@ image and its probabilities of 5120 px a side, 537 instead of 47 for 10240 px.
 import tempfile
 import threading
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import cv2
@@ -106,7 +106,8 @@ class WorkingImage:
         """Remove the file; where it is still being filled, that ends."""
         if self._filling:
             self._filling.stop()
-        self._file.close()
+        with suppress(OSError):  # a full disk, of a file that is not needed any more
+            self._file.close()
 
 
 def blocks(

@@ -3,6 +3,8 @@
 import json
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import cv2
@@ -12,14 +14,17 @@ import tifffile
 from counting_budget import CountingBudget
 from small_models import noise
 
+from mmseg_ftu.inference import loader
 from mmseg_ftu.inference.jobs import Job, list_jobs
 from mmseg_ftu.inference.loaded_image import TiledImage
 from mmseg_ftu.inference.loader import Loader
-from mmseg_ftu.io.sources import ArraySource
+from mmseg_ftu.io.sources import ArraySource, Plan
+from mmseg_ftu.io.stoppable import StoppedError
 from mmseg_ftu.io.threads import ordered_map
-from mmseg_ftu.recipe import Recipe
+from mmseg_ftu.recipe import Recipe, StainStep
 
 LONG = (40, 3000)
+FITTED = StainStep('macenko-1', 'resize-first', state={})
 
 
 @pytest.fixture
@@ -92,8 +97,54 @@ def test_large_tiffs_take_nothing_of_the_budget(tmp_path):
     loaded.close()
 
 
+class Slide(ArraySource):
+    """A slide that takes its time, and counts how often it was read."""
+
+    is_slide, by_rows = True, True
+
+    def __init__(self) -> None:
+        super().__init__(np.broadcast_to(np.uint8(200), (8192, 512, 3)))
+        self.reads = 0
+
+    def read(self, *region):
+        self.reads += 1
+        time.sleep(0.1)
+        return super().read(*region)
+
+
+def open_as(monkeypatch, slides):
+    """Let the loader open these by the names of jobs."""
+    plans = {Path(name): Plan(0, lambda s=s: s) for name, s in slides.items()}
+    monkeypatch.setattr(loader, 'plan_source', plans.__getitem__)
+    # they are read in the background as files are, though they are in memory
+    monkeypatch.setattr(loader, 'ArraySource', type(None))
+    return [Job(name, Path(name), pixel_size=1.0) for name in slides]
+
+
+@pytest.mark.parametrize('stain', [None, FITTED], ids=['plain', 'stain'])
+def test_a_stop_ends_the_reading_of_slides(monkeypatch, stain):
+    """Four slides of which two are read at once: Ctrl-C must wait for none."""
+    slides = {name: Slide() for name in 'abcd'}
+    jobs = open_as(monkeypatch, slides)
+    load = Loader(Recipe(64, 1.0, stain), 'tiles')
+    results = ordered_map(load, jobs, 2, 3, load.stop)
+    if stain is None:
+        next(results)
+    else:
+        threading.Timer(0.5, load.stop).start()
+        with pytest.raises(StoppedError):
+            next(results)
+    results.close()
+    time.sleep(0.2)  # the thread that reads on is at its last block
+    reads = sum(slide.reads for slide in slides.values())
+    time.sleep(0.3)
+    assert sum(slide.reads for slide in slides.values()) == reads
+    assert all(slide.reads < 16 for slide in slides.values())
+
+
 MEASURE = """
 import json, resource, sys
+from mmseg_ftu.inference import loader
 from mmseg_ftu.inference.jobs import list_jobs
 from mmseg_ftu.inference.loader import Loader
 from mmseg_ftu.io.sources import ArraySource

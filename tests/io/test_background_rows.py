@@ -24,16 +24,17 @@ def test_rows_are_there_when_they_are_waited_for():
     rows.stop()
 
 
-def test_an_error_is_raised_to_those_who_wait_for_what_is_missing():
+def test_an_error_is_raised_to_those_who_wait():
+    """Also for what is there: who works on it would work in vain."""
+
     def steps():
         yield 3
         raise OSError('the disk is gone')
 
     rows = BackgroundRows(steps())
-    for _ in range(2):
+    for wanted in (4, 4, 3):
         with pytest.raises(OSError, match='the disk is gone'):
-            rows.wait(4)
-    rows.wait(3)
+            rows.wait(wanted)
 
 
 def test_too_few_rows_are_said():

@@ -27,6 +27,22 @@ def test_what_a_function_raises_is_raised_at_its_turn():
         next(results)
 
 
+def test_who_forgets_the_results_stops_the_work():
+    stopped = threading.Event()
+    results = ordered_map(
+        lambda i: i == 0 or stopped.wait(60), range(4), 2, 3, stopped.set
+    )
+    assert next(results)
+    results.close()  # ends, as the others do now
+    assert stopped.is_set()
+
+
+def test_work_that_comes_to_its_end_is_not_stopped():
+    told = []
+    assert [*ordered_map(abs, [1, -2], stop=lambda: told.append(1))] == [1, 2]
+    assert told == []
+
+
 @pytest.mark.parametrize('workers', [0, 1, 3])
 def test_items_come_with_their_results_and_a_bar(capfd, workers):
     items = [*'abcdef']

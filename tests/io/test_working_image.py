@@ -1,3 +1,4 @@
+import errno
 import gc
 import threading
 import weakref
@@ -174,6 +175,20 @@ def test_closing_ends_the_filling(tmp_path):
     source.may_go_on.set()
     working.close()
     assert source.is_closed
+
+
+def test_a_full_disk_does_not_keep_it_from_closing(tmp_path, monkeypatch):
+    working = WorkingImage((600, 700), tmp_path)
+    file = working._file
+
+    class Full:
+        def close(self):
+            file.close()
+            raise OSError(errno.ENOSPC, 'No space left on device')
+
+    monkeypatch.setattr(working, '_file', Full())
+    working.close()
+    assert file.closed
 
 
 def test_a_block_is_noted_when_it_is_filled(tmp_path):
