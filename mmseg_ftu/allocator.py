@@ -9,11 +9,15 @@ import ctypes
 import os
 import sys
 
-OFF = 'MMSEG_FTU_KEEP_MEMORY'  # set to 0 to leave glibc as it is
+SETTING = 'MMSEG_FTU_KEEP_MEMORY'
+ON, OFF = ('', '1', 'true', 'yes', 'on'), ('0', 'false', 'no', 'off')
 #: Who sets one of these has decided for himself.
-OF_USERS = ('MALLOC_MMAP_THRESHOLD_', 'MALLOC_TRIM_THRESHOLD_', 'MALLOC_TOP_PAD_')
+OF_USERS = (
+    *('MALLOC_MMAP_THRESHOLD_', 'MALLOC_TRIM_THRESHOLD_', 'MALLOC_TOP_PAD_'),
+    *('MALLOC_MMAP_MAX_', 'MALLOC_ARENA_MAX'),
+)
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # numbers of mallopt, from malloc.h
-LARGEST_KEPT = 1 << 30  # bytes of one piece of memory
+LARGEST_KEPT = (1 << 30, 1 << 25)  # bytes of a piece; older versions refuse the first
 
 
 def keep_freed_memory() -> bool:
@@ -26,7 +30,7 @@ def keep_freed_memory() -> bool:
     Returns:
         Whether it was told.
     """
-    if sys.platform != 'linux' or os.environ.get(OFF) == '0':
+    if sys.platform != 'linux' or not _is_wanted(os.environ.get(SETTING, '')):
         return False
     if any(name in os.environ for name in OF_USERS):
         return False
@@ -38,6 +42,16 @@ def keep_freed_memory() -> bool:
     if not hasattr(process, 'gnu_get_libc_version'):
         return False
     return bool(
-        process.mallopt(MMAP_THRESHOLD, LARGEST_KEPT)
+        any(process.mallopt(MMAP_THRESHOLD, size) for size in LARGEST_KEPT)
         and process.mallopt(TRIM_THRESHOLD, -1)  # never
     )
+
+
+def _is_wanted(value: str) -> bool:
+    """Tell what the user's setting says; a word that says nothing is named."""
+    word = value.strip().lower()
+    if word not in (*ON, *OFF):
+        print(
+            f'note: {SETTING}={value} is neither 0 nor 1; 1 is taken', file=sys.stderr
+        )
+    return word not in OFF

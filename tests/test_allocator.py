@@ -45,12 +45,45 @@ def test_pages_are_touched_once():
     [
         {'MALLOC_TRIM_THRESHOLD_': '100000'},
         {'MALLOC_MMAP_THRESHOLD_': '100000'},
+        {'MALLOC_ARENA_MAX': '2'},
         {'GLIBC_TUNABLES': 'glibc.malloc.trim_threshold=100000'},
     ],
     ids=lambda variables: next(iter(variables)),
 )
 def test_the_users_own_settings_stay(variables):
     assert run(FAULTS, **variables)[0] == 'False'
+
+
+@pytest.mark.parametrize('value', ['0', 'off', 'False', ' no '])
+def test_users_turn_it_off(monkeypatch, value):
+    monkeypatch.setenv(allocator.SETTING, value)
+    assert not allocator.keep_freed_memory()
+
+
+@linux
+def test_a_setting_that_says_nothing_is_named(monkeypatch, capsys):
+    monkeypatch.setenv(allocator.SETTING, 'nein')
+    monkeypatch.setattr(allocator.ctypes, 'CDLL', lambda name: None)  # no glibc
+    assert not allocator.keep_freed_memory()
+    assert 'MMSEG_FTU_KEEP_MEMORY=nein is neither 0 nor 1' in capsys.readouterr().err
+
+
+@linux
+def test_a_glibc_that_refuses_large_pieces_keeps_smaller_ones(monkeypatch):
+    asked = []
+
+    class Older:
+        gnu_get_libc_version = None
+
+        def mallopt(self, number, value):
+            asked.append((number, value))
+            return value <= 1 << 25
+
+    for name in allocator.OF_USERS:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(allocator.ctypes, 'CDLL', lambda name: Older())
+    assert allocator.keep_freed_memory()
+    assert asked == [(-3, 1 << 30), (-3, 1 << 25), (-1, -1)]
 
 
 def test_another_allocator_stays(monkeypatch):
