@@ -6,11 +6,12 @@ They run in the order of `BENCHMARKS`, the most important first, each as long as
 expected to end within the minutes that are left; the others are listed as left out, and
 one that takes far longer than expected is ended. The folder gets ``bench.md``, a page
 with the machine, its versions and settings and all tables, and ``bench.json`` with the
-same and each ratio as numbers. Both are written anew after each benchmark. Ends with
-exit code 1 if one failed.
+same and each ratio as numbers. Both are written anew after each benchmark; those of an
+earlier run are renamed. Ends with exit code 1 if one failed.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import signal
@@ -24,8 +25,11 @@ from pathlib import Path
 from machine import describe_machine
 from result_tables import ratios_of, read_rows
 
+from mmseg_ftu.io.own_files import set_aside
+
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get('MMSEG_FTU_DATA', ROOT.parent / 'shared' / 'data'))
+RESULTS = ('bench.md', 'bench.json')
 PATIENCE = 2  # times the minutes that a benchmark is expected to take
 KEPT = {  # glibc keeps freed memory then
     'MALLOC_MMAP_THRESHOLD_': str(2**32),
@@ -125,8 +129,41 @@ def main() -> int:
     add('--minutes', type=float, default=60)
     add('--out', type=Path, default=Path('bench'), help='folder to write')
     add('--only', nargs='+', choices=names, metavar='NAME', help=', '.join(names))
-    add('--python', nargs='+', default=[], metavar='NAME=PATH', help='see slides.py')
+    peer = dict(type=resolved, metavar='NAME=PATH', help='see slides.py')
+    add('--python', nargs='+', default=[], **peer)
     args = parser.parse_args()
+    if not 0 < args.minutes < float('inf'):
+        parser.error(f'--minutes {args.minutes:g}: give a number above 0')
+    try:
+        keep_earlier(args.out)
+    except OSError as error:
+        parser.error(f'--out: {error}')
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        return run_all(args)
+    except KeyboardInterrupt:
+        print(f'stopped; what was done is in {args.out}', file=sys.stderr)
+        return 130
+
+
+def resolved(text: str) -> str:
+    """Return NAME=PATH with a whole path, since scripts run elsewhere."""
+    name, _, path = text.partition('=')
+    if not Path(path).is_file():
+        raise argparse.ArgumentTypeError(f'{text}: there is no such file')
+    return f'{name}={Path(path).absolute()}'  # a link of an environment stays a link
+
+
+def keep_earlier(folder: Path) -> None:
+    """Rename results that are there, so that nothing of anybody is replaced."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in RESULTS:
+        if (folder / name).exists():
+            print(f'{folder / name} is kept as {set_aside(folder, name, "earlier")}')
+
+
+def run_all(args: argparse.Namespace) -> int:
+    """Run the benchmarks that were asked for, one after the other."""
     end = time.monotonic() + 60 * args.minutes
     machine, runs = describe_machine(), []
     for benchmark in BENCHMARKS:
@@ -176,20 +213,30 @@ def run_command(
     try:
         output, errors = child.communicate(timeout=limit)
     except subprocess.TimeoutExpired:
-        os.killpg(child.pid, signal.SIGKILL)  # with the processes that it started
+        end_group(child)
         return f'ended after {limit / 60:.0f} minutes', child.communicate()[0]
+    except BaseException:  # Ctrl-C reaches this process alone
+        end_group(child)
+        raise
     if child.returncode:
         last = (errors.strip().splitlines() or ['no message'])[-1]
         return f'failed with exit code {child.returncode}: {last}', output
     return 'done', output
 
 
+def end_group(child: subprocess.Popen) -> None:
+    """End a script with the processes that it started."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
+
+
 def write(folder: Path, machine: dict[str, str], runs: list[Run]) -> None:
     """Write the page and the numbers."""
     folder.mkdir(parents=True, exist_ok=True)
     found = dict(machine=machine, runs=[asdict(run) for run in runs])
-    (folder / 'bench.json').write_text(json.dumps(found, indent=2) + '\n')
-    (folder / 'bench.md').write_text('\n'.join(page(machine, runs)) + '\n')
+    texts = '\n'.join(page(machine, runs)), json.dumps(found, indent=2)
+    for name, text in zip(RESULTS, texts, strict=True):
+        (folder / name).write_text(text + '\n')
 
 
 def page(machine: dict[str, str], runs: list[Run]) -> Iterator[str]:

@@ -95,7 +95,9 @@ def make_job(args: argparse.Namespace, work: Path) -> dict:
     record = work / f'network_{args.pixel_size}_{args.steps}.json'
     if not (slide.is_file() and record.is_file()):
         piece = tissue(REAL)
-        write_slide(slide, piece, args.side)
+        part = slide.with_name(f'part_{slide.name}')  # a killed run leaves that
+        write_slide(part, piece, args.side)
+        part.replace(slide)
         cfg, weights = teach(piece, args.pixel_size, args.steps)
         record.write_text(json.dumps(write_network(work, cfg, weights)))
     names = 'side', 'pixel_size', 'tile', 'overlap', 'batch', 'threads', 'workers'

@@ -212,12 +212,18 @@ def mark_picture(png: bytes) -> bytes:
     return png[:PNG_HEADER] + chunk + png[PNG_HEADER:]
 
 
-def set_aside(folder: Path, name: str) -> str:
-    """Rename a result that somebody may have edited; returns the new name."""
-    number, new = 1, f'{name}.changed'
+def set_aside(folder: Path, name: str, why: str = 'changed') -> str:
+    """Rename a result that somebody may have edited; returns the new name.
+
+    Args:
+        folder: Where it lies.
+        name: Its name.
+        why: What is added to it, with a number where that name is taken.
+    """
+    number, new = 1, f'{name}.{why}'
     while (folder / new).exists() or (folder / new).is_symlink():
         number += 1
-        new = f'{name}.changed{number}'
+        new = f'{name}.{why}{number}'
     (folder / name).rename(folder / new)
     return new
 

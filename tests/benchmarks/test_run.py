@@ -1,4 +1,8 @@
 import json
+import signal
+import subprocess
+import sys
+import threading
 import time
 from pathlib import Path
 
@@ -47,6 +51,69 @@ def test_status_of_a_script(tmp_path, code, limit, status, output):
     found = run.run_command([str(script)], limit)
     assert found[0].startswith(status)
     assert found[1] in (output, '')  # a busy machine may not come to print
+
+
+def start(tmp_path, *words):
+    command = [sys.executable, str(ROOT / 'benchmarks' / 'run.py'), *words]
+    command += ['--out', str(tmp_path / 'out')]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+@pytest.mark.parametrize(
+    ('words', 'message'),
+    [
+        (['--minutes', '0'], '--minutes 0: give a number above 0'),
+        (['--minutes', 'nan'], '--minutes nan: give a number above 0'),
+        (['--python', 'lazyslide=/no'], 'lazyslide=/no: there is no such file'),
+        ([], '--out: [Errno 17] File exists: '),
+    ],
+)
+def test_faulty_arguments_are_named_before_the_work(tmp_path, words, message):
+    if not words:
+        (tmp_path / 'out').write_text('mine')
+    child = start(tmp_path, *words)
+    assert message in child.communicate()[1].decode()
+    assert child.returncode == 2
+
+
+def test_results_that_are_there_are_kept(tmp_path, monkeypatch, capsys):
+    (tmp_path / 'bench.md').write_text('my notes')
+    monkeypatch.setattr(run, 'run_all', lambda args: run.write(args.out, {}, []) or 0)
+    monkeypatch.setattr('sys.argv', ['run.py', '--out', str(tmp_path)])
+    monkeypatch.setattr(run.signal, 'signal', lambda *_: None)
+    for _ in range(2):
+        assert run.main() == 0
+    assert 'bench.md is kept as bench.md.earlier2' in capsys.readouterr().out
+    assert (tmp_path / 'bench.md.earlier').read_text() == 'my notes'
+    assert (tmp_path / 'bench.md.earlier2').is_file()
+
+
+def test_ctrl_c_ends_the_script_too(monkeypatch, tmp_path):
+    script, noted = tmp_path / 'script.py', tmp_path / 'process'
+    script.write_text(
+        f'import os, time; open({str(noted)!r}, "w").write(str(os.getpid()) + " ")\n'
+        'time.sleep(60)'
+    )
+
+    def interrupt():
+        while not (noted.is_file() and noted.read_text().endswith(' ')):
+            time.sleep(0.05)
+        signal.raise_signal(signal.SIGINT)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    with pytest.raises(KeyboardInterrupt):
+        run.run_command([str(script)], 60)
+    process = int(noted.read_text())
+    deadline = time.monotonic() + 20
+    while is_alive(process) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not is_alive(process)
+
+
+def is_alive(process: int) -> bool:
+    """Tell whether a process runs; one that is ended but not waited for does not."""
+    status = Path(f'/proc/{process}/stat')
+    return status.is_file() and status.read_text().split()[2] != 'Z'
 
 
 def test_settings_reach_the_script_and_the_page(tmp_path):
