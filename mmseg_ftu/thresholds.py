@@ -124,12 +124,11 @@ def check_thresholds(thresholds: Mapping[str, Any]) -> None:
     for source, table in thresholds.items():
         entries = table if isinstance(table, Mapping) else {'': table}
         for organ, value in entries.items():
+            place = f'{source} {organ}'.strip()
             if isinstance(value, bool) or not isinstance(value, int | float):
-                raise ValueError(
-                    f'threshold of {source} {organ}: {value!r}, not a number'
-                )
+                raise ValueError(f'threshold of {place}: {value!r}, not a number')
             if not 0 <= value <= 1:
-                raise ValueError(f'threshold of {source} {organ}: {value} not in 0..1')
+                raise ValueError(f'threshold of {place}: {value} is not in 0..1')
 
 
 def load_thresholds(path: str | Path) -> dict[str, Any]:

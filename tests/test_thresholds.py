@@ -45,7 +45,7 @@ def test_missing_entry_is_named(table):
 @pytest.mark.parametrize(
     ('table', 'message'),
     [
-        ({'HPA': 1.5}, 'not in 0..1'),
+        ({'HPA': 1.5}, 'is not in 0..1'),
         ({'HPA': {'lung': -0.1}}, 'threshold of HPA lung'),
         ({'HPA': {'lung': '0.1'}}, 'not a number'),
         ({'default': True}, 'not a number'),
@@ -82,8 +82,8 @@ def test_both_kinds_of_files(tmp_path, text):
         ('[0.5]', 't.json: holds no table; expected'),
         ('{}', 't.json: holds no table'),
         ('{"thresholds": 0.5}', 't.json: holds no table'),
-        ('{"HPA": {"lung": 2}}', 't.json: threshold of HPA lung: 2 not in 0..1'),
-        ('{"HPA": {"lung": NaN}}', 't.json: threshold of HPA lung: nan not in 0..1'),
+        ('{"HPA": {"lung": 2}}', 't.json: threshold of HPA lung: 2 is not in 0..1'),
+        ('{"HPA": {"lung": NaN}}', 't.json: threshold of HPA lung: nan is not in 0..1'),
         ('{"layout": 2, "thresholds": {"HPA": 1}}', 'has the layout 2, this version'),
     ],
 )

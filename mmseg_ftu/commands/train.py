@@ -7,7 +7,7 @@ from typing import Any
 from mmseg_ftu.commands.cfg_options import add_cfg_options, take_cfg_options
 from mmseg_ftu.commands.launcher import add_launcher
 
-STOPPED = 'stopped; --resume goes on from the last checkpoint'
+STOPPED = 'stopped; --resume goes on from the last checkpoint, if one was saved'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

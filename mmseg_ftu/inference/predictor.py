@@ -175,6 +175,8 @@ class FTUPredictor:
             raise ValueError(f'size={size}: give {LARGEST_SIZE} px at most')
         _check_positive(size=size, training_pixel_size=training_pixel_size, tile=tile)
         device = device or get_device()
+        if batch_size is None:
+            batch_size = 1 if device.startswith('cpu') else 8
         self.network = Network(
             cfg,
             checkpoints,
@@ -183,7 +185,7 @@ class FTUPredictor:
             scales or settings.get('scales', (1.0,)),
             device,
             amp,
-            (1 if device == 'cpu' else 8) if batch_size is None else batch_size,
+            batch_size,
             compile,
         )
         self.recipe = recipe_of(

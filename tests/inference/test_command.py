@@ -214,7 +214,7 @@ def test_masks_only_and_empty_names(constant_models, tmp_path):
     ('options', 'message'),
     [
         (dict(threshold=0.5, thresholds='a.json'), 'give one of them'),
-        (dict(threshold=1.5), '1.5 not in 0..1'),
+        (dict(threshold=1.5), '1.5 is not in 0..1'),
         (dict(thresholds='nowhere.json'), r'nowhere\.json'),
         (dict(fold=1), '--fold is for prepared folders'),
         (dict(save=['films']), 'films.*choose from'),
