@@ -13,7 +13,7 @@ image and its probabilities of 5120 px a side, 537 instead of 47 for 10240 px.
 import tempfile
 import threading
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import cv2
@@ -42,6 +42,7 @@ class WorkingImage:
 
     def __init__(self, shape: tuple[int, int], folder: Path | None = None) -> None:
         self.shape, self.levels = shape, [shape]
+        self._folder = folder or Path(tempfile.gettempdir())
         self._file = tempfile.TemporaryFile(  # noqa: SIM115 lives as long as this
             dir=folder, prefix='.working-'
         )
@@ -84,7 +85,7 @@ class WorkingImage:
 
     def write(self, top: int, left: int, block: np.ndarray) -> None:
         """Store a block ``(h, w, 3)`` uint8."""
-        with self._lock:
+        with self._use():
             for y, row in enumerate(np.ascontiguousarray(block), start=top):
                 self._file.seek((y * self.shape[1] + left) * 3)
                 self._file.write(row.data)
@@ -96,11 +97,21 @@ class WorkingImage:
         if self._filling:
             self._filling.wait(top + height)
         out = np.empty((height, width, 3), np.uint8)
-        with self._lock:
+        with self._use():
             for y, row in enumerate(out, start=top):
                 self._file.seek((y * self.shape[1] + left) * 3)
                 self._file.readinto(row.data)
         return out
+
+    @contextmanager
+    def _use(self) -> Iterator[None]:
+        """Let one thread use the file; name its folder where that fails."""
+        with self._lock:
+            try:
+                yield
+            except OSError as error:  # of a full disk, also when what waits is written
+                place = str(self._folder)
+                raise OSError(error.errno, error.strerror, place) from error
 
     def close(self) -> None:
         """Remove the file; where it is still being filled, that ends."""

@@ -177,16 +177,21 @@ def test_closing_ends_the_filling(tmp_path):
     assert source.is_closed
 
 
-def test_a_full_disk_does_not_keep_it_from_closing(tmp_path, monkeypatch):
+def test_a_full_disk_is_named_and_does_not_keep_it_from_closing(tmp_path, monkeypatch):
     working = WorkingImage((600, 700), tmp_path)
     file = working._file
 
     class Full:
+        def seek(self, place):
+            raise OSError(errno.ENOSPC, 'No space left on device')
+
         def close(self):
             file.close()
             raise OSError(errno.ENOSPC, 'No space left on device')
 
     monkeypatch.setattr(working, '_file', Full())
+    with pytest.raises(OSError, match=f"No space left on device: '{tmp_path}'"):
+        working.fill(ArraySource(noise(600, 700)))
     working.close()
     assert file.closed
 
