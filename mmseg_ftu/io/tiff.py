@@ -199,24 +199,27 @@ def check_segments(series: tifffile.TiffPageSeries, file_size: int) -> None:
 def is_cut_off(page: tifffile.TiffPage, data: bytes) -> bool:
     """Tell whether the JPEG data of a tile or strip lack their end.
 
-    Decoders fill the rest with grey and say nothing.
+    Decoders fill the rest with grey and say nothing. Within the data of an image the
+    two bytes of the end cannot occur.
 
     Args:
         page: The page, or the first one of its kind.
-        data: All of the data, or the last bytes. Writers may pad them with zeros.
+        data: All of the data; what follows their end does not count.
     """
-    is_jpeg = _name(page.compression) == 'JPEG'
-    return is_jpeg and not data.rstrip(b'\0').endswith(END_OF_JPEG)
+    return _name(page.compression) == 'JPEG' and END_OF_JPEG not in data
 
 
 def _check_jpeg_ends(series: tifffile.TiffPageSeries, file: tifffile.TiffFile) -> None:
-    if _name(series.keyframe.compression) != 'JPEG':
+    key = series.keyframe
+    if _name(key.compression) != 'JPEG':
         return
     for page in pages_of(series):
         for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True):
-            last = min(count, 64)
-            file.filehandle.seek(offset + count - last)
-            if is_cut_off(series.keyframe, file.filehandle.read(last)):
+            for last in (min(count, 64), count):  # nearly always the first tells
+                file.filehandle.seek(offset + count - last)
+                if not is_cut_off(key, file.filehandle.read(last)):
+                    break
+            else:
                 raise RefusedError('has JPEG data that are cut off; fetch it again')
 
 
