@@ -1,8 +1,6 @@
 import json
-import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -95,12 +93,12 @@ def test_ctrl_c_ends_the_script_too(monkeypatch, tmp_path):
         'time.sleep(60)'
     )
 
-    def interrupt():
+    def interrupt(child, timeout=None):
         while not (noted.is_file() and noted.read_text().endswith(' ')):
             time.sleep(0.05)
-        signal.raise_signal(signal.SIGINT)
+        raise KeyboardInterrupt
 
-    threading.Thread(target=interrupt, daemon=True).start()
+    monkeypatch.setattr(subprocess.Popen, 'communicate', interrupt)
     with pytest.raises(KeyboardInterrupt):
         run.run_command([str(script)], 60)
     process = int(noted.read_text())

@@ -96,7 +96,7 @@ def test_what_does_not_go_together_is_refused(file):
     cfg = Config.fromfile(CONFIGS[0])
     with pytest.raises(ValueError, match=r't\.json and .*thresholds=b\.json: give one'):
         thresholds_of(cfg, file, {'test_evaluator.thresholds': 'b.json'})
-    with pytest.raises(ValueError, match=r'threshold of HPA lung: 2 not in 0\.\.1'):
+    with pytest.raises(ValueError, match=r'threshold of HPA lung: 2 is not in 0\.\.1'):
         thresholds_of(cfg, file, {LUNG: 2})
     cfg.test_evaluator = dict(type='IoUMetric')
     with pytest.raises(ValueError, match='holds no FTUDiceMetric'):
