@@ -51,10 +51,14 @@ def fill(page: str, bench: Mapping[str, Any]) -> str:
     """
     if not BLOCK.search(page):
         raise ValueError('the page has no <!-- bench: NAME --> ... <!-- end -->')
-    runs = {run['name']: run for run in bench['runs']}
+    try:
+        machine = bench['machine']
+        runs = {run['name']: dict(run) for run in bench['runs']}
+    except (KeyError, TypeError) as error:
+        raise ValueError('this is not a bench.json of run.py') from error
 
     def replace(found: re.Match[str]) -> str:
-        lines = '\n'.join(block(found[2], bench['machine'], runs)).strip('\n')
+        lines = '\n'.join(block(found[2], machine, runs)).strip('\n')
         lines = re.sub(r'\n{3,}', '\n\n', lines)
         return f'{found[1]}\n{lines}\n\n{found[3]}'
 

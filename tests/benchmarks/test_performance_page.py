@@ -1,5 +1,8 @@
+import json
+
 import pytest
-from performance_page import fill
+from performance_page import NUMBERS, fill
+from performance_page import PAGE as COMMITTED
 
 PAGE = """# Page
 
@@ -76,3 +79,15 @@ def test_a_filled_page_stays_as_it_is():
 def test_what_cannot_be_filled_is_refused(page, message):
     with pytest.raises(ValueError, match=message):
         fill(page, BENCH)
+
+
+def test_the_committed_page_shows_the_committed_numbers():
+    if not NUMBERS.is_file():
+        pytest.skip('no run of all benchmarks is committed yet')
+    page = COMMITTED.read_text()
+    assert fill(page, json.loads(NUMBERS.read_text())) == page
+
+
+def test_numbers_of_another_kind_are_refused():
+    with pytest.raises(ValueError, match=r'not a bench\.json of run\.py'):
+        fill(PAGE, dict(runs=[dict(name='one, memory kept')]))
