@@ -142,17 +142,33 @@ def from_smp(kind: str, encoder: str, **kwargs) -> nn.Module:
     return Logits(network)
 
 
+def deeplab_smp(encoder: str) -> nn.Module:
+    return from_smp('DeepLabV3Plus', encoder, encoder_output_stride=16)
+
+
 def coat_lite_small(backbone: nn.Module) -> nn.Module:
     cfg = config_model('coat_daformer').decode_head
     cfg.in_channels = list(resolve_arch('lite_small')['embed_dims'])
     return Network(backbone, MODELS.build(cfg))
 
 
+def mmseg_deeplab(name: str) -> nn.Module:
+    """Build mmseg's own head with the arguments of our config."""
+    cfg = config_model(name).decode_head
+    return MODELS.build(dict(cfg, type='DepthwiseSeparableASPPHead'))
+
+
+def light_deeplab(name: str) -> nn.Module:
+    """Build our model with the lighter decoder."""
+    model = config_model(name)
+    head = MODELS.build(dict(model.decode_head, light=True))
+    return Network(MODELS.build(model.backbone), head)
+
+
 def resnet_mmseg() -> nn.Module:
-    """Build mmseg's own ResNet with the head of our config, as its users would."""
+    """Build mmseg's own ResNet and head, as its users would."""
     dilated = dict(strides=(1, 2, 2, 1), dilations=(1, 1, 1, 2))
-    head = MODELS.build(config_model('r101_dlv3plus').decode_head)
-    return Network(MMSegResNet(101, **dilated), head)
+    return Network(MMSegResNet(101, **dilated), mmseg_deeplab('r101_dlv3plus'))
 
 
 def efficientnet_timm() -> nn.Module:
@@ -162,8 +178,7 @@ def efficientnet_timm() -> nn.Module:
         out_indices=(1, 2, 3, 4),
         output_stride=16,
     )
-    head = MODELS.build(config_model('enetb5_dlv3plus').decode_head)
-    return Network(backbone, head)
+    return Network(backbone, mmseg_deeplab('enetb5_dlv3plus'))
 
 
 def pvtv2_timm() -> nn.Module:
@@ -171,9 +186,7 @@ def pvtv2_timm() -> nn.Module:
     return Network(backbone, MODELS.build(config_model('pvtv2_daformer').decode_head))
 
 
-# model -> contestant -> builder; ours first. smp's DeepLabv3+ has a lighter decoder
-# than mmseg's, which ours is: 1 x 1 in place of 3 x 3 after the ASPP, one separable
-# convolution in place of two.
+# model -> contestant -> builder; ours first
 Builder = Callable[[int], nn.Module]
 GROUPS: dict[str, dict[str, Builder]] = {
     'MiT-B2 + SegFormer head': {
@@ -206,16 +219,16 @@ GROUPS: dict[str, dict[str, Builder]] = {
     'EfficientNet-B5 + DeepLabv3+': {
         'ours': lambda size: ours('enetb5_dlv3plus'),
         'timm + mmseg head': lambda size: efficientnet_timm(),
-        'smp': lambda size: from_smp(
-            'DeepLabV3Plus', 'tu-efficientnet_b5', encoder_output_stride=16
-        ),
+        'smp, lighter decoder': lambda size: deeplab_smp('tu-efficientnet_b5'),
     },
     'ResNet-101 + DeepLabv3+': {
         'ours': lambda size: ours('r101_dlv3plus'),
         'mmseg': lambda size: resnet_mmseg(),
-        'smp': lambda size: from_smp(
-            'DeepLabV3Plus', 'resnet101', encoder_output_stride=16
-        ),
+        'smp, lighter decoder': lambda size: deeplab_smp('resnet101'),
+    },
+    'ResNet-101 + light DeepLabv3+': {
+        'ours': lambda size: light_deeplab('r101_dlv3plus'),
+        'smp': lambda size: deeplab_smp('resnet101'),
     },
 }
 

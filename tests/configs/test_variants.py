@@ -17,6 +17,7 @@ NAMES = [
     'convnext_small_daformer_switch',
     'efficientnet_lite0_unet_switch',
     'pvtv2_b4_conv3x3_switch',
+    'r101_light_dlv3plus_switch',
     'segformer_b4_960',
 ]
 

@@ -13,7 +13,7 @@ model = dict(
         ),
     ),
     decode_head=dict(
-        type='DepthwiseSeparableASPPHead',
+        type='DeepLabV3PlusHead',
         in_channels=stage_channels[-1],
         in_index=3,
         channels=256,

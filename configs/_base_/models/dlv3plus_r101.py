@@ -10,7 +10,7 @@ model = dict(
         init_cfg=dict(type='Pretrained', checkpoint='timm://resnet101.tv_in1k'),
     ),
     decode_head=dict(
-        type='DepthwiseSeparableASPPHead',
+        type='DeepLabV3PlusHead',
         in_channels=stage_channels[-1],
         in_index=3,
         channels=256,

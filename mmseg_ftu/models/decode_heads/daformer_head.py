@@ -28,6 +28,8 @@ from mmseg.models.decode_heads.sep_aspp_head import DepthwiseSeparableASPPModule
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from mmseg_ftu.models.ops.depthwise_conv import speed_up
+
 OPTIONS = {
     'embed': ('mlp', 'conv'),
     'upsample': ('bilinear', 'mix'),
@@ -114,6 +116,7 @@ class DAFormerHead(BaseDecodeHead):
             norm_cfg=self.norm_cfg,
             act_cfg=self.act_cfg,
         )
+        speed_up(aspp)
         return aspp
 
     def _conv(self, in_channels: int, out_channels: int, size: int) -> ConvModule:

@@ -1,13 +1,15 @@
-"""Depthwise convolutions whose gradients are fast on CPUs.
+"""Depthwise convolutions that are fast on CPUs.
 
-The forward pass is torch's. Its backward pass is slow in two cases, by what oneDNN has
-fast code for (``benchmarks/depthwise.py``):
+torch's are slow in three cases, by what oneDNN has fast code for
+(``benchmarks/depthwise.py``):
 
 * the gradient of kernels wider than 3. Here the kernel is cut into columns of three,
   and each is a convolution of its own on a shifted input;
-* the gradient of the input in bfloat16 with a stride. Here that is computed in float32.
+* the gradient of the input in bfloat16 with a stride. Here that is computed in float32;
+* dilated kernels: their gradients, and far taps in the forward pass, too. Here the map
+  is split into phases, on which they are plain kernels (`phases`).
 
-EfficientNet, ConvNeXt and CoaT have such kernels.
+EfficientNet, ConvNeXt and CoaT have such kernels, and heads with an ASPP.
 """
 
 from collections.abc import Sequence
@@ -18,9 +20,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmseg_ftu.models.mirrored_padding import is_traced
+from mmseg_ftu.models.ops import phases
 from mmseg_ftu.models.ops.first_derivative_only import first_derivative_only
 
 FAST_WIDTH = 3  # of kernels whose gradient oneDNN computes fast
+FAST_REACH = 4  # px from the middle of a dilated kernel, of a fast forward pass
 
 
 def conv2d(
@@ -32,7 +36,7 @@ def conv2d(
     dilation: Sequence[int] = (1, 1),
     groups: int = 1,
 ) -> Tensor:
-    """Do what ``torch.nn.functional.conv2d`` does, in training on a CPU faster.
+    """Do what ``torch.nn.functional.conv2d`` does, on a CPU faster.
 
     Args:
         x: ``(N, C, H, W)`` or ``(C, H, W)``.
@@ -43,8 +47,12 @@ def conv2d(
         dilation: Vertical, horizontal.
         groups: As torch's; only C groups of one channel are faster.
     """
+    if not _is_depthwise_on_cpu(x, weight, groups):
+        return F.conv2d(x, weight, bias, stride, padding, dilation, groups)
     dtype = autocast_dtype(x)
-    if not _is_slow_in_torch(x, weight, dtype, stride, groups):
+    if _is_slow_dilated(x, weight, stride, padding, dilation):
+        return _by_phases(x.to(dtype), weight, bias, dilation)
+    if not _has_slow_gradient(weight, dtype, stride):
         return F.conv2d(x, weight, bias, stride, padding, dilation, groups)
     out: Tensor = _DepthwiseConv.apply(
         x.to(dtype),
@@ -64,19 +72,80 @@ def autocast_dtype(x: Tensor) -> torch.dtype:
     return torch.get_autocast_dtype('cpu')
 
 
-def _is_slow_in_torch(
-    x: Tensor, weight: Tensor, dtype: torch.dtype, stride: Sequence[int], groups: int
-) -> bool:
+def _is_depthwise_on_cpu(x: Tensor, weight: Tensor, groups: int) -> bool:
     if torch.compiler.is_compiling() or is_traced():
         return False
     is_depthwise = weight.shape[1] == 1 < groups == len(weight)
-    if not is_depthwise or x.device.type != 'cpu' or x.ndim != 4:
-        return False
+    return is_depthwise and x.device.type == 'cpu' and x.ndim == 4
+
+
+def _has_slow_gradient(
+    weight: Tensor, dtype: torch.dtype, stride: Sequence[int]
+) -> bool:
     if not torch.is_grad_enabled():
         return False
     if max(stride) > 1:
         return dtype == torch.bfloat16
     return weight.shape[-1] > FAST_WIDTH
+
+
+def _is_slow_dilated(
+    x: Tensor,
+    weight: Tensor,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+) -> bool:
+    """Tell whether a kernel is dilated, keeps the size of the map, and is slow."""
+    if max(dilation) == 1 or max(stride) > 1 or x.numel() == 0:
+        return False
+    taps = weight.shape[2:]
+    reach = [n // 2 * step for n, step in zip(taps, dilation, strict=True)]
+    if list(padding) != reach or not all(n % 2 for n in taps):
+        return False
+    return torch.is_grad_enabled() or max(reach) > FAST_REACH
+
+
+def _by_phases(
+    x: Tensor, weight: Tensor, bias: Tensor | None, dilation: Sequence[int]
+) -> Tensor:
+    """Compute a dilated convolution that keeps the size of the map, as a plain one."""
+    layout = torch.contiguous_format
+    if x.is_contiguous(memory_format=torch.channels_last):
+        layout = torch.channels_last
+    height, width = x.shape[2:]
+    weight, vertical = _drop_far_taps(weight, 2, dilation[0], height)
+    weight, horizontal = _drop_far_taps(weight, 3, dilation[1], width)
+    steps, taps = (vertical, horizontal), (weight.shape[2], weight.shape[3])
+    out = conv2d(
+        phases.split(x, steps, taps),
+        weight,
+        bias,
+        padding=[n // 2 for n in taps],
+        groups=len(weight),
+    )
+    out = phases.join(out, steps, (height, width))
+    return out.contiguous(memory_format=layout)
+
+
+def _drop_far_taps(
+    weight: Tensor, axis: int, step: int, side: int
+) -> tuple[Tensor, int]:
+    """Leave out the taps of kernels that fall outside of a map wherever they stand.
+
+    Args:
+        weight: ``(C, 1, kh, kw)``.
+        axis: Along which taps are left out.
+        step: px between taps.
+        side: Of the map, px.
+
+    Returns:
+        The kernels, and px between their taps: 1 where only the middle one is left.
+    """
+    middle = weight.shape[axis] // 2
+    near = min(middle, (side - 1) // step)
+    weight = weight.narrow(axis, middle - near, 2 * near + 1)
+    return weight, step if near else 1
 
 
 class Convolution(nn.Conv2d):
@@ -90,7 +159,7 @@ class Convolution(nn.Conv2d):
 
 
 def speed_up(net: nn.Module) -> None:
-    """Let the depthwise convolutions of a network train faster; names stay."""
+    """Let the depthwise convolutions of a network run faster; names stay."""
     for module in net.modules():
         if (
             type(module) is nn.Conv2d

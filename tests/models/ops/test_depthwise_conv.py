@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from mmseg_ftu.models.ops import phases
 from mmseg_ftu.models.ops.depthwise_conv import (
     Convolution,
     conv2d,
@@ -156,3 +157,98 @@ def test_a_changed_network_is_traced_and_compiled_as_torchs():
     traced = torch.jit.trace(net, x)
     torch.testing.assert_close(traced(x), net(x))
     assert 'PythonOp' not in str(traced.inlined_graph)
+
+
+SAME = [  # kernel, dilation: the padding keeps the size
+    ((3, 3), (6, 6)),
+    ((3, 3), (2, 1)),
+    ((5, 5), (2, 2)),
+    ((7, 3), (1, 12)),
+    ((3, 3), (18, 18)),  # more than the map, less than it
+    ((3, 5), (24, 30)),  # more than the map: the middle is left
+    ((1, 1), (6, 6)),
+]
+
+
+@pytest.mark.parametrize('layout', [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize(('kernel', 'dilation'), SAME)
+def test_dilated_kernels_equal_torchs(kernel, dilation, layout):
+    given = tensors(kernel)
+    given[0] = given[0].contiguous(memory_format=layout)
+    padding = tuple(k // 2 * d for k, d in zip(kernel, dilation, strict=True))
+    sizes = (1, 1), padding, dilation
+    ours = gradients(conv2d, given, *sizes, C)
+    theirs = gradients(F.conv2d, given, *sizes, C)
+    for a, b in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-10)
+    assert ours[0].is_contiguous(memory_format=layout)
+    with torch.no_grad():
+        torch.testing.assert_close(conv2d(*given, *sizes, C), theirs[0])
+
+
+def runs_by_phases(monkeypatch, kernel, dilation, padding, stride=1):
+    calls = []
+    split = phases.split
+
+    def counted(*args):
+        calls.append(args)
+        return split(*args)
+
+    monkeypatch.setattr(phases, 'split', counted)
+    conv2d(
+        *tensors(kernel), (stride, stride), (padding,) * 2, (dilation,) * 2, groups=C
+    )
+    return bool(calls)
+
+
+def test_phases_are_taken_where_torch_is_slow(monkeypatch):
+    assert runs_by_phases(monkeypatch, (3, 3), 2, 2)
+    assert runs_by_phases(monkeypatch, (3, 3), 6, 6)
+    assert not runs_by_phases(monkeypatch, (3, 3), 1, 1)
+    assert not runs_by_phases(monkeypatch, (3, 3), 2, 2, stride=2)
+    assert not runs_by_phases(monkeypatch, (3, 3), 2, 0)
+    with torch.no_grad():
+        assert not runs_by_phases(monkeypatch, (3, 3), 2, 2)
+        assert runs_by_phases(monkeypatch, (3, 3), 6, 6)
+
+
+def test_dilated_in_bfloat16_is_as_exact_as_torchs():
+    exact = [t.bfloat16().double() for t in tensors((3, 3), (32, 32))]
+    given = [t.bfloat16() for t in exact]
+    args = (1, 1), (6, 6), (6, 6), C
+    exact = gradients(F.conv2d, exact, *args)
+    ours = gradients(conv2d, given, *args)
+    theirs = gradients(F.conv2d, given, *args)
+    for a, b, truth in zip(ours, theirs, exact, strict=True):
+        assert a.dtype == torch.bfloat16
+        error, allowed = ((t.double() - truth).abs().max() for t in (a, b))
+        assert error <= 1.5 * allowed + 1e-2
+
+
+def test_dilated_under_autocast_has_types_and_exactness_of_torchs():
+    given = [t.bfloat16().float() for t in tensors((3, 3))]
+    args = (1, 1), (6, 6), (6, 6), C
+    exact = gradients(F.conv2d, [t.double() for t in given], *args)
+    with torch.autocast('cpu', torch.bfloat16):
+        ours = gradients(conv2d, given, *args)
+        theirs = gradients(F.conv2d, given, *args)
+    assert [t.dtype for t in ours] == [t.dtype for t in theirs]
+    for a, b, truth in zip(ours, theirs, exact, strict=True):
+        error, allowed = ((t.double() - truth).abs().max() for t in (a, b))
+        assert error <= 1.5 * allowed + 1e-2
+
+
+def test_a_dilated_convolution_of_no_image():
+    x, weight, bias = tensors((3, 3))
+    args = (1, 1), (6, 6), (6, 6), C
+    assert conv2d(x[:0], weight, bias, *args).shape == (0, *x.shape[1:])
+
+
+def test_a_dilated_network_is_traced_as_torchs():
+    net = nn.Sequential(nn.Conv2d(C, C, 3, 1, 6, 6, groups=C)).double()
+    speed_up(net)
+    x, _, _ = tensors((3, 3))
+    traced = torch.jit.trace(net, x)
+    torch.testing.assert_close(traced(x), net(x))
+    smaller = x[..., :11, :9]
+    torch.testing.assert_close(traced(smaller), net(smaller))
