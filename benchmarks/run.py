@@ -1,19 +1,23 @@
 """Run all benchmarks in one go, within a number of minutes.
 
     python benchmarks/run.py --minutes 60 --out bench [--only predict slides]
+    python benchmarks/run.py --minutes 60 --out bench --resume
 
 They run in the order of `BENCHMARKS`, the most important first, each as long as it is
 expected to end within the minutes that are left; the others are listed as left out, and
 one that takes far longer than expected is ended. The folder gets ``bench.md``, a page
 with the machine, its versions and settings and all tables, and ``bench.json`` with the
 same and each ratio as numbers. Both are written anew after each benchmark; those of an
-earlier run are renamed. Ends with exit code 1 if one failed.
+earlier run are renamed. With ``--resume`` they are read instead: what was done on this
+machine, with these versions and settings, stays, and the others run. Ends with exit
+code 1 if one failed.
 """
 
 import argparse
 import contextlib
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -31,6 +35,7 @@ ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get('MMSEG_FTU_DATA', ROOT.parent / 'shared' / 'data'))
 RESULTS = ('bench.md', 'bench.json')
 PATIENCE = 2  # times the minutes that a benchmark is expected to take
+NOISE = ('Could not import OneDL',)  # mmseg prints that
 KEPT = {  # glibc keeps freed memory then
     'MALLOC_MMAP_THRESHOLD_': str(2**32),
     'MALLOC_TRIM_THRESHOLD_': str(2**33),
@@ -54,17 +59,34 @@ class Benchmark:
     minutes: float
     environment: Mapping[str, str] = field(default_factory=dict)
 
-    def command(self, out: Path) -> list[str]:
-        """Return the words of the command, after the Python."""
-        script, *options = self.words.split()
-        words = (word.format(data=DATA, out=out.resolve()) for word in options)
+    def command(self, out: Path, pythons: Sequence[str] = ()) -> list[str]:
+        """Return the words of the command, after the Python.
+
+        Args:
+            out: Folder of the results.
+            pythons: NAME=PATH of the peers of slides.
+        """
+        return self._words(str(DATA), str(out.resolve()), pythons)
+
+    def shown(self, pythons: Sequence[str] = ()) -> list[str]:
+        """Return the command as a page shows it, without the places of a machine."""
+        names = [text.partition('=')[0] for text in pythons]
+        return self._words(
+            '$MMSEG_FTU_DATA', 'OUT', [f'{name}=PYTHON' for name in names]
+        )
+
+    def _words(self, data: str, out: str, pythons: Sequence[str]) -> list[str]:
+        script, *options = shlex.split(self.words)
+        words = [word.format(data=data, out=out) for word in options]
+        if script == 'slides' and pythons:
+            words += ['--python', *pythons]
         return [f'benchmarks/{script}.py', *words]
 
 
 BENCHMARKS = [
-    Benchmark('train_step', 'train_step --rounds 2', 12),
+    Benchmark('train_step', 'train_step --rounds 2', 13),
     Benchmark('inference', 'inference --rounds 3', 5),
-    Benchmark('train_step kept', 'train_step --rounds 2', 10, KEPT),
+    Benchmark('train_step kept', 'train_step --rounds 2', 11, KEPT),
     Benchmark('inference kept', 'inference --rounds 3', 4, KEPT),
     Benchmark('predict', 'predict --images 8 --rounds 5', 3),
     Benchmark('slides', 'slides --rounds 3 --side 4096', 8),
@@ -72,18 +94,18 @@ BENCHMARKS = [
     Benchmark('pipeline', 'pipeline', 2),
     Benchmark('startup', 'startup', 2),
     Benchmark('attention', 'attention', 2),
-    Benchmark('depthwise', 'depthwise', 2),
-    Benchmark('stain', 'stain --sizes 768', 2),
     Benchmark('share', 'predict --share --images 4', 2),
     Benchmark('memory', 'predict --memory 5000 10000 20000', 2),
+    Benchmark('large slides', 'slides --rounds 1 --settings "freed memory kept"', 15),
+    Benchmark('allocator', 'allocator --rounds 2 --epochs 2 --images 16', 12),
+    Benchmark('stain', 'stain --sizes 768', 3),
+    Benchmark('convolutions', 'convolutions', 3),
     Benchmark('pyramid', 'pyramid --sides 8192', 1),
     Benchmark('geojson', 'geojson', 1),
     Benchmark('annotations', 'annotations', 2),
     Benchmark('stain_canvas', 'stain_canvas', 0.5),
     Benchmark('touching_units', 'touching_units {data}/glas_bench/masks', 1),
-    Benchmark('allocator', 'allocator', 30),
     Benchmark('study_simulation', 'study_simulation --studies 1000', 30),
-    Benchmark('large slides', 'slides --rounds 3', 180),
     Benchmark('tile_agreement', 'tile_agreement --steps 1000', 15),
     Benchmark('accuracy', 'accuracy --minutes 10 --records {out}/accuracy', 3000),
 ]
@@ -95,7 +117,7 @@ class Run:
 
     Attributes:
         name: Its name.
-        command: Its words, after the Python.
+        command: Its words as a page shows them, after the Python.
         environment: Variables that were set for it.
         status: ``done``, ``failed``, ``ended`` or ``left out``, with the reason.
         seconds: How long it took.
@@ -128,19 +150,25 @@ def main() -> int:
     names = [benchmark.name for benchmark in BENCHMARKS]
     add('--minutes', type=float, default=60)
     add('--out', type=Path, default=Path('bench'), help='folder to write')
+    add('--resume', action='store_true', help='keep what is done in the folder')
     add('--only', nargs='+', choices=names, metavar='NAME', help=', '.join(names))
     peer = dict(type=resolved, metavar='NAME=PATH', help='see slides.py')
     add('--python', nargs='+', default=[], **peer)
     args = parser.parse_args()
     if not 0 < args.minutes < float('inf'):
         parser.error(f'--minutes {args.minutes:g}: give a number above 0')
+    machine = describe_machine()
     try:
-        keep_earlier(args.out)
-    except OSError as error:
+        if args.resume:
+            earlier = read_earlier(args.out, machine)
+        else:
+            earlier = {}
+            keep_earlier(args.out)
+    except (OSError, ValueError) as error:
         parser.error(f'--out: {error}')
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
-        return run_all(args)
+        return run_all(args, machine, earlier)
     except KeyboardInterrupt:
         print(f'stopped; what was done is in {args.out}', file=sys.stderr)
         return 130
@@ -162,39 +190,76 @@ def keep_earlier(folder: Path) -> None:
             print(f'{folder / name} is kept as {set_aside(folder, name, "earlier")}')
 
 
-def run_all(args: argparse.Namespace) -> int:
-    """Run the benchmarks that were asked for, one after the other."""
+def read_earlier(folder: Path, machine: Mapping[str, str]) -> dict[str, 'Run']:
+    """Return what an earlier run has done, by name.
+
+    Raises:
+        OSError: There is nothing to read.
+        ValueError: It is damaged, or of another machine, version or setting.
+    """
+    path = folder / 'bench.json'
+    try:
+        found = json.loads(path.read_text())
+        before = found['machine']
+        names = 'name', 'command', 'status', 'environment', 'seconds', 'output'
+        runs = [Run(*(run[name] for name in names)) for run in found['runs']]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f'{path} is not a bench.json of this script') from error
+    for key in (before.keys() | machine.keys()) - {'load'}:
+        then, now = before.get(key, 'not set'), machine.get(key, 'not set')
+        if then != now:
+            raise ValueError(
+                f'{path} is of another machine: {key} was {then} and is {now}; leave '
+                '--resume out, or give another --out'
+            )
+    return {run.name: run for run in runs if run.status == 'done'}
+
+
+def run_all(
+    args: argparse.Namespace, machine: Mapping[str, str], earlier: Mapping[str, 'Run']
+) -> int:
+    """Run the benchmarks that were asked for, one after the other.
+
+    Args:
+        args: The arguments of the script.
+        machine: What `describe_machine` says.
+        earlier: What stays as it was done, by name.
+    """
     end = time.monotonic() + 60 * args.minutes
-    machine, runs = describe_machine(), []
+    runs: list[Run] = []
     for benchmark in BENCHMARKS:
-        if args.only is None or benchmark.name in args.only:
-            command = benchmark.command(args.out)
-            if args.python and command[0] == 'benchmarks/slides.py':
-                command += ['--python', *args.python]
-            runs.append(run_within(benchmark, command, end))
-            write(args.out, machine, runs)
+        shown = benchmark.shown(args.python)
+        if (run := earlier.get(benchmark.name)) and run.command == shown:
+            runs.append(run)
+        elif args.only is None or benchmark.name in args.only:
+            command = benchmark.command(args.out, args.python)
+            runs.append(run_within(benchmark, command, shown, end))
             print(f'{benchmark.name}: {runs[-1].status}', flush=True)
+        write(args.out, machine, runs)
     print(f'written: {args.out}/bench.md and bench.json')
     return 1 if any(run.status.startswith('failed') for run in runs) else 0
 
 
-def run_within(benchmark: Benchmark, command: list[str], end: float) -> Run:
+def run_within(
+    benchmark: Benchmark, command: list[str], shown: list[str], end: float
+) -> Run:
     """Run a benchmark if it is expected to end in time.
 
     Args:
         benchmark: What to run.
         command: Its command.
+        shown: The same for the page.
         end: Time of ``time.monotonic()`` at which all have to end.
     """
     left = end - time.monotonic()
     if 60 * benchmark.minutes > left:
         reason = f'takes about {benchmark.minutes:g} minutes, {left / 60:.0f} are left'
-        return Run(benchmark.name, command, f'left out: {reason}')
+        return Run(benchmark.name, shown, f'left out: {reason}')
     start = time.monotonic()
     limit = min(left, 60 * benchmark.minutes * PATIENCE)
     status, output = run_command(command, limit, benchmark.environment)
     taken = time.monotonic() - start
-    return Run(benchmark.name, command, status, benchmark.environment, taken, output)
+    return Run(benchmark.name, shown, status, benchmark.environment, taken, output)
 
 
 def run_command(
@@ -230,16 +295,16 @@ def end_group(child: subprocess.Popen) -> None:
         os.killpg(child.pid, signal.SIGKILL)
 
 
-def write(folder: Path, machine: dict[str, str], runs: list[Run]) -> None:
+def write(folder: Path, machine: Mapping[str, str], runs: list[Run]) -> None:
     """Write the page and the numbers."""
     folder.mkdir(parents=True, exist_ok=True)
-    found = dict(machine=machine, runs=[asdict(run) for run in runs])
+    found = dict(machine=dict(machine), runs=[asdict(run) for run in runs])
     texts = '\n'.join(page(machine, runs)), json.dumps(found, indent=2)
     for name, text in zip(RESULTS, texts, strict=True):
         (folder / name).write_text(text + '\n')
 
 
-def page(machine: dict[str, str], runs: list[Run]) -> Iterator[str]:
+def page(machine: Mapping[str, str], runs: list[Run]) -> Iterator[str]:
     """Yield the lines of the page."""
     yield from ('# Benchmarks', '', '| machine | |', '|---|---|')
     yield from (f'| {name} | {value} |' for name, value in machine.items())
@@ -256,14 +321,16 @@ def results(
 ) -> Iterator[str]:
     """Yield the lines of a benchmark's command and of what it printed."""
     settings = (f'{name}={value}' for name, value in environment.items())
-    yield from ('```bash', ' '.join([*settings, 'python', *command]), '```', '')
+    line = ' '.join([*settings, 'python', shlex.join(command)])
+    yield from ('```bash', line, '```', '')
     yield from as_markdown(output)
 
 
 def as_markdown(output: str) -> Iterator[str]:
     """Yield the lines of an output; what is not a table stands as it was printed."""
     block: list[str] = []
-    for line in [*output.splitlines(), '|']:
+    lines = (line for line in output.splitlines() if line not in NOISE)
+    for line in [*lines, '|']:
         if not line.startswith('|'):
             block.append(line)
             continue

@@ -98,8 +98,9 @@ def make_job(args: argparse.Namespace, work: Path) -> dict:
         part = slide.with_name(f'part_{slide.name}')  # a killed run leaves that
         write_slide(part, piece, args.side)
         part.replace(slide)
-        cfg, weights = teach(piece, args.pixel_size, args.steps)
-        record.write_text(json.dumps(write_network(work, cfg, weights)))
+        with contextlib.redirect_stdout(sys.stderr):  # mmengine tells what it loads
+            cfg, weights = teach(piece, args.pixel_size, args.steps)
+            record.write_text(json.dumps(write_network(work, cfg, weights)))
     names = 'side', 'pixel_size', 'tile', 'overlap', 'batch', 'threads', 'workers'
     options = {name: getattr(args, name) for name in names}
     print(f'slide: {slide.stat().st_size / 1e6:.0f} MB, {options}', flush=True)

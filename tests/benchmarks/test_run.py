@@ -28,9 +28,21 @@ def test_folders_are_filled_in(tmp_path):
     assert accuracy[-1] == f'{tmp_path}/accuracy'
 
 
+def test_a_page_shows_no_places_of_a_machine():
+    for benchmark in run.BENCHMARKS:
+        shown = benchmark.shown(['lazyslide=/my/python'])
+        assert not any(word.startswith('/') or '=/' in word for word in shown)
+    (slides,) = (b for b in run.BENCHMARKS if b.name == 'large slides')
+    assert slides.shown(['lazyslide=/my/python']) == [
+        *('benchmarks/slides.py', '--rounds', '1', '--settings', 'freed memory kept'),
+        *('--python', 'lazyslide=PYTHON'),
+    ]
+    assert slides.command(Path(), ['a=/my/python'])[-1] == 'a=/my/python'
+
+
 def test_what_would_not_end_in_time_is_left_out():
     benchmark = run.Benchmark('long', 'long', 5)
-    found = run.run_within(benchmark, ['benchmarks/none.py'], time.monotonic() + 60)
+    found = run.run_within(benchmark, ['benchmarks/none.py'], [], time.monotonic() + 60)
     assert found.status.startswith('left out: takes about 5 minutes')
     assert found.output == ''
 
@@ -76,7 +88,9 @@ def test_faulty_arguments_are_named_before_the_work(tmp_path, words, message):
 
 def test_results_that_are_there_are_kept(tmp_path, monkeypatch, capsys):
     (tmp_path / 'bench.md').write_text('my notes')
-    monkeypatch.setattr(run, 'run_all', lambda args: run.write(args.out, {}, []) or 0)
+    monkeypatch.setattr(
+        run, 'run_all', lambda args, *_: run.write(args.out, {}, []) or 0
+    )
     monkeypatch.setattr('sys.argv', ['run.py', '--out', str(tmp_path)])
     monkeypatch.setattr(run.signal, 'signal', lambda *_: None)
     for _ in range(2):
@@ -84,6 +98,59 @@ def test_results_that_are_there_are_kept(tmp_path, monkeypatch, capsys):
     assert 'bench.md is kept as bench.md.earlier2' in capsys.readouterr().out
     assert (tmp_path / 'bench.md.earlier').read_text() == 'my notes'
     assert (tmp_path / 'bench.md.earlier2').is_file()
+
+
+def resume(tmp_path, monkeypatch, found, machine, *words):
+    (tmp_path / 'bench.json').write_text(json.dumps(found))
+    monkeypatch.setattr(run, 'describe_machine', lambda: machine)
+    monkeypatch.setattr(run.signal, 'signal', lambda *_: None)
+    monkeypatch.setattr(
+        run, 'run_within', lambda b, c, shown, e: run.Run(b.name, shown, 'done')
+    )
+    command = ['run.py', '--resume', '--out', str(tmp_path), *words]
+    monkeypatch.setattr('sys.argv', command)
+    run.main()
+    return json.loads((tmp_path / 'bench.json').read_text())
+
+
+def earlier_run(name, status='done', **other):
+    (benchmark,) = (b for b in run.BENCHMARKS if b.name == name)
+    done = run.Run(name, benchmark.shown(), status, {}, 3.0, 'as it was\n')
+    return run.asdict(done) | other
+
+
+def test_resume_keeps_what_is_done_and_runs_the_others(tmp_path, monkeypatch):
+    runs = [
+        earlier_run('predict'),
+        earlier_run('startup', 'failed with exit code 1: x'),
+        earlier_run('geojson', command=['benchmarks/geojson.py', '--other']),
+    ]
+    found = dict(machine=dict(cores='2', load='0.1'), runs=runs)
+    only = '--only', 'startup', 'geojson'
+    now = dict(cores='2', load='2.0')
+    after = resume(tmp_path, monkeypatch, found, now, *only)['runs']
+    outputs = {r['name']: r['output'] for r in after}
+    assert outputs == {'predict': 'as it was\n', 'startup': '', 'geojson': ''}
+
+
+@pytest.mark.parametrize(
+    ('found', 'message'),
+    [
+        ({}, 'is not a bench.json of this script'),
+        (
+            dict(machine=dict(cores='4'), runs=[]),
+            'cores was 4 and is 2; leave --resume',
+        ),
+        (dict(machine=dict(cores='2', GPU='A'), runs=[]), 'GPU was A and is not set'),
+    ],
+)
+def test_resume_refuses_what_does_not_belong(
+    tmp_path, monkeypatch, capsys, found, message
+):
+    with pytest.raises(SystemExit):
+        resume(tmp_path, monkeypatch, found, dict(cores='2'))
+    assert message in capsys.readouterr().err
+    assert json.loads((tmp_path / 'bench.json').read_text()) == found
 
 
 def test_ctrl_c_ends_the_script_too(monkeypatch, tmp_path):
@@ -118,13 +185,14 @@ def test_settings_reach_the_script_and_the_page(tmp_path):
     script = tmp_path / 'script.py'
     script.write_text('import os; print("KEEP is", os.environ["KEEP"])')
     benchmark = run.Benchmark('one', 'script', 1, {'KEEP': '1'})
-    found = run.run_within(benchmark, [str(script)], time.monotonic() + 120)
+    found = run.run_within(benchmark, [str(script)], ['shown'], time.monotonic() + 120)
     assert (found.status, found.output) == ('done', 'KEEP is 1\n')
-    assert f'KEEP=1 python {script}' in '\n'.join(run.page({}, [found]))
+    assert 'KEEP=1 python shown' in '\n'.join(run.page({}, [found]))
 
 
 def test_page_and_numbers(tmp_path):
-    output = 'said\n\n| a | times slower |\n|---|---|\n| b | 2.0 (1.5 to 3.0) |\n'
+    table = '| a | times slower |\n|---|---|\n| b | 2.0 (1.5 to 3.0) |\n'
+    output = f'said\nCould not import OneDL\n\n{table}'
     runs = [
         run.Run('one', ['benchmarks/one.py'], 'done', {}, 3.2, output),
         run.Run('two', ['benchmarks/two.py'], 'left out: x'),

@@ -105,6 +105,33 @@ def test_checkpointing_changes_nothing(name):
         torch.testing.assert_close(saving.state_dict()[key], value, msg=key)
 
 
+@pytest.mark.parametrize('name', ['CoaT', 'MiT', 'PVTv2'])
+def test_checkpointing_of_some_stages_changes_nothing(name):
+    plain, saving = build(name), build(name, with_cp=[0, 2])
+    saving.load_state_dict(plain.state_dict())
+    x = images(2, 3, 64, 64)
+    for model in (plain, saving):
+        model.train()
+        sum(m.square().mean() for m in model(x)).backward()
+    for (key, a), b in zip(plain.named_parameters(), saving.parameters(), strict=True):
+        torch.testing.assert_close(a.grad, b.grad, msg=key)
+
+
+@pytest.mark.parametrize('name', ['CoaT', 'MiT', 'PVTv2'])
+def test_checkpointing_of_one_stage_saves_a_part(name):
+    parts = [False, [3], [0], [0, 1, 2, 3], True]
+    found = [saved_bytes(build(name, with_cp=part)) for part in parts]
+    none, last, first, all_, true = found
+    assert none > last > first > all_ >= true
+
+
+@pytest.mark.parametrize('with_cp', [[9], [-1], 1, '0', ['first'], None])
+@pytest.mark.parametrize('name', ['CoaT', 'MiT'])
+def test_checkpointing_of_no_stage_is_refused(name, with_cp):
+    with pytest.raises(ValueError, match=r'with_cp=.*: give True, False, or a list of'):
+        build(name, with_cp=with_cp)
+
+
 class Replaces(torch.nn.Module):
     """As a stage of HRNet: replaces what stands in its list."""
 
@@ -184,20 +211,21 @@ def test_checkpointing_compiles_and_updates_statistics_once():
     assert {int(count) for count in counts} == {1}
 
 
+def saved_bytes(model):
+    total = 0
+
+    def pack(tensor):
+        nonlocal total
+        total += tensor.numel() * tensor.element_size()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
+        model.train()(images(2, 3, 64, 64))
+    return total
+
+
 @each_backbone
 def test_checkpointing_saves_memory(name):
-    def saved_bytes(model):
-        total = 0
-
-        def pack(tensor):
-            nonlocal total
-            total += tensor.numel() * tensor.element_size()
-            return tensor
-
-        with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
-            model.train()(images(2, 3, 64, 64))
-        return total
-
     assert saved_bytes(build(name, with_cp=True)) < 0.7 * saved_bytes(build(name))
 
 

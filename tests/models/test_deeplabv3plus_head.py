@@ -7,7 +7,7 @@ from mmseg.registry import MODELS
 from segmentation_models_pytorch.decoders.deeplabv3.decoder import DeepLabV3PlusDecoder
 
 from mmseg_ftu.models.decode_heads import DeepLabV3PlusHead
-from mmseg_ftu.models.ops.depthwise_conv import Convolution
+from mmseg_ftu.models.ops.convolution import Convolution
 
 DILATIONS = 1, 6, 12, 18
 HEAD = dict(
@@ -64,7 +64,10 @@ def test_light_equals_smps_decoder():
     parts = [
         (ours.image_pool, theirs.aspp[0].convs[4]),
         (ours.aspp_modules, theirs.aspp[0].convs[:4]),
-        (ours.bottleneck, torch.nn.Sequential(theirs.aspp[0].project, *theirs.aspp[1:])),
+        (
+            ours.bottleneck,
+            torch.nn.Sequential(theirs.aspp[0].project, *theirs.aspp[1:]),
+        ),
         (ours.c1_bottleneck, theirs.block1),
         (ours.sep_bottleneck, theirs.block2),
     ]
@@ -83,9 +86,7 @@ def test_convolutions_are_our_own():
     for light in (False, True):
         head = DeepLabV3PlusHead(light=light, **HEAD)
         depthwise = [
-            m
-            for m in head.modules()
-            if isinstance(m, torch.nn.Conv2d) and m.groups > 1
+            m for m in head.modules() if isinstance(m, torch.nn.Conv2d) and m.groups > 1
         ]
         assert len(depthwise) == 5  # three in the ASPP, two after it
         assert all(type(m) is Convolution for m in depthwise)

@@ -5,7 +5,7 @@ then updates running means and variances twice a step, so that a network trained
 ``with_cp=True`` is another one in evaluation than one trained without.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import nullcontext
 from typing import Any
 
@@ -23,6 +23,28 @@ class CheckpointedSequential(nn.Sequential):
         for module in self:
             x = run_checkpointed(module, x)
         return x
+
+
+def stages_to_recompute(with_cp: Any, count: int) -> frozenset[int]:
+    """Return the stages whose blocks run a second time in the backward pass.
+
+    Args:
+        with_cp: True for all of them, False for none, or a list of their numbers from
+            0.
+        count: How many stages there are.
+
+    Raises:
+        ValueError: It is something else, or a number of no stage.
+    """
+    if isinstance(with_cp, bool):
+        return frozenset(range(count)) if with_cp else frozenset()
+    is_list = isinstance(with_cp, Collection) and not isinstance(with_cp, str)
+    if not is_list or not set(with_cp) <= set(range(count)):
+        raise ValueError(
+            f'with_cp={with_cp!r}: give True, False, or a list of stages from 0 to '
+            f'{count - 1}, such as [0]'
+        )
+    return frozenset(with_cp)
 
 
 def run_checkpointed(

@@ -27,7 +27,7 @@ the number in its authors' public code; what is different from that code:
 * there the fifth scale's serial blocks start at random, here as copies of the fourth's.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeVar
 
 import torch
@@ -36,6 +36,7 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from mmseg_ftu.models.backbones.checkpointing import stages_to_recompute
 from mmseg_ftu.models.backbones.coat_blocks import (
     ConvPosEnc,
     ConvRelPosEnc,
@@ -76,7 +77,9 @@ class CoaT(PretrainedBackbone):
         in_channels: Channels of the image.
         drop_path_rate: Stochastic depth, 0..1; the same in all blocks, as in the
             official code.
-        with_cp: Recompute each block in the backward pass, to save memory.
+        with_cp: Recompute each block in the backward pass, to save memory; or the
+            scales (from 0) whose own blocks are recomputed: the first has most of the
+            memory. Parallel blocks, which mix scales, are recomputed with True only.
         init_cfg: ``dict(type='Pretrained', checkpoint='timm://coat_small.in1k')``, or
             with a path or URL (see :class:`PretrainedBackbone`). ``small_plus1`` takes
             CoaT-Small's weights and starts its fifth scale as a copy of the fourth.
@@ -94,13 +97,14 @@ class CoaT(PretrainedBackbone):
         arch: str | Mapping[str, Any] = 'small_plus1',
         in_channels: int = 3,
         drop_path_rate: float = 0.0,
-        with_cp: bool = False,
+        with_cp: bool | Collection[int] = False,
         init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
     ) -> None:
         super().__init__(init_cfg)
         numbers = resolve_arch(arch)
         dims = numbers['embed_dims']
-        self.with_cp = with_cp
+        self.recomputed = stages_to_recompute(with_cp, len(dims))
+        self.recomputes_parallel = with_cp is True
         self.out_channels = list(dims)
         self.strides = [PATCH_SIZE * 2**i for i in range(len(dims))]
         for i in range(len(dims)):
@@ -176,7 +180,7 @@ class CoaT(PretrainedBackbone):
             # in autocast on a CPU norms give bfloat16: what blocks add up must not be
             scale = Scale(tokens.to(cls_token.dtype), cls_token)
             for block in getattr(self, f'serial_blocks{k}'):
-                scale = self._run(block, scale, size)
+                scale = run(k - 1 in self.recomputed, block, scale, size)
             scales.append(scale)
             x = to_map(scale.tokens, size)
         return scales
@@ -194,16 +198,8 @@ class CoaT(PretrainedBackbone):
             return mixed
 
         for block in self.parallel_blocks:
-            scales = self._run(step, block, scales)
+            scales = run(self.recomputes_parallel, step, block, scales)
         return scales
-
-    def _run(self, function: Callable[..., T], *args: object) -> T:
-        out: T
-        if self.with_cp and torch.is_grad_enabled():
-            out = checkpoint(function, *args, use_reentrant=False)
-        else:
-            out = function(*args)
-        return out
 
     def stage_of(self, param_name: str) -> int | None:
         """Return the stage (0-based) that a parameter belongs to.
@@ -248,3 +244,13 @@ class CoaT(PretrainedBackbone):
             if all(resolve_arch(name)[key] == found[key] for key in found)
         ]
         return f'The file looks like arch={names[0] if names else found!r}.'
+
+
+def run(recompute: bool, function: Callable[..., T], *args: object) -> T:
+    """Call a function, and if wanted once more in the backward pass."""
+    out: T
+    if recompute and torch.is_grad_enabled():
+        out = checkpoint(function, *args, use_reentrant=False)
+    else:
+        out = function(*args)
+    return out

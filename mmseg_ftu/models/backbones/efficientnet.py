@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from mmseg_ftu.models.backbones.checkpointing import CheckpointedSequential
 from mmseg_ftu.models.backbones.pretrained import PretrainedBackbone
 from mmseg_ftu.models.backbones.weight_files import StateDict
-from mmseg_ftu.models.ops.depthwise_conv import speed_up
+from mmseg_ftu.models.ops.convolution import speed_up
 
 ARCHS = ('b0', 'b1', 'b2', 'b3', 'b4', 'b5')
 UNUSED = ('conv_head.', 'bn2.', 'classifier.')  # of classification

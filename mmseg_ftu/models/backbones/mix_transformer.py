@@ -16,7 +16,7 @@ tests. What is faster, with figures in ``docs/performance.md``:
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from mmseg_ftu.io.listing import some_of
+from mmseg_ftu.models.backbones.checkpointing import stages_to_recompute
 from mmseg_ftu.models.backbones.mix_transformer_names import rename
 from mmseg_ftu.models.backbones.pretrained import PretrainedBackbone
 from mmseg_ftu.models.backbones.weight_files import StateDict
@@ -54,7 +55,9 @@ class MixTransformer(PretrainedBackbone):
         in_channels: Channels of the image.
         drop_path_rate: Stochastic depth of the last block, 0..1; it grows linearly from
             0 in the first.
-        with_cp: Recompute each block in the backward pass, to save memory.
+        with_cp: Recompute each block in the backward pass, to save memory; or the
+            stages (from 0) whose blocks are recomputed: the first has most of the
+            memory.
         init_cfg: ``dict(type='Pretrained', checkpoint=...)``, see
             :class:`PretrainedBackbone`.
 
@@ -75,13 +78,13 @@ class MixTransformer(PretrainedBackbone):
         arch: str | Mapping[str, Any] = 'b2',
         in_channels: int = 3,
         drop_path_rate: float = 0.0,
-        with_cp: bool = False,
+        with_cp: bool | Collection[int] = False,
         init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
     ) -> None:
         super().__init__(init_cfg)
         numbers = self._resolve(arch)
-        self.with_cp = with_cp
         self.out_channels = list(numbers.embed_dims)
+        self.recomputed = stages_to_recompute(with_cp, len(self.out_channels))
         self.strides = [4 * 2**i for i in range(len(self.out_channels))]
         last = max(sum(numbers.depths) - 1, 1)
         rates = iter(drop_path_rate * i / last for i in range(last + 1))
@@ -144,8 +147,8 @@ class MixTransformer(PretrainedBackbone):
                 'them in the pipeline'
             )
         maps = []
-        for stage in self.stages:
-            x = stage(x, self.with_cp)
+        for i, stage in enumerate(self.stages):
+            x = stage(x, i in self.recomputed)
             maps.append(x)
         return maps
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from mmseg_ftu.models.backbones.checkpointing import CheckpointedSequential
 from mmseg_ftu.models.backbones.pretrained import PretrainedBackbone
 from mmseg_ftu.models.backbones.weight_files import StateDict
+from mmseg_ftu.models.ops.convolution import speed_up
 
 STRIDES = (4, 8, 16, 32)  # px, of the four stages without dilation
 
@@ -72,6 +73,7 @@ class FTUResNet(PretrainedBackbone, MMSegResNet):
         self.out_channels = [
             self.block.expansion * self.base_channels * 2**i for i in range(4)
         ]
+        speed_up(self)
         # as the maps: their casts and gradients need not be turned
         self.to(memory_format=torch.channels_last)
 

@@ -46,7 +46,7 @@ from mmseg_ftu.models.backbones.token_pyramid import STRIDES, TokenPyramid
 from mmseg_ftu.models.backbones.weight_files import StateDict
 from mmseg_ftu.models.mirrored_padding import mirror, round_up
 from mmseg_ftu.models.normalisation import config_lines, contradiction, to_levels
-from mmseg_ftu.models.ops.depthwise_conv import speed_up
+from mmseg_ftu.models.ops.convolution import speed_up
 
 
 @MODELS.register_module()

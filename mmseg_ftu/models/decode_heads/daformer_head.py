@@ -28,7 +28,7 @@ from mmseg.models.decode_heads.sep_aspp_head import DepthwiseSeparableASPPModule
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from mmseg_ftu.models.ops.depthwise_conv import speed_up
+from mmseg_ftu.models.ops.convolution import speed_up
 
 OPTIONS = {
     'embed': ('mlp', 'conv'),
@@ -106,6 +106,7 @@ class DAFormerHead(BaseDecodeHead):
             self.aspp = self._aspp(width, dilations)
             width = channels * len(dilations)
         self.fuse = self._conv(width, channels, 1 if fusion == 'conv1x1' else 3)
+        speed_up(self)
 
     def _aspp(self, in_channels: int, dilations: Sequence[int]) -> nn.ModuleList:
         aspp: nn.ModuleList = DepthwiseSeparableASPPModule(
@@ -116,7 +117,6 @@ class DAFormerHead(BaseDecodeHead):
             norm_cfg=self.norm_cfg,
             act_cfg=self.act_cfg,
         )
-        speed_up(aspp)
         return aspp
 
     def _conv(self, in_channels: int, out_channels: int, size: int) -> ConvModule:

@@ -2,8 +2,8 @@
 
 Paper: Chen et al., "Encoder-Decoder with Atrous Separable Convolution for Semantic
 Image Segmentation", https://arxiv.org/abs/1802.02611. Its dilated depthwise
-convolutions are those of `mmseg_ftu.models.ops`. A test shows that for equal weights the
-decoder gives what mmseg's gives, and the lighter one what that of
+convolutions are those of `mmseg_ftu.models.ops`. A test shows that for equal weights
+the decoder gives what mmseg's gives, and the lighter one what that of
 segmentation_models_pytorch gives.
 """
 
@@ -15,7 +15,7 @@ from mmseg.models.decode_heads import DepthwiseSeparableASPPHead
 from mmseg.registry import MODELS
 from torch import nn
 
-from mmseg_ftu.models.ops.depthwise_conv import speed_up
+from mmseg_ftu.models.ops.convolution import speed_up
 
 
 @MODELS.register_module()
@@ -28,15 +28,16 @@ class DeepLabV3PlusHead(DepthwiseSeparableASPPHead):
             has nine times the multiplications of the 1 x 1; at stride 4 there is one
             separable convolution in place of two; and no separable convolution has a
             norm between its halves. Names of weights differ.
-        **kwargs: Arguments of mmseg's head: ``in_channels``, ``in_index``, ``channels``,
-            ``dilations``, ``c1_in_channels``, ``c1_channels`` and those of its base.
+        **kwargs: Arguments of mmseg's head: ``in_channels``, ``in_index``,
+            ``channels``, ``dilations``, ``c1_in_channels``, ``c1_channels`` and those
+            of its base.
     """
 
     def __init__(self, light: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if light:
             width = self.channels
-            fused = self.sep_bottleneck[0].depthwise_conv.in_channels
+            fused = width + (kwargs['c1_channels'] if kwargs['c1_in_channels'] else 0)
             for i, dilation in enumerate(self.dilations):
                 if dilation > 1:
                     self.aspp_modules[i] = self._separable(self.in_channels, dilation)

@@ -18,6 +18,8 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from mmseg_ftu.models.ops.convolution import speed_up
+
 #: First weights of the last layer: those of segmentation_models_pytorch's head.
 INIT = dict(type='Xavier', distribution='uniform', override=dict(name='conv_seg'))
 
@@ -84,6 +86,7 @@ class UNetHead(BaseDecodeHead):
                 widths[:-1], skips, decoder_channels, strict=True
             )
         )
+        speed_up(self)
         # as the maps: their casts and gradients need not be turned
         self.to(memory_format=torch.channels_last)
 

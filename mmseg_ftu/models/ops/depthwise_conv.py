@@ -1,7 +1,7 @@
 """Depthwise convolutions that are fast on CPUs.
 
 torch's are slow in three cases, by what oneDNN has fast code for
-(``benchmarks/depthwise.py``):
+(``benchmarks/convolutions.py``):
 
 * the gradient of kernels wider than 3. Here the kernel is cut into columns of three,
   and each is a convolution of its own on a shifted input;
@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmseg_ftu.models.mirrored_padding import is_traced
 from mmseg_ftu.models.ops import phases
@@ -146,28 +146,6 @@ def _drop_far_taps(
     near = min(middle, (side - 1) // step)
     weight = weight.narrow(axis, middle - near, 2 * near + 1)
     return weight, step if near else 1
-
-
-class Convolution(nn.Conv2d):
-    """``nn.Conv2d`` by `conv2d`; `speed_up` makes it of those of a library."""
-
-    def _conv_forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        assert not isinstance(self.padding, str)
-        return conv2d(
-            x, weight, bias, self.stride, self.padding, self.dilation, self.groups
-        )
-
-
-def speed_up(net: nn.Module) -> None:
-    """Let the depthwise convolutions of a network run faster; names stay."""
-    for module in net.modules():
-        if (
-            type(module) is nn.Conv2d
-            and module.groups == module.in_channels == module.out_channels > 1
-            and module.padding_mode == 'zeros'
-            and not isinstance(module.padding, str)
-        ):
-            module.__class__ = Convolution
 
 
 class _DepthwiseConv(torch.autograd.Function):

@@ -16,8 +16,8 @@ def split(x: Tensor, dilation: tuple[int, int], least: tuple[int, int]) -> Tenso
     Args:
         x: ``(N, C, H, W)``.
         dilation: Distance of the pixels of a phase, vertical and horizontal.
-        least: Smallest height and width of a phase; zeros fill up what is missing, below
-            and on the right.
+        least: Smallest height and width of a phase; zeros fill up what is missing,
+            below and on the right.
 
     Returns:
         ``(N * dh * dw, C, h, w)``, in channels-last layout.

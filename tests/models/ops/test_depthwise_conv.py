@@ -1,16 +1,11 @@
-import copy
-
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import nn
 
 from mmseg_ftu.models.ops import phases
 from mmseg_ftu.models.ops.depthwise_conv import (
-    Convolution,
     conv2d,
     input_gradient,
-    speed_up,
     weight_gradient,
 )
 
@@ -133,32 +128,6 @@ def test_an_image_smaller_than_the_kernel_is_refused_as_by_torch():
         conv2d(x, weight.requires_grad_(), bias, groups=C)
 
 
-def test_speed_up_changes_depthwise_convolutions_only():
-    net = nn.Sequential(
-        nn.Conv2d(C, C, 5, groups=C),
-        nn.Conv2d(C, C, 5),
-        nn.Conv2d(C, C, 5, padding='same', groups=C),
-        nn.Conv2d(C, C, 5, padding=2, padding_mode='reflect', groups=C),
-        nn.Conv2d(C, 2 * C, 5, groups=C),
-        nn.Conv2d(1, 1, 5),
-    )
-    before = {k: v.clone() for k, v in net.state_dict().items()}
-    speed_up(net)
-    assert [type(module) is Convolution for module in net] == [True] + [False] * 5
-    after = copy.deepcopy(net).state_dict()
-    assert before.keys() == after.keys()
-    assert all(torch.equal(before[k], after[k]) for k in before)
-
-
-def test_a_changed_network_is_traced_and_compiled_as_torchs():
-    net = nn.Sequential(nn.Conv2d(C, C, 5, 2, 2, groups=C)).double()
-    speed_up(net)
-    x, _, _ = tensors((5, 5))
-    traced = torch.jit.trace(net, x)
-    torch.testing.assert_close(traced(x), net(x))
-    assert 'PythonOp' not in str(traced.inlined_graph)
-
-
 SAME = [  # kernel, dilation: the padding keeps the size
     ((3, 3), (6, 6)),
     ((3, 3), (2, 1)),
@@ -242,13 +211,3 @@ def test_a_dilated_convolution_of_no_image():
     x, weight, bias = tensors((3, 3))
     args = (1, 1), (6, 6), (6, 6), C
     assert conv2d(x[:0], weight, bias, *args).shape == (0, *x.shape[1:])
-
-
-def test_a_dilated_network_is_traced_as_torchs():
-    net = nn.Sequential(nn.Conv2d(C, C, 3, 1, 6, 6, groups=C)).double()
-    speed_up(net)
-    x, _, _ = tensors((3, 3))
-    traced = torch.jit.trace(net, x)
-    torch.testing.assert_close(traced(x), net(x))
-    smaller = x[..., :11, :9]
-    torch.testing.assert_close(traced(smaller), net(smaller))

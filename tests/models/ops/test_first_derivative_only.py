@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from mmseg_ftu.models.ops.depthwise_conv import Convolution
+from mmseg_ftu.models.ops.convolution import Convolution
 from mmseg_ftu.models.ops.token_mlp import normed_mlp
 
 

@@ -1,10 +1,11 @@
-"""Time the gradients of depthwise convolutions, ours against torch's, on a CPU.
+"""Time the gradients of single convolutions, ours against torch's, on a CPU.
 
-    python benchmarks/depthwise.py [--rounds 7]
+    python benchmarks/convolutions.py [--rounds 7]
 
-Layers of EfficientNet, ConvNeXt, CoaT and of heads with an ASPP, batch 8 of 224 px; one
-call is a forward and a backward pass. Ours run in channels-last layout, as our networks
-do, and torch's in the layout in which they are faster. Contestants take turns.
+Depthwise layers of EfficientNet, ConvNeXt, CoaT and of heads with an ASPP, and dense
+ones of ResNets and U-Nets, batch 8 of 224 px; one call is a forward and a backward
+pass. Ours run in channels-last layout, as our networks do, and torch's in the layout in
+which they are faster. Contestants take turns.
 """
 
 import argparse
@@ -17,7 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmseg_ftu.models.ops.depthwise_conv import conv2d
+from mmseg_ftu.engine.bf16_optim_wrapper import computes_bf16
+from mmseg_ftu.models.ops import dense_conv, depthwise_conv
 
 # what, channels, side of the output (px), kernel, stride, dilation
 LAYERS = [
@@ -33,6 +35,15 @@ LAYERS = [
     ('DAFormer, ASPP, dilation 18', 1024, 56, 3, 1, 18),
     ('DeepLabv3+ on ResNet-101, dilation 6', 2048, 14, 3, 1, 6),
 ]
+# the same with two numbers of channels, before and after
+DENSE_LAYERS = [
+    ('ResNet, stage 1', (64, 64), 56, 3, 1, 1),
+    ('ResNet, stage 2', (128, 128), 28, 3, 1, 1),
+    ('ResNet, stage 2, stride 2', (128, 128), 28, 3, 2, 1),
+    ('ResNet, stage 3', (256, 256), 14, 3, 1, 1),
+    ('U-Net on ResNet-18, block at stride 8', (384, 128), 28, 3, 1, 1),
+    ('U-Net on ResNet-18, block at stride 4', (192, 64), 56, 3, 1, 1),
+]
 LAYOUTS = torch.channels_last, torch.contiguous_format
 BATCH = 8
 
@@ -47,17 +58,22 @@ def main() -> None:
         f'torch {torch.__version__}, {platform.machine()} CPU, '
         f'{torch.get_num_threads()} threads, batch {BATCH}\n'
     )
+    dtypes = [torch.float32]
+    if computes_bf16('cpu'):
+        dtypes.append(torch.bfloat16)
+    else:
+        print('no bfloat16: it is not faster on this processor\n')
     print('| layer | kernel | type | ours, ms | torch, ms | times slower |')
     print('|---|---|---|---|---|---|')
-    for name, *layer in LAYERS:
-        for dtype in (torch.float32, torch.bfloat16):
+    for name, *layer in [*LAYERS, *DENSE_LAYERS]:
+        for dtype in dtypes:
             row = compare(*layer, dtype=dtype, rounds=args.rounds)
             kind = str(dtype).removeprefix('torch.')
             print(f'| {name} | {layer[2]} | {kind} | {row} |', flush=True)
 
 
 def compare(
-    channels: int,
+    channels: int | tuple[int, int],
     side: int,
     kernel: int,
     stride: int,
@@ -65,17 +81,21 @@ def compare(
     dtype: torch.dtype,
     rounds: int,
 ) -> str:
-    shape = BATCH, channels, side * stride, side * stride
-    x = torch.randn(shape, dtype=dtype)
-    weight = torch.randn(channels, 1, kernel, kernel, dtype=dtype, requires_grad=True)
+    depthwise = isinstance(channels, int)
+    before, after = (channels, channels) if depthwise else channels
+    groups = (before,) if depthwise else ()
+    x = torch.randn((BATCH, before, side * stride, side * stride), dtype=dtype)
+    shape = after, 1 if depthwise else before, kernel, kernel
     padding = kernel // 2 * dilation
-    rest = None, (stride,) * 2, (padding,) * 2, (dilation,) * 2, channels
+    rest = None, (stride,) * 2, (padding,) * 2, (dilation,) * 2, *groups
 
     def inputs(layout: torch.memory_format) -> tuple[tuple, Tensor]:
         own = x.contiguous(memory_format=layout).requires_grad_()
-        args = own, weight, *rest
+        weight = torch.randn(shape, dtype=dtype).contiguous(memory_format=layout)
+        args = own, weight.requires_grad_(), *rest
         return args, torch.randn_like(F.conv2d(*args))
 
+    conv2d = depthwise_conv.conv2d if depthwise else dense_conv.conv2d
     ours = conv2d, *inputs(torch.channels_last)
     contestants = [ours, *((F.conv2d, *inputs(layout)) for layout in LAYOUTS)]
     times: list[list[float]] = [[] for _ in contestants]
