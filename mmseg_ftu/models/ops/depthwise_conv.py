@@ -137,7 +137,7 @@ def _drop_far_taps(
         weight: ``(C, 1, kh, kw)``.
         axis: Along which taps are left out.
         step: px between taps.
-        side: Of the map, px.
+        side: Height or width of the map, px.
 
     Returns:
         The kernels, and px between their taps: 1 where only the middle one is left.
