@@ -337,6 +337,8 @@ def as_markdown(output: str) -> Iterator[str]:
         if any(text.strip() for text in block):
             yield from ('', '```text', *'\n'.join(block).strip('\n').split('\n'))
             yield from ('```', '')
+        elif block:  # a line between two tables
+            yield ''
         block = []
         if line != '|':
             yield line
