@@ -38,7 +38,8 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 2
     PAGE.write_text(page)
-    shutil.copyfile(args.bench, NUMBERS)
+    if args.bench.resolve() != NUMBERS:  # which fills a page again
+        shutil.copyfile(args.bench, NUMBERS)
     print(f'written: {PAGE.relative_to(ROOT)} and {NUMBERS.relative_to(ROOT)}')
     return 0
 

@@ -190,6 +190,12 @@ def test_settings_reach_the_script_and_the_page(tmp_path):
     assert 'KEEP=1 python shown' in '\n'.join(run.page({}, [found]))
 
 
+def test_tables_stay_apart():
+    lines = run.as_markdown('| a |\n|---|\n| 1 |\n\n| b |\n|---|\n| 2 |\n')
+    expected = ['| a |', '|---|', '| 1 |', '', '| b |', '|---|', '| 2 |']
+    assert [line for line in lines][-7:] == expected
+
+
 def test_page_and_numbers(tmp_path):
     table = '| a | times slower |\n|---|---|\n| b | 2.0 (1.5 to 3.0) |\n'
     output = f'said\nCould not import OneDL\n\n{table}'
