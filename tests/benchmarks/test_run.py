@@ -193,7 +193,7 @@ def test_settings_reach_the_script_and_the_page(tmp_path):
 def test_tables_stay_apart():
     lines = run.as_markdown('| a |\n|---|\n| 1 |\n\n| b |\n|---|\n| 2 |\n')
     expected = ['| a |', '|---|', '| 1 |', '', '| b |', '|---|', '| 2 |']
-    assert [line for line in lines][-7:] == expected
+    assert list(lines)[-7:] == expected
 
 
 def test_page_and_numbers(tmp_path):
