@@ -20,8 +20,10 @@ CPU_INFO = Path('/proc/cpuinfo')
 
 
 def describe_machine() -> dict[str, str]:
-    """Return processor, cores, instruction set, versions and settings that count."""
+    """Return processor, cores, instruction set, code, versions and settings."""
     import torch
+
+    from mmseg_ftu.study.code_version import describe_code
 
     about = {
         'processor': processor(),
@@ -29,6 +31,7 @@ def describe_machine() -> dict[str, str]:
         'instruction set': torch.backends.cpu.get_cpu_capability(),
         'system': f'{platform.system()} {platform.machine()}, {libc()}',
         'Python': platform.python_version(),
+        'code': describe_code()['sources'],
         'load': ' '.join(f'{load:.1f}' for load in os.getloadavg()),
     }
     if torch.cuda.is_available():

@@ -8,9 +8,9 @@ expected to end within the minutes that are left; the others are listed as left 
 one that takes far longer than expected is ended. The folder gets ``bench.md``, a page
 with the machine, its versions and settings and all tables, and ``bench.json`` with the
 same and each ratio as numbers. Both are written anew after each benchmark; those of an
-earlier run are renamed. With ``--resume`` they are read instead: what was done on this
-machine, with these versions and settings, stays, and the others run. Ends with exit
-code 1 if one failed.
+earlier run are renamed. With ``--resume`` they are read first: what was done on this
+machine, with this code and these versions and settings, stays, and the others run. Ends
+with exit code 1 if one failed.
 """
 
 import argparse
@@ -159,11 +159,8 @@ def main() -> int:
         parser.error(f'--minutes {args.minutes:g}: give a number above 0')
     machine = describe_machine()
     try:
-        if args.resume:
-            earlier = read_earlier(args.out, machine)
-        else:
-            earlier = {}
-            keep_earlier(args.out)
+        earlier = read_earlier(args.out, machine) if args.resume else {}
+        keep_earlier(args.out)
     except (OSError, ValueError) as error:
         parser.error(f'--out: {error}')
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))

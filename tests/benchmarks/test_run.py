@@ -129,6 +129,7 @@ def test_resume_keeps_what_is_done_and_runs_the_others(tmp_path, monkeypatch):
     only = '--only', 'startup', 'geojson'
     now = dict(cores='2', load='2.0')
     after = resume(tmp_path, monkeypatch, found, now, *only)['runs']
+    assert json.loads((tmp_path / 'bench.json.earlier').read_text()) == found
     outputs = {r['name']: r['output'] for r in after}
     assert outputs == {'predict': 'as it was\n', 'startup': '', 'geojson': ''}
 

@@ -98,3 +98,9 @@ def test_light_has_fewer_weights():
         for light in (False, True)
     )
     assert light < 0.8 * plain
+
+
+def test_one_output_channel_needs_a_threshold():
+    head = {k: v for k, v in HEAD.items() if k != 'threshold'}
+    with pytest.raises(ValueError, match=r'DeepLabV3PlusHead .*needs threshold='):
+        DeepLabV3PlusHead(**head)

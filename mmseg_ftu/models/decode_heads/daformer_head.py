@@ -28,6 +28,7 @@ from mmseg.models.decode_heads.sep_aspp_head import DepthwiseSeparableASPPModule
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from mmseg_ftu.models.decode_heads.one_channel import require_threshold
 from mmseg_ftu.models.ops.convolution import speed_up
 
 OPTIONS = {
@@ -232,12 +233,7 @@ def _check_arguments(
             f'DAFormerHead in_index={in_index} selects {len(in_index)} levels, but '
             f'in_channels={list(in_channels)} describes {len(in_channels)}'
         )
-    out_channels = base.get('out_channels') or base.get('num_classes')
-    if out_channels == 1 and base.get('threshold') is None:
-        raise ValueError(
-            'DAFormerHead with one output channel needs threshold=..., e.g. 0.5; '
-            'mmseg would take 0.3'
-        )
+    require_threshold('DAFormerHead', base)
 
 
 def _check_norm(index: int, x: Tensor, embed: nn.Module) -> None:

@@ -15,6 +15,7 @@ from mmseg.models.decode_heads import DepthwiseSeparableASPPHead
 from mmseg.registry import MODELS
 from torch import nn
 
+from mmseg_ftu.models.decode_heads.one_channel import require_threshold
 from mmseg_ftu.models.ops.convolution import speed_up
 
 
@@ -30,10 +31,14 @@ class DeepLabV3PlusHead(DepthwiseSeparableASPPHead):
             norm between its halves. Names of weights differ.
         **kwargs: Arguments of mmseg's head: ``in_channels``, ``in_index``,
             ``channels``, ``dilations``, ``c1_in_channels``, ``c1_channels`` and those
-            of its base.
+            of its base. With one output channel ``threshold`` must be given.
+
+    Raises:
+        ValueError: One output channel without a threshold.
     """
 
     def __init__(self, light: bool = False, **kwargs: Any) -> None:
+        require_threshold('DeepLabV3PlusHead', kwargs)
         super().__init__(**kwargs)
         if light:
             width = self.channels

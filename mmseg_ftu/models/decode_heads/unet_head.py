@@ -18,6 +18,7 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from mmseg_ftu.models.decode_heads.one_channel import require_threshold
 from mmseg_ftu.models.ops.convolution import speed_up
 
 #: First weights of the last layer: those of segmentation_models_pytorch's head.
@@ -61,12 +62,7 @@ class UNetHead(BaseDecodeHead):
                 f'UNetHead decoder_channels={tuple(decoder_channels)}: '
                 f'{len(in_channels)} maps need at least {max(len(skips), 1)} blocks'
             )
-        out_channels = kwargs.get('out_channels') or kwargs.get('num_classes')
-        if out_channels == 1 and kwargs.get('threshold') is None:
-            raise ValueError(
-                'UNetHead with one output channel needs threshold=..., e.g. 0.5; mmseg '
-                'would take 0.3'
-            )
+        require_threshold('UNetHead', kwargs)
         super().__init__(
             in_channels=list(in_channels),
             in_index=in_index,

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmseg_ftu.models.mirrored_padding import is_traced
+from mmseg_ftu.models.ops.convolution_gradients import convolution_gradients
 from mmseg_ftu.models.ops.first_derivative_only import first_derivative_only
 
 
@@ -86,25 +87,13 @@ class _DenseConv(torch.autograd.Function):
         needs_x, needs_weight, needs_bias = ctx.needs_input_grad[:3]
         d_x = d_weight = d_bias = None
         if needs_x:
-            d_x = _gradients(grad, x, weight, ctx.sizes, [True, False, False])[0]
+            wanted = [True, False, False]
+            d_x = convolution_gradients(grad, x, weight, ctx.sizes, 1, wanted)[0]
         if needs_weight:
             # all three, or torch takes the layout of the one that is left
             grad, x, weight = grad.contiguous(), x.contiguous(), weight.contiguous()
-            d_weight = _gradients(grad, x, weight, ctx.sizes, [False, True, False])[1]
+            wanted = [False, True, False]
+            d_weight = convolution_gradients(grad, x, weight, ctx.sizes, 1, wanted)[1]
         if needs_bias:
             d_bias = grad.sum((0, 2, 3))
         return d_x, d_weight, d_bias, None, None, None
-
-
-def _gradients(
-    grad: Tensor,
-    x: Tensor,
-    weight: Tensor,
-    sizes: tuple[tuple[int, ...], ...],
-    wanted: list[bool],
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the gradients by input, kernels and bias that are wanted."""
-    gradients: tuple[Tensor, Tensor, Tensor] = torch.ops.aten.convolution_backward(
-        grad, x, weight, None, *sizes, False, [0, 0], 1, wanted
-    )
-    return gradients

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from mmseg_ftu.models.mirrored_padding import is_traced
 from mmseg_ftu.models.ops import phases
+from mmseg_ftu.models.ops.convolution_gradients import convolution_gradients
 from mmseg_ftu.models.ops.first_derivative_only import first_derivative_only
 
 FAST_WIDTH = 3  # of kernels whose gradient oneDNN computes fast
@@ -202,7 +203,9 @@ def input_gradient(
         grad, weight = grad.float(), weight.float()
         x = torch.empty_like(x, dtype=torch.float32)
     wanted = [True, False, False]
-    return _backward(grad, x, weight, stride, padding, dilation, wanted)[0].to(dtype)
+    sizes = stride, padding, dilation
+    d_x = convolution_gradients(grad, x, weight, sizes, len(weight), wanted)[0]
+    return d_x.to(dtype)
 
 
 def weight_gradient(
@@ -226,7 +229,8 @@ def weight_gradient(
     wanted = [False, True, False]
     width = weight.shape[-1]
     if width <= FAST_WIDTH:
-        return _backward(grad, x, weight, stride, padding, dilation, wanted)[1]
+        sizes = stride, padding, dilation
+        return convolution_gradients(grad, x, weight, sizes, len(weight), wanted)[1]
     tiles = -(-width // FAST_WIDTH)
     step = dilation[1] * FAST_WIDTH  # px between the first taps of two tiles
     # what all taps of a tile read
@@ -235,41 +239,14 @@ def weight_gradient(
     x = F.pad(x, (padding[1], padding[1] + missing))  # a negative number cuts
     tile = weight[..., :FAST_WIDTH]
     columns = [
-        _backward(
+        convolution_gradients(
             grad,
             x[..., left : left + reach],
             tile,
-            stride,
-            (padding[0], 0),
-            dilation,
+            (stride, (padding[0], 0), dilation),
+            len(weight),
             wanted,
         )[1]
         for left in range(0, tiles * step, step)
     ]
     return torch.cat(columns, 3)[..., :width]
-
-
-def _backward(
-    grad: Tensor,
-    x: Tensor,
-    weight: Tensor,
-    stride: Sequence[int],
-    padding: Sequence[int],
-    dilation: Sequence[int],
-    wanted: list[bool],
-) -> tuple[Tensor, Tensor, Tensor]:
-    channels = len(weight)
-    gradients: tuple[Tensor, Tensor, Tensor] = torch.ops.aten.convolution_backward(
-        grad,
-        x,
-        weight,
-        [channels],
-        stride,
-        padding,
-        dilation,
-        False,
-        [0, 0],
-        channels,
-        wanted,
-    )
-    return gradients
