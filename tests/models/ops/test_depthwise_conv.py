@@ -76,6 +76,12 @@ def test_own_backward_runs_where_torchs_is_slow():
         assert is_own(x.float(), weight.float(), 2)
 
 
+def assert_as_exact(ours, theirs, exact):
+    for a, b, truth in zip(ours, theirs, exact, strict=True):
+        error, allowed = ((t.double() - truth).abs().max() for t in (a, b))
+        assert error <= 1.5 * allowed + 1e-2
+
+
 @pytest.mark.parametrize('stride', [1, 2])
 @pytest.mark.parametrize('layout', [torch.contiguous_format, torch.channels_last])
 def test_bfloat16_is_as_exact_as_torchs(stride, layout):
@@ -86,10 +92,8 @@ def test_bfloat16_is_as_exact_as_torchs(stride, layout):
     exact = gradients(F.conv2d, [t.double() for t in given], *args)
     ours = gradients(conv2d, given, *args)
     theirs = gradients(F.conv2d, given, *args)
-    for a, b, truth in zip(ours, theirs, exact, strict=True):
-        assert a.dtype == torch.bfloat16
-        error, allowed = ((t.double() - truth).abs().max() for t in (a, b))
-        assert error <= 1.5 * allowed + 1e-2
+    assert {a.dtype for a in ours} == {torch.bfloat16}
+    assert_as_exact(ours, theirs, exact)
 
 
 def test_autocast_gives_gradients_in_the_dtype_of_the_weights():
@@ -188,10 +192,8 @@ def test_dilated_in_bfloat16_is_as_exact_as_torchs():
     exact = gradients(F.conv2d, exact, *args)
     ours = gradients(conv2d, given, *args)
     theirs = gradients(F.conv2d, given, *args)
-    for a, b, truth in zip(ours, theirs, exact, strict=True):
-        assert a.dtype == torch.bfloat16
-        error, allowed = ((t.double() - truth).abs().max() for t in (a, b))
-        assert error <= 1.5 * allowed + 1e-2
+    assert {a.dtype for a in ours} == {torch.bfloat16}
+    assert_as_exact(ours, theirs, exact)
 
 
 def test_dilated_under_autocast_has_types_and_exactness_of_torchs():
@@ -202,9 +204,7 @@ def test_dilated_under_autocast_has_types_and_exactness_of_torchs():
         ours = gradients(conv2d, given, *args)
         theirs = gradients(F.conv2d, given, *args)
     assert [t.dtype for t in ours] == [t.dtype for t in theirs]
-    for a, b, truth in zip(ours, theirs, exact, strict=True):
-        error, allowed = ((t.double() - truth).abs().max() for t in (a, b))
-        assert error <= 1.5 * allowed + 1e-2
+    assert_as_exact(ours, theirs, exact)
 
 
 def test_a_dilated_convolution_of_no_image():
