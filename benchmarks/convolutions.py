@@ -57,6 +57,8 @@ def main() -> None:
     )
     parser.add_argument('--rounds', type=int, default=7)
     args = parser.parse_args()
+    if args.rounds < 1:
+        parser.error(f'--rounds {args.rounds}: give a number above 0')
     print(
         f'torch {torch.__version__}, {platform.machine()} CPU, '
         f'{torch.get_num_threads()} threads, batch {BATCH}\n'

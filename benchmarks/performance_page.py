@@ -12,13 +12,14 @@ so that a test finds a page that was edited by hand.
 import argparse
 import json
 import re
-import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from run import results
+
+from mmseg_ftu.io.atomic_files import write_bytes
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / 'docs' / 'performance.md'
@@ -33,13 +34,13 @@ def main() -> int:
     parser.add_argument('bench', type=Path, help='the bench.json of run.py')
     args = parser.parse_args()
     try:
-        page = fill(PAGE.read_text(), json.loads(args.bench.read_text()))
+        numbers = args.bench.read_bytes()
+        page = fill(PAGE.read_text(), json.loads(numbers))
     except (OSError, ValueError) as error:
-        print(error, file=sys.stderr)
+        print(f'{args.bench}: {error}', file=sys.stderr)
         return 2
-    PAGE.write_text(page)
-    if args.bench.resolve() != NUMBERS:  # which fills a page again
-        shutil.copyfile(args.bench, NUMBERS)
+    write_bytes(NUMBERS, numbers)  # the same again where they fill the page anew
+    write_bytes(PAGE, page.encode())
     print(f'written: {PAGE.relative_to(ROOT)} and {NUMBERS.relative_to(ROOT)}')
     return 0
 
@@ -53,9 +54,10 @@ def fill(page: str, bench: Mapping[str, Any]) -> str:
     if not BLOCK.search(page):
         raise ValueError('the page has no <!-- bench: NAME --> ... <!-- end -->')
     try:
-        machine = bench['machine']
-        runs = {run['name']: dict(run) for run in bench['runs']}
-    except (KeyError, TypeError) as error:
+        machine = dict(bench['machine'])
+        names = 'name', 'command', 'status', 'environment', 'output'
+        runs = {run['name']: {key: run[key] for key in names} for run in bench['runs']}
+    except (KeyError, TypeError, ValueError) as error:
         raise ValueError('this is not a bench.json of run.py') from error
 
     def replace(found: re.Match[str]) -> str:
@@ -78,6 +80,8 @@ def block(
     if status != 'done':
         raise ValueError(f'the page shows {name}, and it was not done: {status}')
     run = runs[name]
+    if not run['output'].strip():
+        raise ValueError(f'the page shows {name}, which printed nothing')
     yield from results(run['command'], run['environment'], run['output'])
 
 

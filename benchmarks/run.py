@@ -29,6 +29,7 @@ from pathlib import Path
 from machine import describe_machine
 from result_tables import ratios_of, read_rows
 
+from mmseg_ftu.io.atomic_files import write_bytes
 from mmseg_ftu.io.own_files import set_aside
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -159,8 +160,12 @@ def main() -> int:
         parser.error(f'--minutes {args.minutes:g}: give a number above 0')
     machine = describe_machine()
     try:
-        earlier = read_earlier(args.out, machine) if args.resume else {}
+        earlier = {}
+        if args.resume:
+            before, earlier = read_earlier(args.out, machine)
+            machine['load'] = f'{before["load"]}; resumed at {machine["load"]}'
         keep_earlier(args.out)
+        write(args.out, machine, in_order(earlier))  # a disk that is full shows now
     except (OSError, ValueError) as error:
         parser.error(f'--out: {error}')
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
@@ -174,7 +179,7 @@ def main() -> int:
 def resolved(text: str) -> str:
     """Return NAME=PATH with a whole path, since scripts run elsewhere."""
     name, _, path = text.partition('=')
-    if not Path(path).is_file():
+    if not (name and Path(path).is_file()):
         raise argparse.ArgumentTypeError(f'{text}: there is no such file')
     return f'{name}={Path(path).absolute()}'  # a link of an environment stays a link
 
@@ -187,8 +192,10 @@ def keep_earlier(folder: Path) -> None:
             print(f'{folder / name} is kept as {set_aside(folder, name, "earlier")}')
 
 
-def read_earlier(folder: Path, machine: Mapping[str, str]) -> dict[str, 'Run']:
-    """Return what an earlier run has done, by name.
+def read_earlier(
+    folder: Path, machine: Mapping[str, str]
+) -> tuple[dict[str, str], dict[str, 'Run']]:
+    """Return the machine of an earlier run, and what it has done by name.
 
     Raises:
         OSError: There is nothing to read.
@@ -197,10 +204,10 @@ def read_earlier(folder: Path, machine: Mapping[str, str]) -> dict[str, 'Run']:
     path = folder / 'bench.json'
     try:
         found = json.loads(path.read_text())
-        before = found['machine']
+        before = {'load': 'unknown', **found['machine']}
         names = 'name', 'command', 'status', 'environment', 'seconds', 'output'
         runs = [Run(*(run[name] for name in names)) for run in found['runs']]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f'{path} is not a bench.json of this script') from error
     for key in (before.keys() | machine.keys()) - {'load'}:
         then, now = before.get(key, 'not set'), machine.get(key, 'not set')
@@ -209,7 +216,12 @@ def read_earlier(folder: Path, machine: Mapping[str, str]) -> dict[str, 'Run']:
                 f'{path} is of another machine: {key} was {then} and is {now}; leave '
                 '--resume out, or give another --out'
             )
-    return {run.name: run for run in runs if run.status == 'done'}
+    return before, {run.name: run for run in runs if run.status == 'done'}
+
+
+def in_order(runs: Mapping[str, 'Run']) -> list['Run']:
+    """Return runs in the order of `BENCHMARKS`."""
+    return [runs[b.name] for b in BENCHMARKS if b.name in runs]
 
 
 def run_all(
@@ -220,21 +232,26 @@ def run_all(
     Args:
         args: The arguments of the script.
         machine: What `describe_machine` says.
-        earlier: What stays as it was done, by name.
+        earlier: What was done before, by name. It stays, but for what was asked for
+            with another command.
     """
     end = time.monotonic() + 60 * args.minutes
-    runs: list[Run] = []
+    runs = dict(earlier)
     for benchmark in BENCHMARKS:
+        if args.only is not None and benchmark.name not in args.only:
+            continue
         shown = benchmark.shown(args.python)
         if (run := earlier.get(benchmark.name)) and run.command == shown:
-            runs.append(run)
-        elif args.only is None or benchmark.name in args.only:
-            command = benchmark.command(args.out, args.python)
-            runs.append(run_within(benchmark, command, shown, end))
-            print(f'{benchmark.name}: {runs[-1].status}', flush=True)
-        write(args.out, machine, runs)
+            print(f'{benchmark.name}: done before', flush=True)
+            continue
+        command = benchmark.command(args.out, args.python)
+        run = run_within(benchmark, command, shown, end)
+        runs[run.name] = run
+        print(f'{run.name}: {run.status}', flush=True)
+        write(args.out, machine, in_order(runs))
     print(f'written: {args.out}/bench.md and bench.json')
-    return 1 if any(run.status.startswith('failed') for run in runs) else 0
+    failed = any(run.status.startswith('failed') for run in runs.values())
+    return 1 if failed else 0
 
 
 def run_within(
@@ -298,7 +315,7 @@ def write(folder: Path, machine: Mapping[str, str], runs: list[Run]) -> None:
     found = dict(machine=dict(machine), runs=[asdict(run) for run in runs])
     texts = '\n'.join(page(machine, runs)), json.dumps(found, indent=2)
     for name, text in zip(RESULTS, texts, strict=True):
-        (folder / name).write_text(text + '\n')
+        write_bytes(folder / name, f'{text}\n'.encode())
 
 
 def page(machine: Mapping[str, str], runs: list[Run]) -> Iterator[str]:
@@ -306,7 +323,9 @@ def page(machine: Mapping[str, str], runs: list[Run]) -> Iterator[str]:
     yield from ('# Benchmarks', '', '| machine | |', '|---|---|')
     yield from (f'| {name} | {value} |' for name, value in machine.items())
     yield from ('', '| benchmark | what became of it | s |', '|---|---|---|')
-    yield from (f'| {run.name} | {run.status} | {run.seconds:.0f} |' for run in runs)
+    for run in runs:
+        status = run.status.replace('|', '\\|')  # of a progress bar
+        yield f'| {run.name} | {status} | {run.seconds:.0f} |'
     for run in runs:
         if run.output:
             yield from ('', f'## {run.name}', '')

@@ -88,6 +88,25 @@ def test_the_committed_page_shows_the_committed_numbers():
     assert fill(page, json.loads(NUMBERS.read_text())) == page
 
 
+@pytest.mark.parametrize(
+    'found',
+    [
+        dict(machine=[1], runs=[]),
+        dict(machine={}, runs=[dict(name='one, memory kept')]),
+        dict(machine={}, runs=5),
+    ],
+)
+def test_damaged_numbers_are_refused(found):
+    with pytest.raises(ValueError, match=r'not a bench\.json of run\.py'):
+        fill(PAGE, found)
+
+
+def test_a_benchmark_that_printed_nothing_is_refused():
+    machine, (run, _) = BENCH['machine'], BENCH['runs']
+    with pytest.raises(ValueError, match='one, memory kept, which printed nothing'):
+        fill(PAGE, dict(machine=machine, runs=[run | dict(output='\n')]))
+
+
 def test_numbers_of_another_kind_are_refused():
     with pytest.raises(ValueError, match=r'not a bench\.json of run\.py'):
         fill(PAGE, dict(runs=[dict(name='one, memory kept')]))

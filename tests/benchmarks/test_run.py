@@ -74,6 +74,7 @@ def start(tmp_path, *words):
     [
         (['--minutes', '0'], '--minutes 0: give a number above 0'),
         (['--minutes', 'nan'], '--minutes nan: give a number above 0'),
+        (['--python', f'={sys.executable}'], 'there is no such file'),
         (['--python', 'lazyslide=/no'], 'lazyslide=/no: there is no such file'),
         ([], '--out: [Errno 17] File exists: '),
     ],
@@ -100,13 +101,12 @@ def test_results_that_are_there_are_kept(tmp_path, monkeypatch, capsys):
     assert (tmp_path / 'bench.md.earlier2').is_file()
 
 
-def resume(tmp_path, monkeypatch, found, machine, *words):
+def resume(tmp_path, monkeypatch, found, machine, *words, within=None):
     (tmp_path / 'bench.json').write_text(json.dumps(found))
     monkeypatch.setattr(run, 'describe_machine', lambda: machine)
     monkeypatch.setattr(run.signal, 'signal', lambda *_: None)
-    monkeypatch.setattr(
-        run, 'run_within', lambda b, c, shown, e: run.Run(b.name, shown, 'done')
-    )
+    done = within or (lambda b, c, shown, e: run.Run(b.name, shown, 'done'))
+    monkeypatch.setattr(run, 'run_within', done)
     command = ['run.py', '--resume', '--out', str(tmp_path), *words]
     monkeypatch.setattr('sys.argv', command)
     run.main()
@@ -122,6 +122,7 @@ def earlier_run(name, status='done', **other):
 def test_resume_keeps_what_is_done_and_runs_the_others(tmp_path, monkeypatch):
     runs = [
         earlier_run('predict'),
+        earlier_run('slides', command=['benchmarks/slides.py', '--python', 'a=PYTHON']),
         earlier_run('startup', 'failed with exit code 1: x'),
         earlier_run('geojson', command=['benchmarks/geojson.py', '--other']),
     ]
@@ -131,13 +132,33 @@ def test_resume_keeps_what_is_done_and_runs_the_others(tmp_path, monkeypatch):
     after = resume(tmp_path, monkeypatch, found, now, *only)['runs']
     assert json.loads((tmp_path / 'bench.json.earlier').read_text()) == found
     outputs = {r['name']: r['output'] for r in after}
-    assert outputs == {'predict': 'as it was\n', 'startup': '', 'geojson': ''}
+    assert outputs == {
+        'predict': 'as it was\n',
+        'slides': 'as it was\n',  # not asked for again
+        'startup': '',
+        'geojson': '',
+    }
+
+
+def test_a_killed_resume_keeps_what_was_done(tmp_path, monkeypatch):
+    found = dict(machine=dict(cores='2', load='0.1'), runs=[earlier_run('stain')])
+
+    def killed(*_):
+        raise SystemExit(143)
+
+    with pytest.raises(SystemExit):
+        resume(tmp_path, monkeypatch, found, dict(cores='2', load='1'), within=killed)
+    after = json.loads((tmp_path / 'bench.json').read_text())
+    assert [r['name'] for r in after['runs']] == ['stain']
+    assert after['machine']['load'] == '0.1; resumed at 1'
 
 
 @pytest.mark.parametrize(
     ('found', 'message'),
     [
         ({}, 'is not a bench.json of this script'),
+        (dict(machine=None, runs=[]), 'is not a bench.json of this script'),
+        (dict(machine=[], runs={'a': 1}), 'is not a bench.json of this script'),
         (
             dict(machine=dict(cores='4'), runs=[]),
             'cores was 4 and is 2; leave --resume',
@@ -189,6 +210,13 @@ def test_settings_reach_the_script_and_the_page(tmp_path):
     found = run.run_within(benchmark, [str(script)], ['shown'], time.monotonic() + 120)
     assert (found.status, found.output) == ('done', 'KEEP is 1\n')
     assert 'KEEP=1 python shown' in '\n'.join(run.page({}, [found]))
+
+
+def test_a_bar_in_a_message_does_not_end_a_cell():
+    found = run.Run('one', [], 'failed with exit code 1: 50%|## | 1/2')
+    assert r'| one | failed with exit code 1: 50%\|## \| 1/2 | 0 |' in [
+        *run.page({}, [found])
+    ]
 
 
 def test_tables_stay_apart():

@@ -125,10 +125,19 @@ def test_checkpointing_of_one_stage_saves_a_part(name):
     assert none > last > first > all_ >= true
 
 
-@pytest.mark.parametrize('with_cp', [[9], [-1], 1, '0', ['first'], None])
+@pytest.mark.parametrize(
+    'with_cp', [[9], [-1], 1, '0', ['first'], None, [[0]], {0: 1}, [True]]
+)
 @pytest.mark.parametrize('name', ['CoaT', 'MiT'])
 def test_checkpointing_of_no_stage_is_refused(name, with_cp):
     with pytest.raises(ValueError, match=r'with_cp=.*: give True, False, or a list of'):
+        build(name, with_cp=with_cp)
+
+
+@pytest.mark.parametrize('name', ['FTUResNet', 'EfficientNet', 'TimmEncoder'])
+@pytest.mark.parametrize('with_cp', [[0], 'False', None])
+def test_stages_are_refused_where_all_are_recomputed(name, with_cp):
+    with pytest.raises(ValueError, match='give True or False; only CoaT, MiT and PVT'):
         build(name, with_cp=with_cp)
 
 

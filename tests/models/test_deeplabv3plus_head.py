@@ -104,3 +104,8 @@ def test_one_output_channel_needs_a_threshold():
     head = {k: v for k, v in HEAD.items() if k != 'threshold'}
     with pytest.raises(ValueError, match=r'DeepLabV3PlusHead .*needs threshold='):
         DeepLabV3PlusHead(**head)
+
+
+def test_light_is_true_or_false():
+    with pytest.raises(ValueError, match="light='no': expected True or False"):
+        DeepLabV3PlusHead(light='no', **HEAD)

@@ -5,7 +5,7 @@ then updates running means and variances twice a step, so that a network trained
 ``with_cp=True`` is another one in evaluation than one trained without.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
@@ -38,13 +38,27 @@ def stages_to_recompute(with_cp: Any, count: int) -> frozenset[int]:
     """
     if isinstance(with_cp, bool):
         return frozenset(range(count)) if with_cp else frozenset()
-    is_list = isinstance(with_cp, Collection) and not isinstance(with_cp, str)
-    if not is_list or not set(with_cp) <= set(range(count)):
+    if not isinstance(with_cp, list | tuple) or not all(
+        type(stage) is int and 0 <= stage < count for stage in with_cp
+    ):
         raise ValueError(
             f'with_cp={with_cp!r}: give True, False, or a list of stages from 0 to '
             f'{count - 1}, such as [0]'
         )
     return frozenset(with_cp)
+
+
+def require_all_or_none(with_cp: Any) -> None:
+    """Refuse stages where a backbone recomputes all of them or none.
+
+    Raises:
+        ValueError: ``with_cp`` is neither True nor False.
+    """
+    if not isinstance(with_cp, bool):
+        raise ValueError(
+            f'with_cp={with_cp!r}: give True or False; only CoaT, MiT and PVTv2 take '
+            'stages'
+        )
 
 
 def run_checkpointed(

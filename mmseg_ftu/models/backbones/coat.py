@@ -27,7 +27,7 @@ the number in its authors' public code; what is different from that code:
 * there the fifth scale's serial blocks start at random, here as copies of the fourth's.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import torch
@@ -97,7 +97,7 @@ class CoaT(PretrainedBackbone):
         arch: str | Mapping[str, Any] = 'small_plus1',
         in_channels: int = 3,
         drop_path_rate: float = 0.0,
-        with_cp: bool | Collection[int] = False,
+        with_cp: bool | Sequence[int] = False,
         init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
     ) -> None:
         super().__init__(init_cfg)

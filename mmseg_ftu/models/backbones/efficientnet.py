@@ -17,7 +17,10 @@ from mmseg.registry import MODELS
 from timm.models import FeatureListNet
 from torch import Tensor, nn
 
-from mmseg_ftu.models.backbones.checkpointing import CheckpointedSequential
+from mmseg_ftu.models.backbones.checkpointing import (
+    CheckpointedSequential,
+    require_all_or_none,
+)
 from mmseg_ftu.models.backbones.pretrained import PretrainedBackbone
 from mmseg_ftu.models.backbones.weight_files import StateDict
 from mmseg_ftu.models.ops.convolution import speed_up
@@ -61,6 +64,7 @@ class EfficientNet(PretrainedBackbone):
         with_cp: bool = False,
         init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
     ) -> None:
+        require_all_or_none(with_cp)
         super().__init__(init_cfg)
         if arch not in ARCHS:
             raise ValueError(f'EfficientNet arch={arch!r}: expected one of {ARCHS}')

@@ -16,7 +16,7 @@ tests. What is faster, with figures in ``docs/performance.md``:
 
 import math
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -78,7 +78,7 @@ class MixTransformer(PretrainedBackbone):
         arch: str | Mapping[str, Any] = 'b2',
         in_channels: int = 3,
         drop_path_rate: float = 0.0,
-        with_cp: bool | Collection[int] = False,
+        with_cp: bool | Sequence[int] = False,
         init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
     ) -> None:
         super().__init__(init_cfg)

@@ -14,7 +14,10 @@ from mmseg.models.backbones import ResNet as MMSegResNet
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from mmseg_ftu.models.backbones.checkpointing import CheckpointedSequential
+from mmseg_ftu.models.backbones.checkpointing import (
+    CheckpointedSequential,
+    require_all_or_none,
+)
 from mmseg_ftu.models.backbones.pretrained import PretrainedBackbone
 from mmseg_ftu.models.backbones.weight_files import StateDict
 from mmseg_ftu.models.ops.convolution import speed_up
@@ -51,6 +54,7 @@ class FTUResNet(PretrainedBackbone, MMSegResNet):
         init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
         **kwargs: Any,
     ) -> None:
+        require_all_or_none(with_cp)
         if depth not in self.arch_settings:
             raise ValueError(
                 f'FTUResNet depth={depth!r}: expected one of {list(self.arch_settings)}'

@@ -23,7 +23,10 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from mmseg_ftu.models.backbones import lora as low_rank
-from mmseg_ftu.models.backbones.checkpointing import recompute_in_place
+from mmseg_ftu.models.backbones.checkpointing import (
+    recompute_in_place,
+    require_all_or_none,
+)
 from mmseg_ftu.models.backbones.hub_weights import published_cfg
 from mmseg_ftu.models.backbones.pretrained import PretrainedBackbone
 from mmseg_ftu.models.backbones.timm_layers import (
@@ -103,6 +106,7 @@ class TimmEncoder(PretrainedBackbone):
         with_cp: bool = False,
         init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
     ) -> None:
+        require_all_or_none(with_cp)
         super().__init__(init_cfg)
         self.model_name = model_name
         self.model_args = dict(model_args or {}, in_chans=in_channels)

@@ -34,11 +34,16 @@ class DeepLabV3PlusHead(DepthwiseSeparableASPPHead):
             of its base. With one output channel ``threshold`` must be given.
 
     Raises:
-        ValueError: One output channel without a threshold.
+        ValueError: One output channel without a threshold, or ``light`` is neither True
+            nor False.
     """
 
     def __init__(self, light: bool = False, **kwargs: Any) -> None:
         require_threshold('DeepLabV3PlusHead', kwargs)
+        if not isinstance(light, bool):  # --cfg-options gives "no" as words
+            raise ValueError(
+                f'DeepLabV3PlusHead light={light!r}: expected True or False'
+            )
         super().__init__(**kwargs)
         if light:
             width = self.channels

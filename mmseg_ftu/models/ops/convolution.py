@@ -1,5 +1,7 @@
 """A convolution layer that is fast on CPUs, and how networks of libraries get it."""
 
+from typing import Any
+
 from torch import Tensor, nn
 
 from mmseg_ftu.models.ops import dense_conv, depthwise_conv
@@ -9,8 +11,11 @@ class Convolution(nn.Conv2d):
     """``nn.Conv2d`` by `dense_conv` and `depthwise_conv`."""
 
     def _conv_forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        assert not isinstance(self.padding, str)
-        sizes = self.stride, self.padding, self.dilation
+        sizes: list[Any] = [self.stride, self.padding, self.dilation]
+        is_usual = all(isinstance(size, tuple) for size in sizes)
+        if not is_usual or self.padding_mode != 'zeros':  # set after `speed_up`
+            out: Tensor = super()._conv_forward(x, weight, bias)
+            return out
         if self.groups == 1:
             return dense_conv.conv2d(x, weight, bias, *sizes)
         return depthwise_conv.conv2d(x, weight, bias, *sizes, self.groups)

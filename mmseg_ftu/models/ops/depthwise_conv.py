@@ -1,13 +1,15 @@
 """Depthwise convolutions that are fast on CPUs.
 
-torch's are slow in three cases, by what oneDNN has fast code for
+torch's are slow in three cases, by what oneDNN has fast code for, and inexact in one
 (``benchmarks/convolutions.py``):
 
 * the gradient of kernels wider than 3. Here the kernel is cut into columns of three,
   and each is a convolution of its own on a shifted input;
 * the gradient of the input in bfloat16 with a stride. Here that is computed in float32;
 * dilated kernels: their gradients, and far taps in the forward pass, too. Here the map
-  is split into phases, on which they are plain kernels (`phases`).
+  is split into phases, on which they are plain kernels (`phases`);
+* the gradient of the kernels in half precision, whose sum over a large batch, such as
+  of phases, is kept in half precision. Here that is computed in float32.
 
 EfficientNet, ConvNeXt and CoaT have such kernels, and heads with an ASPP.
 """
@@ -25,6 +27,8 @@ from mmseg_ftu.models.ops.convolution_gradients import convolution_gradients
 from mmseg_ftu.models.ops.first_derivative_only import first_derivative_only
 
 FAST_WIDTH = 3  # of kernels whose gradient oneDNN computes fast
+EXACT_BATCH = 16  # images, of a gradient of kernels in half precision
+HALF = torch.bfloat16, torch.float16
 FAST_REACH = 4  # px from the middle of a dilated kernel, of a fast forward pass
 
 
@@ -53,7 +57,7 @@ def conv2d(
     dtype = autocast_dtype(x)
     if _is_slow_dilated(x, weight, stride, padding, dilation):
         return _by_phases(x.to(dtype), weight, bias, dilation)
-    if not _has_slow_gradient(weight, dtype, stride):
+    if not _has_own_gradient(x, weight, dtype, stride):
         return F.conv2d(x, weight, bias, stride, padding, dilation, groups)
     out: Tensor = _DepthwiseConv.apply(
         x.to(dtype),
@@ -80,14 +84,20 @@ def _is_depthwise_on_cpu(x: Tensor, weight: Tensor, groups: int) -> bool:
     return is_depthwise and x.device.type == 'cpu' and x.ndim == 4
 
 
-def _has_slow_gradient(
-    weight: Tensor, dtype: torch.dtype, stride: Sequence[int]
+def _has_own_gradient(
+    x: Tensor, weight: Tensor, dtype: torch.dtype, stride: Sequence[int]
 ) -> bool:
     if not torch.is_grad_enabled():
         return False
+    if _is_inexact(x, dtype):
+        return True
     if max(stride) > 1:
         return dtype == torch.bfloat16
     return weight.shape[-1] > FAST_WIDTH
+
+
+def _is_inexact(x: Tensor, dtype: torch.dtype) -> bool:
+    return dtype in HALF and len(x) > EXACT_BATCH
 
 
 def _is_slow_dilated(
@@ -226,6 +236,10 @@ def weight_gradient(
         padding: Zeros above and below, left and right.
         dilation: Vertical, horizontal.
     """
+    if _is_inexact(x, x.dtype):
+        given = grad.float(), x.float(), weight.float()
+        exact = weight_gradient(*given, stride, padding, dilation)
+        return exact.to(weight.dtype)
     wanted = [False, True, False]
     width = weight.shape[-1]
     if width <= FAST_WIDTH:

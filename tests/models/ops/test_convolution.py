@@ -64,3 +64,19 @@ def test_each_kind_has_its_operation(monkeypatch):
     )
     torch.testing.assert_close(net(image()), expected)
     assert len(called) == 1
+
+
+def test_what_is_set_later_counts():
+    for changes in (
+        dict(padding_mode='reflect', _reversed_padding_repeated_twice=[1] * 4),
+        dict(padding='same'),
+        dict(padding=2, dilation=2),
+    ):
+        ours, theirs = (nn.Conv2d(C, C, 3, padding=1).double() for _ in range(2))
+        ours.load_state_dict(theirs.state_dict())
+        speed_up(ours)
+        for layer in (ours, theirs):
+            for name, value in changes.items():
+                setattr(layer, name, value)
+        assert type(ours) is Convolution
+        torch.testing.assert_close(ours(image()), theirs(image()))

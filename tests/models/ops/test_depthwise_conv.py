@@ -211,3 +211,20 @@ def test_a_dilated_convolution_of_no_image():
     x, weight, bias = tensors((3, 3))
     args = (1, 1), (6, 6), (6, 6), C
     assert conv2d(x[:0], weight, bias, *args).shape == (0, *x.shape[1:])
+
+
+@pytest.mark.parametrize('dilation', [1, 6, 18])
+def test_the_gradient_of_kernels_in_bfloat16_does_not_lose_large_batches(dilation):
+    # of one sign, so that a sum that stops growing is seen
+    batch = 48 if dilation == 1 else 4
+    x, weight, _ = tensors((3, 3), (32, 32), torch.float32)
+    x = x.relu().bfloat16().repeat(batch // 2, 1, 1, 1)
+    sizes = (1, 1), (dilation,) * 2, (dilation,) * 2
+    found = []
+    for dtype in (torch.float64, torch.bfloat16):
+        kernels = weight.to(dtype).requires_grad_()
+        out = conv2d(x.to(dtype), kernels, None, *sizes, C)
+        out.backward(torch.ones_like(out))
+        found.append(kernels.grad.double())
+    exact, ours = found
+    assert (ours - exact).norm() < 0.005 * exact.norm()
