@@ -18,7 +18,7 @@ class Convolution(nn.Conv2d):
             return out
         if self.groups == 1:
             return dense_conv.conv2d(x, weight, bias, *sizes)
-        return depthwise_conv.conv2d(x, weight, bias, *sizes, groups=self.groups)
+        return depthwise_conv.conv2d(x, weight, bias, *[*sizes, self.groups])
 
 
 def speed_up(net: nn.Module) -> None:

@@ -1,8 +1,8 @@
 """Convolutions over all channels, in channels-last layout, on CPUs without AVX-512.
 
-There oneDNN takes up to four times as long for the gradient of the kernels in this
-layout as in torch's own, and all else is as fast or faster. So copies in torch's own
-layout go into this one gradient (``benchmarks/convolutions.py``).
+On large maps oneDNN takes up to 1.8 times as long there for the gradient of the kernels
+in this layout as in torch's own, and all else is as fast or faster. So copies in
+torch's own layout go into this one gradient (``benchmarks/convolutions.py``).
 """
 
 from collections.abc import Sequence
@@ -16,6 +16,8 @@ from torch import Tensor
 from mmseg_ftu.models.mirrored_padding import is_traced
 from mmseg_ftu.models.ops.convolution_gradients import convolution_gradients
 from mmseg_ftu.models.ops.first_derivative_only import first_derivative_only
+
+LARGE = 48  # px, width of a map from which the copies pay
 
 
 def conv2d(
@@ -54,6 +56,7 @@ def _has_slow_gradient(x: Tensor, weight: Tensor) -> bool:
         and x.dtype == weight.dtype == torch.float32
         and not torch.is_autocast_enabled('cpu')
         and x.ndim == 4
+        and x.shape[3] >= LARGE
         and x.is_contiguous(memory_format=torch.channels_last)
         and not x.is_contiguous()
     )

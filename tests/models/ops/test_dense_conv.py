@@ -13,7 +13,7 @@ def slow_processor(monkeypatch):
 
 def tensors(kernel=(3, 3), dtype=torch.float32, layout=torch.channels_last):
     torch.manual_seed(0)
-    x = torch.randn(2, 5, 17, 23, dtype=dtype).contiguous(memory_format=layout)
+    x = torch.randn(2, 5, 17, 53, dtype=dtype).contiguous(memory_format=layout)
     return [x, torch.randn(4, 5, *kernel, dtype=dtype), torch.randn(4, dtype=dtype)]
 
 
@@ -51,6 +51,8 @@ def test_own_gradient_is_taken_where_torchs_is_slow(monkeypatch):
     assert not is_own(x, weight[..., :1, :1], bias)
     assert not is_own(x.double(), weight.double(), bias.double())
     assert not is_own(x[0], weight, bias)
+    small = x.detach()[..., :40].contiguous(memory_format=torch.channels_last)
+    assert not is_own(small, weight, bias)
     with torch.no_grad():
         assert not is_own(x, weight, bias)
     with torch.autocast('cpu', torch.bfloat16):
